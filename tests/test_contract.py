@@ -1,0 +1,46 @@
+import json
+
+import pytest
+
+from allkit.contract import Contract
+from allkit.errors import AllkitError
+from allkit.images import PixelPath
+
+CONTRACT = Contract(
+    classes=("a", "b"),
+    pixels=PixelPath(32),
+    architecture="vgg16",
+    width=0.25,
+    precision="fp32",
+    recipe={"name": "scratch"},
+    split={"protocol": "random"},
+    data_fingerprint="0" * 64,
+    accuracy={"value": 0.5, "low": 0.1, "high": 0.9, "n": 2, "part": "test"},
+    verification={"n": 64},
+    versions={"allkit": "0"},
+)
+
+
+def changed(**changes) -> str:
+    return json.dumps({**json.loads(CONTRACT.to_json()), **changes})
+
+
+def test_a_contract_survives_json():
+    assert Contract.from_json(CONTRACT.to_json()) == CONTRACT
+
+
+def test_a_newer_schema_asks_for_an_upgrade():
+    with pytest.raises(AllkitError, match="upgrade allkit"):
+        Contract.from_json(changed(schema_version=99))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", "not json", changed(pixels={"size": 3}), changed(extra=1)])
+def test_what_is_no_contract_is_refused(text):
+    with pytest.raises(AllkitError, match="export"):
+        Contract.from_json(text)
+
+
+@pytest.mark.parametrize("classes", [[], ["one"], [1, 2], "ab", None])
+def test_classes_must_be_two_or_more_names(classes):
+    with pytest.raises(AllkitError, match="class"):
+        Contract.from_json(changed(classes=classes))

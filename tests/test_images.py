@@ -1,0 +1,80 @@
+import cv2
+import numpy as np
+import pytest
+
+from allkit.errors import AllkitError
+from allkit.images import PixelPath, decode, is_image_name
+
+
+def png(rgb: np.ndarray) -> bytes:
+    return cv2.imencode(".png", rgb[:, :, ::-1])[1].tobytes()
+
+
+def test_decoding_gives_rgb_not_bgr():
+    red = np.zeros((4, 5, 3), np.uint8)
+    red[:, :, 0] = 200
+    assert np.array_equal(decode(png(red)), red)
+
+
+def test_an_image_of_the_right_size_is_passed_on_unchanged():
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    assert np.array_equal(PixelPath(16).load(png(image)), image)
+
+
+def test_halving_with_the_area_kernel_averages_two_by_two_pixels():
+    image = np.random.default_rng(1).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    means = image.reshape(16, 2, 16, 2, 3).astype(float).mean((1, 3))
+    assert np.abs(PixelPath(16).load(image) - means).max() <= 0.5
+
+
+def test_enlarging_a_constant_image_keeps_it_constant():
+    image = np.full((10, 10, 3), (10, 20, 30), np.uint8)
+    assert np.array_equal(PixelPath(25).load(image), np.full((25, 25, 3), (10, 20, 30), np.uint8))
+
+
+def test_a_wide_image_is_cropped_to_its_centre_and_never_stretched():
+    image = np.zeros((16, 48, 3), np.uint8)
+    image[:, 16:32] = 255
+    assert np.array_equal(PixelPath(16).load(image), np.full((16, 16, 3), 255, np.uint8))
+
+
+def test_a_tall_image_is_cropped_to_its_centre():
+    image = np.zeros((48, 16, 3), np.uint8)
+    image[16:32] = 255
+    assert np.array_equal(PixelPath(16).load(image), np.full((16, 16, 3), 255, np.uint8))
+
+
+def test_grey_images_become_rgb():
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    image = decode(cv2.imencode(".png", grey)[1].tobytes())
+    assert np.array_equal(image, np.dstack([grey] * 3))
+
+
+@pytest.mark.parametrize("data", [b"", b"not an image", png(np.zeros((4, 4, 3), np.uint8))[:20]])
+def test_what_is_no_image_is_a_clear_error(data):
+    with pytest.raises(AllkitError, match="not a"):
+        decode(data)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(AllkitError, match=r"nowhere\.png"):
+        PixelPath(16).load(tmp_path / "nowhere.png")
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+def test_arrays_of_another_shape_or_type_are_refused(array):
+    with pytest.raises(AllkitError, match="uint8 array"):
+        PixelPath(16).load(array)
+
+
+@pytest.mark.parametrize("change", [{"size_px": 4}, {"shrink": "lanczos9"}, {"aspect": "stretch"}])
+def test_a_pixel_path_that_cannot_be_followed_is_refused(change):
+    with pytest.raises(AllkitError):
+        PixelPath(**{"size_px": 16, **change})
+
+
+def test_image_names_are_known_by_suffix_in_any_case():
+    assert is_image_name("a.JPG")
+    assert is_image_name("b.tiff")
+    assert not is_image_name("notes.txt")
+    assert not is_image_name("jpg")

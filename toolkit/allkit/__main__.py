@@ -1,0 +1,5 @@
+"""`python -m allkit` is the command `allkit`."""
+
+from allkit.cli.main import main
+
+main()

@@ -1,0 +1,78 @@
+"""What an exported model says of itself.
+
+An ONNX file alone does not tell how to feed it or what its numbers are worth. Every file
+that allkit exports carries one metadata entry, `allkit.contract`, a JSON object with all
+that classify, bench and evaluate need; a file without it is refused, never guessed at.
+
+The graph around it is fixed: input `image`, uint8 [batch, S, S, 3], RGB, straight from
+`PixelPath`; output `probabilities`, float32 [batch, classes]. Batch is dynamic, S is not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from allkit.errors import AllkitError
+from allkit.images import PixelPath
+
+METADATA_KEY = "allkit.contract"
+SCHEMA_VERSION = 1
+INPUT_NAME = "image"
+OUTPUT_NAME = "probabilities"
+INTENDED_USE = "research; not for diagnosis"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The JSON object inside a model; see the fields.
+
+    classes: in the order of the output. pixels: how an image becomes the input.
+    recipe: the training recipe as a record. split: protocol, seed and hash of the split file.
+    data_fingerprint: SHA-256 over the relative path and content hash of every image.
+    accuracy: value, low, high (95 % Wilson interval), n, part. verification: the figures of
+    the comparison with the Keras model. versions: library name to version.
+    """
+
+    classes: tuple[str, ...]
+    pixels: PixelPath
+    architecture: str
+    width: float
+    precision: str
+    recipe: Mapping[str, Any]
+    split: Mapping[str, Any]
+    data_fingerprint: str
+    accuracy: Mapping[str, Any]
+    verification: Mapping[str, Any]
+    versions: Mapping[str, str]
+    temperature: float = 1.0
+    abstention_threshold: float | None = None
+    intended_use: str = INTENDED_USE
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Contract:
+        """Parse the metadata entry; AllkitError when it is not a contract this version reads."""
+        try:
+            record = json.loads(text)
+            version = record["schema_version"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise AllkitError("the model's contract is not readable: export the model again") from error
+        if version != SCHEMA_VERSION:
+            raise AllkitError(
+                f"the model's contract has schema version {version}, this allkit reads {SCHEMA_VERSION}: "
+                "upgrade allkit, or export the model again"
+            )
+        classes = record.get("classes")
+        if not isinstance(classes, list) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
+            raise AllkitError("the model's contract does not name two or more classes: export the model again")
+        try:
+            return cls(**{**record, "pixels": PixelPath(**record["pixels"]), "classes": tuple(classes)})
+        except (TypeError, KeyError) as error:
+            raise AllkitError(f"the model's contract is incomplete: {error}; export the model again") from error

@@ -1,0 +1,106 @@
+"""The pixel path: encoded bytes to the uint8 RGB tensor that a model reads.
+
+Training, calibration, benchmarks and inference all call this module and nothing else
+decodes or resizes. The most frequent complaint about exported models is that they
+disagree with the trained ones because two programs resized the same file differently;
+with one path, described by a value that travels inside the model, that cannot happen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from allkit.errors import AllkitError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+
+_KERNELS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
+
+
+@dataclass(frozen=True)
+class PixelPath:
+    """How an image becomes a (size_px, size_px, 3) uint8 RGB array.
+
+    An image that is not square is cropped to its central square first, never stretched:
+    the shape of a cell is evidence. `shrink` and `enlarge` name the OpenCV kernels used
+    when the square is larger or smaller than `size_px`.
+    """
+
+    size_px: int
+    shrink: str = "area"
+    enlarge: str = "linear"
+    aspect: str = "center-crop"
+
+    def __post_init__(self):
+        if not 8 <= self.size_px <= 4096:
+            raise AllkitError(f"image size {self.size_px} is out of range: give 8 to 4096 pixels")
+        for kernel in (self.shrink, self.enlarge):
+            if kernel not in _KERNELS:
+                raise AllkitError(f"unknown resize kernel {kernel!r}: allkit knows {', '.join(sorted(_KERNELS))}")
+        if self.aspect != "center-crop":
+            raise AllkitError(f"unknown aspect rule {self.aspect!r}: allkit knows center-crop")
+
+    def fit(self, image: np.ndarray) -> np.ndarray:
+        """Crop and resize an RGB uint8 array (H, W, 3) to (size_px, size_px, 3)."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise AllkitError(f"an image must be a uint8 array (H, W, 3), not {image.dtype} {image.shape}")
+        height, width = image.shape[:2]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = image[top : top + side, left : left + side]
+        if side == self.size_px:
+            return square
+        kernel = _KERNELS[self.shrink if side > self.size_px else self.enlarge]
+        return cv2.resize(square, (self.size_px, self.size_px), interpolation=kernel)
+
+    def load(self, source: Path | str | bytes | np.ndarray) -> np.ndarray:
+        """Read a path, encoded bytes or an RGB uint8 array (H, W, 3) into a (size_px, size_px, 3) array.
+
+        Raises AllkitError, naming the cause, for what cannot be read as an image.
+        """
+        if isinstance(source, np.ndarray):
+            return self.fit(source)
+        return self.fit(decode(source if isinstance(source, bytes) else read_bytes(source)))
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """The content of a file; AllkitError when it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise AllkitError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def decode(data: bytes) -> np.ndarray:
+    """Decode an encoded image to RGB uint8 (H, W, 3), turned upright by its EXIF orientation."""
+    if not data:
+        raise AllkitError("not an image: the file is empty")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise AllkitError(f"not a readable image: {error.err}") from error
+    if image is None:
+        raise AllkitError("not a readable image: damaged, or a format other than JPEG, PNG, BMP, TIFF or WebP")
+    return image
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file name ends like an image that allkit reads."""
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def natural_key(path: str) -> list:
+    """Sort key that orders runs of digits by value: img2 before img10."""
+    # isdecimal is exactly what \d matches and int() reads; isdigit would let "²" through to int().
+    return [(1, int(run), "") if run.isdecimal() else (0, 0, run) for run in re.split(r"(\d+)", path) if run]
+
+
+def stack(images: Sequence[np.ndarray], size_px: int) -> np.ndarray:
+    """Images (S, S, 3) as one contiguous uint8 batch (N, S, S, 3); N may be 0."""
+    return np.stack(images) if images else np.empty((0, size_px, size_px, 3), np.uint8)
