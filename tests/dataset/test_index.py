@@ -1,0 +1,94 @@
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+
+from allkit.dataset.index import fingerprint, hash_files, read, scan
+from allkit.errors import AllkitError
+from allkit.images import PixelPath
+from trees import make_tree
+
+
+def test_classes_are_the_sub_folders_and_files_come_in_natural_order(tmp_path):
+    dataset = scan(make_tree(tmp_path, {"B": 11, "A": 2}))
+    assert dataset.classes == ("A", "B")
+    assert dataset.paths[:2] == ("A/A-1.png", "A/A-2.png")
+    assert dataset.paths[2:5] == ("B/B-1.png", "B/B-2.png", "B/B-3.png")
+    assert dataset.paths[-1] == "B/B-11.png"
+    assert dataset.labels.tolist() == [0] * 2 + [1] * 11
+    assert dataset.counts() == {"A": 2, "B": 11}
+
+
+def test_the_outer_folder_of_the_kaggle_archive_is_entered(tmp_path):
+    make_tree(tmp_path / "Original", {"A": 1, "B": 1})
+    make_tree(tmp_path / "Segmented", {"A": 1, "B": 1})
+    dataset = scan(tmp_path)
+    assert dataset.root == tmp_path / "Original"
+    assert dataset.classes == ("A", "B")
+
+
+def test_stray_files_are_left_out_with_a_reason(tmp_path):
+    make_tree(tmp_path, {"A": 1, "B": 1})
+    (tmp_path / "readme.txt").write_text("hello")
+    (tmp_path / "A" / "notes.txt").write_text("hello")
+    (tmp_path / ".DS_Store").write_text("hidden")
+    dataset = scan(tmp_path)
+    assert len(dataset) == 2
+    assert dict(dataset.skipped) == {
+        "readme.txt": "not in a class folder",
+        "A/notes.txt": "not an image by its name",
+    }
+
+
+def test_a_wrong_path_an_empty_class_and_a_single_class_are_named(tmp_path):
+    with pytest.raises(AllkitError, match="nowhere is not a folder"):
+        scan(tmp_path / "nowhere")
+    make_tree(tmp_path, {"A": 1})
+    with pytest.raises(AllkitError, match="only the class folder A"):
+        scan(tmp_path)
+    (tmp_path / "B").mkdir()
+    with pytest.raises(AllkitError, match=r"B holds no images"):
+        scan(tmp_path)
+    shutil.rmtree(tmp_path / "A")
+    shutil.rmtree(tmp_path / "B")
+    with pytest.raises(AllkitError, match="no class folder"):
+        scan(tmp_path)
+
+
+def test_reading_hashes_and_resizes_and_leaves_out_what_cannot_be_read(tmp_path):
+    make_tree(tmp_path, {"A": 2, "B": 1})
+    (tmp_path / "A" / "broken.png").write_bytes(b"no image")
+    seen = []
+    images = read(scan(tmp_path), PixelPath(16), lambda: seen.append(1))
+    assert len(seen) == 4
+    assert images.pixels.shape == (3, 16, 16, 3)
+    assert images.pixels.dtype == np.uint8
+    assert images.dataset.labels.tolist() == [0, 0, 1]
+    assert "not a readable image" in images.dataset.skipped["A/broken.png"]
+    first = hashlib.sha256((tmp_path / "A" / "A-1.png").read_bytes()).hexdigest()
+    assert images.hashes[0] == first == images.hashes_by_path["A/A-1.png"]
+
+
+def test_a_class_of_which_nothing_can_be_read_is_an_error(tmp_path):
+    make_tree(tmp_path, {"A": 1})
+    (tmp_path / "B").mkdir()
+    (tmp_path / "B" / "broken.png").write_bytes(b"no image")
+    with pytest.raises(AllkitError, match="class B"):
+        read(scan(tmp_path), PixelPath(16))
+
+
+def test_the_fingerprint_changes_with_a_byte_and_with_a_name(tmp_path):
+    dataset = scan(make_tree(tmp_path, {"A": 1, "B": 1}))
+    before = hash_files(dataset)
+    assert fingerprint(before) == fingerprint(dict(reversed(before.items())))
+    with (tmp_path / "A" / "A-1.png").open("ab") as stream:
+        stream.write(b"\0")
+    after = hash_files(dataset)
+    assert fingerprint(after) != fingerprint(before)
+    assert fingerprint({"C": before["A/A-1.png"], "B/B-1.png": before["B/B-1.png"]}) != fingerprint(before)
+
+
+def test_the_real_images_are_counted_as_published(shared_data):
+    dataset = scan(shared_data / "all")
+    assert dataset.counts() == {"Benign": 429, "Early": 838, "Pre": 819, "Pro": 684}

@@ -1,0 +1,166 @@
+"""A class-per-folder tree as a list of labelled files.
+
+Hashes and pixels come from one read of each file, so that the split, the fingerprint and the
+training arrays speak of the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from allkit.errors import AllkitError
+from allkit.images import PixelPath, decode, is_image_name, natural_key, read_bytes, stack
+
+# Kaggle's archive of the ALL set holds the photographs in Original/ beside Segmented/.
+_OUTER_FOLDER = "Original"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled image files below `root`.
+
+    paths: relative POSIX paths in natural order (img2 before img10), class by class.
+    labels: int64 (n,), index into `classes`. skipped: relative path to the reason it was left out.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def counts(self) -> dict[str, int]:
+        """Number of images per class."""
+        return {name: int((self.labels == i).sum()) for i, name in enumerate(self.classes)}
+
+    def without(self, reasons: Mapping[str, str]) -> Dataset:
+        """The same dataset less the given paths, which join `skipped`."""
+        keep = [i for i, path in enumerate(self.paths) if path not in reasons]
+        return Dataset(
+            self.root,
+            self.classes,
+            tuple(self.paths[i] for i in keep),
+            self.labels[keep],
+            {**self.skipped, **reasons},
+        )
+
+    def select(self, paths: Iterable[str]) -> np.ndarray:
+        """Row numbers (int64) of the given relative paths, in their order."""
+        rows = {path: i for i, path in enumerate(self.paths)}
+        return np.array([rows[path] for path in paths], np.int64)
+
+
+@dataclass(frozen=True)
+class Images:
+    """A dataset read into memory: pixels uint8 (n, S, S, 3), hashes the SHA-256 of each file."""
+
+    dataset: Dataset
+    pixels: np.ndarray
+    hashes: tuple[str, ...]
+
+    @property
+    def hashes_by_path(self) -> dict[str, str]:
+        return dict(zip(self.dataset.paths, self.hashes, strict=True))
+
+
+def scan(root: Path | str) -> Dataset:
+    """List the images of a class-per-folder tree without opening them.
+
+    Each sub-folder of `root` (or of `root/Original`, Kaggle's layout) is a class, whatever lies
+    below it belongs to it. Files that are not images by name are left out with a reason. Hidden
+    files and folders are passed over. Raises AllkitError for a wrong path, fewer than two classes
+    or a class without images.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise AllkitError(
+            f"{root} is not a folder: give --data DIR (or set ALLKIT_DATA) to a folder with one sub-folder a class; "
+            "`allkit data synth DIR` draws one, `allkit data download` fetches the ALL set"
+        )
+    if len(_folders(root / _OUTER_FOLDER)) >= 2:
+        root = root / _OUTER_FOLDER
+    skipped = {entry.name: "not in a class folder" for entry in _visible(root) if not entry.is_dir()}
+    classes = tuple(folder.name for folder in _folders(root))
+    if len(classes) < 2:
+        found = f"only the class folder {classes[0]}" if classes else "no class folder"
+        raise AllkitError(f"{root} holds {found}: a classifier needs two or more sub-folders, one a class")
+    paths: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        files = sorted((path.relative_to(root).as_posix() for path in _files(root / name)), key=natural_key)
+        images = [path for path in files if is_image_name(path)]
+        if not images:
+            raise AllkitError(f"class folder {root / name} holds no images: add some, or remove the folder")
+        skipped.update({path: "not an image by its name" for path in files if not is_image_name(path)})
+        paths += images
+        labels += [label] * len(images)
+    return Dataset(root, classes, tuple(paths), np.array(labels, np.int64), skipped)
+
+
+def read(dataset: Dataset, pixels: PixelPath, on_image: Callable[[], None] = lambda: None) -> Images:
+    """Read, hash and resize every image; one that cannot be read is moved to `skipped` with the reason.
+
+    `on_image` is called once an image, for progress. Raises AllkitError when a class loses all its images.
+    """
+
+    def one(path: str) -> tuple[str, np.ndarray] | AllkitError:
+        try:
+            data = read_bytes(dataset.root / path)
+            return hashlib.sha256(data).hexdigest(), pixels.fit(decode(data))
+        except AllkitError as error:
+            return error
+
+    good: list[tuple[str, np.ndarray]] = []
+    reasons: dict[str, str] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path, outcome in zip(dataset.paths, pool.map(one, dataset.paths), strict=True):
+            if isinstance(outcome, AllkitError):
+                reasons[path] = str(outcome)
+            else:
+                good.append(outcome)
+            on_image()
+    dataset = dataset.without(reasons)
+    for name, count in dataset.counts().items():
+        if not count:
+            raise AllkitError(f"no image of class {name} in {dataset.root} can be read: replace the files")
+    return Images(dataset, stack([image for _, image in good], pixels.size_px), tuple(digest for digest, _ in good))
+
+
+def hash_files(dataset: Dataset) -> dict[str, str]:
+    """SHA-256 of each file's content, by relative path; AllkitError when one cannot be read."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        digests = pool.map(lambda path: hashlib.sha256(read_bytes(dataset.root / path)).hexdigest(), dataset.paths)
+        return dict(zip(dataset.paths, digests, strict=True))
+
+
+def fingerprint(hashes: Mapping[str, str]) -> str:
+    """SHA-256 over path and content hash of every image, in path order."""
+    lines = "".join(f"{hashes[path]} {path}\n" for path in sorted(hashes))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [entry for entry in _visible(folder) if entry.is_dir()] if folder.is_dir() else []
+
+
+def _files(folder: Path) -> list[Path]:
+    return [
+        Path(parent) / name
+        for parent, folders, names in os.walk(folder)
+        for name in names
+        if not name.startswith(".") and not any(part.startswith(".") for part in Path(parent).relative_to(folder).parts)
+    ]
