@@ -1,0 +1,35 @@
+"""Statistics of classification results in numpy and the standard library alone.
+
+One file a question: how sure is a figure (intervals), do two models differ (paired), do the
+probabilities mean what they say (calibration), which classes can be ruled out (conformal).
+All are pure functions of arrays; what a figure is called and where it is printed is decided above.
+"""
+
+from allkit.stats.calibration import (
+    Reliability,
+    expected_calibration_error,
+    fit_temperature,
+    log_probabilities,
+    negative_log_likelihood,
+    reliability,
+    softmax,
+)
+from allkit.stats.conformal import conformal_threshold, prediction_sets
+from allkit.stats.intervals import Interval, cluster_bootstrap, wilson
+from allkit.stats.paired import mcnemar_exact
+
+__all__ = [
+    "Interval",
+    "Reliability",
+    "cluster_bootstrap",
+    "conformal_threshold",
+    "expected_calibration_error",
+    "fit_temperature",
+    "log_probabilities",
+    "mcnemar_exact",
+    "negative_log_likelihood",
+    "prediction_sets",
+    "reliability",
+    "softmax",
+    "wilson",
+]
