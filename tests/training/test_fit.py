@@ -1,0 +1,145 @@
+import math
+
+import numpy as np
+import pytest
+
+from allkit.training.backend import prepare
+
+prepare()
+
+import keras  # noqa: E402
+
+from allkit.training import architecture  # noqa: E402
+from allkit.training.fit import Labelled, compile_model, fit, learning_rate, predict  # noqa: E402
+from allkit.training.recipe import SCRATCH  # noqa: E402
+
+RECIPE = SCRATCH.override(epochs=3, batch_size=8)
+RNG = np.random.default_rng(0)
+TRAIN = Labelled(RNG.integers(0, 256, (20, 32, 32, 3)).astype(np.uint8), RNG.integers(0, 3, 20))
+
+
+class Silent:
+    def on_step(self, *step):
+        pass
+
+    def on_epoch(self, history):
+        pass
+
+
+class StopAfter(Silent):
+    def __init__(self, epochs: int):
+        self.epochs = epochs
+
+    def on_epoch(self, history):
+        if len(history) == self.epochs:
+            raise KeyboardInterrupt
+
+
+def network(recipe=RECIPE) -> keras.Model:
+    """A small network with all that makes a resume hard: batch statistics, dropout and an optimiser with state."""
+    keras.utils.set_random_seed(5)
+    keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bf16" else "float32")
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3), dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(4, 3, strides=4, use_bias=False, name="conv"),
+            keras.layers.BatchNormalization(momentum=0.9),
+            keras.layers.ReLU(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dropout(recipe.dropout),
+            keras.layers.Dense(3, activation="softmax", dtype="float32"),
+        ]
+    )
+    compile_model(model, recipe)
+    return model
+
+
+def test_a_resumed_training_reaches_the_weights_of_an_uninterrupted_one(tmp_path):
+    whole = network()
+    history = fit(whole, RECIPE, TRAIN, TRAIN, 1, tmp_path / "whole.npz", Silent())
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), RECIPE, TRAIN, TRAIN, 1, tmp_path / "cut.npz", StopAfter(1))
+    resumed = network()
+    keras.utils.set_random_seed(99)
+    history_resumed = fit(resumed, RECIPE, TRAIN, TRAIN, 1, tmp_path / "cut.npz", Silent())
+
+    for expected, got in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        assert np.array_equal(expected, got)
+    losses = [(row.epoch, row.loss, row.validation_loss) for row in history]
+    assert losses == [(row.epoch, row.loss, row.validation_loss) for row in history_resumed]
+    assert [row.epoch for row in history] == [1, 2, 3]
+
+
+def test_training_lowers_the_loss_on_what_can_be_learnt(tmp_path):
+    dark = np.zeros((16, 32, 32, 3), np.uint8)
+    data = Labelled(np.concatenate([dark, dark + 200]), np.repeat([0, 1], 16))
+    recipe = RECIPE.override(epochs=6, dropout=0.0, learning_rate=0.01)
+    history = fit(network(recipe), recipe, data, data, 1, tmp_path / "c.npz", Silent())
+    assert history[-1].loss < history[0].loss
+    assert history[-1].validation_accuracy == 1.0
+
+
+def test_mixed_bfloat16_keeps_float32_weights_and_probabilities(tmp_path):
+    recipe = RECIPE.override(precision="bf16", epochs=1)
+    model = network(recipe)
+    fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", Silent())
+    assert model.get_layer("conv").compute_dtype == "bfloat16"
+    assert all(weight.dtype == np.float32 for weight in model.get_weights())
+    assert predict(model, TRAIN.pixels).dtype == np.float32
+    keras.config.set_dtype_policy("float32")
+
+
+def test_prediction_does_not_depend_on_how_images_fall_into_batches():
+    model = network()
+    pixels = RNG.integers(0, 256, (70, 32, 32, 3)).astype(np.uint8)
+    together = predict(model, pixels)
+    assert together.shape == (70, 3)
+    assert np.allclose(predict(model, pixels[65:]), together[65:], atol=1e-6)
+
+
+def test_weight_decay_is_for_kernels_alone():
+    recipe = RECIPE.override(weight_decay=0.5)
+    model = architecture.build(32, 3, 0.0625, recipe)
+    compile_model(model, recipe)
+    decayed = [v.path for v in model.trainable_variables if model.optimizer._use_weight_decay(v)]
+    assert decayed
+    assert all(path.endswith("kernel") for path in decayed)
+    assert len(decayed) == 15
+
+
+def test_the_learning_rate_warms_up_linearly_then_falls_as_a_cosine():
+    recipe = SCRATCH.override(learning_rate=0.1, warmup_epochs=2.0, epochs=10)
+    rates = [learning_rate(recipe, step, steps_per_epoch=5) for step in range(50)]
+    assert rates[:10] == pytest.approx([0.01 * (i + 1) for i in range(10)])
+    assert rates[10] == pytest.approx(0.1)
+    assert rates[30] == pytest.approx(0.05)
+    assert rates[49] == pytest.approx(0.05 * (1 + math.cos(math.pi * 39 / 40)))
+
+
+def test_a_constant_rate_without_warm_up_never_changes():
+    recipe = SCRATCH.override(learning_rate=1e-5, warmup_epochs=0.0, schedule="constant")
+    assert {learning_rate(recipe, step, 7) for step in range(100)} == {1e-5}
+
+
+def test_loss_and_accuracy_of_an_epoch_are_means_over_its_steps(tmp_path):
+    class Steps(Silent):
+        def __init__(self):
+            self.means = []
+
+        def on_step(self, epoch, step, steps, loss, accuracy):
+            self.means.append((loss, accuracy))
+
+    recipe = RECIPE.override(epochs=1, dropout=0.0, learning_rate=1e-12, brightness=0.0, channel_gain=0.0)
+    recipe = recipe.override(rotation_degrees=0.0, reflection=False, batch_size=5)
+    model, steps = network(recipe), Steps()
+    # With batch statistics frozen and no learning, the mean over equal batches is the mean over the images.
+    next(layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)).trainable = False
+    compile_model(model, recipe)
+    (row,) = fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", steps)
+    assert len(steps.means) == 4
+    assert steps.means[-1] == (row.loss, row.accuracy)
+    assert row.loss == pytest.approx(row.validation_loss, abs=1e-5)
+    assert row.accuracy == pytest.approx(row.validation_accuracy)

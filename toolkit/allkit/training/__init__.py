@@ -1,0 +1,1 @@
+"""From labelled images to a run folder. Only this room and export/ import Keras."""

@@ -1,0 +1,70 @@
+"""What must be set before Keras is used, and what a record says of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+from allkit.errors import AllkitError
+
+
+def prepare() -> None:
+    """Import Keras and make it deterministic; AllkitError when the training stack is not installed.
+
+    TensorFlow's deterministic kernels cost nothing measurable on a CPU and make a resumed training equal to an
+    uninterrupted one.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with _quiet():
+            import keras
+
+            if keras.backend.backend() == "tensorflow":
+                import tensorflow
+
+                tensorflow.config.experimental.enable_op_determinism()
+                tensorflow.config.list_logical_devices()
+    except ImportError as error:
+        raise AllkitError(f'training and export need {error.name or "Keras"}: pip install "allkit[train]"') from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what libraries write to stderr while they load, and show it only if loading fails.
+
+    TensorFlow writes a dozen lines at import, below Python and before it reads any setting.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def device() -> str:
+    """Where Keras computes, as in `cpu:0` or `gpu:0`."""
+    import keras
+
+    return keras.distribution.list_devices()[0]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what trained a model: library name to version."""
+    import keras
+
+    backend = keras.backend.backend()
+    names = ("allkit", "keras", backend, "numpy", "opencv-python-headless")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -1,0 +1,187 @@
+"""The training loop: backend-neutral Keras 3, numpy in, one checkpoint an epoch.
+
+It is our own loop over `train_on_batch` rather than `Model.fit` because a resumed training must
+reach the very weights of an uninterrupted one. All that is random in an epoch (order,
+augmentation, dropout) is drawn from (seed, epoch), so the state to keep is the variables alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import keras
+import numpy as np
+
+from allkit.files import replacing
+from allkit.training.augment import augmented_batch
+from allkit.training.recipe import Recipe
+
+_PREDICT_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of the history. Losses are mean cross-entropies in nats; accuracies are shares."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Pixels uint8 (n, S, S, 3) with labels int64 (n,)."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+
+class Observer(Protocol):
+    """What a training tells while it runs; `on_epoch` gets all epochs so far, those before a resume included."""
+
+    def on_step(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None: ...
+
+    def on_epoch(self, history: Sequence[Epoch]) -> None: ...
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """The rate of optimiser step `step`, counted from 0: linear warm-up, then cosine to 0 or constant."""
+    warmup = recipe.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / math.ceil(warmup)
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    progress = (step - warmup) / max(1.0, recipe.epochs * steps_per_epoch - warmup)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def compile_model(model: keras.Model, recipe: Recipe) -> None:
+    """Attach the recipe's optimiser (AdamW; Adam when the decay is 0) and cross-entropy."""
+    if recipe.weight_decay:
+        optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
+        # Decay is for kernels: shrinking a scale or an offset only shifts what the network must relearn.
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    else:
+        optimizer = keras.optimizers.Adam(recipe.learning_rate)
+    optimizer.build(model.trainable_variables)
+    # XLA was a third slower than oneDNN's kernels on CPUs; other backends take Keras' choice.
+    jit = False if keras.backend.backend() == "tensorflow" else "auto"
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
+
+
+def fit(
+    model: keras.Model,
+    recipe: Recipe,
+    train: Labelled,
+    validation: Labelled,
+    seed: int,
+    checkpoint: Path,
+    observer: Observer,
+) -> list[Epoch]:
+    """Train a compiled model for the recipe's epochs; returns the history, one row an epoch.
+
+    After each epoch all variables and the history go to `checkpoint`; where that file exists already, training
+    goes on after its last epoch.
+    """
+    history = _restore(model, checkpoint) if checkpoint.exists() else []
+    for epoch in range(len(history) + 1, recipe.epochs + 1):
+        start = time.perf_counter()
+        loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, observer)
+        probabilities = predict(model, validation.pixels)
+        of_truth = probabilities[np.arange(len(validation.labels)), validation.labels]
+        row = Epoch(
+            epoch,
+            loss,
+            accuracy,
+            validation_loss=float(-np.log(np.maximum(of_truth, keras.config.epsilon())).mean()),
+            validation_accuracy=float((probabilities.argmax(1) == validation.labels).mean()),
+            learning_rate=rate,
+            seconds=time.perf_counter() - start,
+        )
+        history.append(row)
+        _save(model, history, checkpoint)
+        observer.on_epoch(history)
+    return history
+
+
+def predict(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
+    """Probabilities float32 (n, classes) of uint8 images (n, S, S, 3)."""
+    count = len(pixels)
+    padding = -count % _PREDICT_BATCH
+    # One batch size for all: a second one would be compiled once more.
+    rows = np.concatenate([np.arange(count), np.zeros(padding, np.int64)]).reshape(-1, _PREDICT_BATCH)
+    return np.concatenate([np.asarray(model.predict_on_batch(pixels[batch])) for batch in rows])[:count]
+
+
+def _train_epoch(
+    model: keras.Model, recipe: Recipe, train: Labelled, seed: int, epoch: int, observer: Observer
+) -> tuple[float, float, float]:
+    chunks = _chunks(len(train.labels), recipe.batch_size, seed, epoch)
+    steps = len(chunks)
+    _seed_dropout(model, seed, epoch)
+    totals = np.zeros(2)
+    rate = 0.0
+    for step, (pixels, labels) in enumerate(_batches(chunks, recipe, train, seed, epoch), 1):
+        rate = learning_rate(recipe, (epoch - 1) * steps + step - 1, steps)
+        model.optimizer.learning_rate = rate
+        totals += model.train_on_batch(pixels, labels)
+        loss, accuracy = (totals / step).tolist()
+        observer.on_step(epoch, step, steps, loss, accuracy)
+    return loss, accuracy, rate
+
+
+def _chunks(count: int, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The rows of each step: a new order every epoch, all of one size.
+
+    The rest that does not fill a batch waits for another epoch: a second batch size would be compiled once more.
+    """
+    order = np.random.default_rng((seed, epoch)).permutation(count)
+    batch_size = min(batch_size, count)
+    return np.split(order[: count - count % batch_size], count // batch_size)
+
+
+def _batches(
+    chunks: list[np.ndarray], recipe: Recipe, train: Labelled, seed: int, epoch: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    # One batch ahead: the next is augmented while the model computes.
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(augmented_batch, train.pixels, chunks[0], recipe, seed, epoch)
+        for rows, following in zip(chunks, [*chunks[1:], None], strict=True):
+            pixels = coming.result()
+            if following is not None:
+                coming = pool.submit(augmented_batch, train.pixels, following, recipe, seed, epoch)
+            yield pixels, train.labels[rows]
+
+
+def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout) and layer.rate:
+            layer.seed_generator.state.assign(np.array([seed, epoch], np.uint32))
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    return [*model.weights, *model.optimizer.variables]
+
+
+def _save(model: keras.Model, history: list[Epoch], checkpoint: Path) -> None:
+    arrays = {str(i): keras.ops.convert_to_numpy(variable) for i, variable in enumerate(_variables(model))}
+    with replacing(checkpoint) as temporary:
+        np.savez(temporary, history=json.dumps([asdict(row) for row in history]), **arrays)
+
+
+def _restore(model: keras.Model, checkpoint: Path) -> list[Epoch]:
+    with np.load(checkpoint, allow_pickle=False) as arrays:
+        for i, variable in enumerate(_variables(model)):
+            variable.assign(arrays[str(i)])
+        return [Epoch(**row) for row in json.loads(str(arrays["history"]))]

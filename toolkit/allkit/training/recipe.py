@@ -1,0 +1,98 @@
+"""How a network is trained, as a value.
+
+A recipe is frozen, printable and serialisable, and travels in the run folder and in the contract
+of every model made from it. The command line makes one option of each field, so a recipe has no
+setting that cannot be seen and changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from allkit.errors import AllkitError
+
+
+def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
+    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The fields of a training; the defaults are recipe `scratch`.
+
+    Rotation and reflection have no stated range in the paper; a smear has no upright, so all angles are used.
+    """
+
+    name: str = "scratch"
+    weights: str = _option("random", "random, imagenet, or a Keras weights file of VGG16 without top")
+    batch_norm: bool = _option(True, "batch normalisation after each convolution; export folds it away")
+    trainable_blocks: int = _option(5, "how many of the five convolution blocks train, counted from the input")
+    normalisation: str = _option(
+        "unit", "unit divides by 255, imagenet subtracts its mean, none does neither", ("unit", "imagenet", "none")
+    )
+    dropout: float = _option(0.25, "dropout rate between the two Dense layers")
+    epochs: int = _option(30, "passes over the training part")
+    batch_size: int = _option(32, "images a step")
+    learning_rate: float = _option(1e-3, "peak learning rate")
+    weight_decay: float = _option(1e-2, "decoupled weight decay of the kernels (AdamW); 0 is plain Adam")
+    warmup_epochs: float = _option(1.0, "epochs of linear warm-up")
+    schedule: str = _option("cosine", "learning rate after the warm-up", ("cosine", "constant"))
+    brightness: float = _option(0.2, "brightness factor drawn from 1 +- this")
+    rotation_degrees: float = _option(180.0, "rotation drawn from +- this, borders mirrored")
+    reflection: bool = _option(True, "reflect half of the images left-right and half up-down")
+    channel_gain: float = _option(0.1, "factor drawn for each colour channel from 1 +- this")
+    precision: str = _option("fp32", "bf16 trains in mixed bfloat16", ("fp32", "bf16"))
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            choices = field.metadata.get("choices")
+            if choices and getattr(self, field.name) not in choices:
+                raise AllkitError(f"{field.name} is {getattr(self, field.name)!r}: choose {' or '.join(choices)}")
+        positive = ("epochs", "batch_size", "learning_rate")
+        if bad := next((name for name in positive if getattr(self, name) <= 0), None):
+            raise AllkitError(f"{bad} is {getattr(self, bad)}: it must be above 0")
+        not_negative = ("weight_decay", "warmup_epochs", "brightness", "rotation_degrees", "channel_gain")
+        if bad := next((name for name in not_negative if getattr(self, name) < 0), None):
+            raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be below 0")
+        if not 0 <= self.dropout < 1:
+            raise AllkitError(f"dropout is {self.dropout}: it must be at least 0 and below 1")
+        if not 0 <= self.trainable_blocks <= 5:
+            raise AllkitError(f"trainable_blocks is {self.trainable_blocks}: VGG16 has 5 blocks")
+
+    def override(self, **changes: Any) -> Recipe:
+        """The recipe with the given fields changed; None leaves a field as it is."""
+        return dataclasses.replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Recipe:
+        try:
+            return cls(**record)
+        except TypeError as error:
+            raise AllkitError(f"the recipe is not one this version of allkit reads: {error}") from error
+
+
+SCRATCH = Recipe()
+
+# Najjar et al. 2025: block1_conv1 ... block4_conv3 train, block5 stays frozen; Adam is the reading
+# of an optimiser that the paper does not name.
+PAPER = Recipe(
+    name="paper",
+    weights="imagenet",
+    batch_norm=False,
+    trainable_blocks=4,
+    normalisation="imagenet",
+    epochs=25,
+    learning_rate=1e-5,
+    weight_decay=0.0,
+    warmup_epochs=0.0,
+    schedule="constant",
+    channel_gain=0.0,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (PAPER, SCRATCH)}

@@ -1,0 +1,171 @@
+"""A run folder: everything that one training leaves behind.
+
+run.json          settings: architecture, size, width, seed, recipe, classes, where the images were
+split.json        the split, with content hashes
+checkpoint.npz    variables and history after the last finished epoch; gone when the run is finished
+history.csv       one row an epoch
+model.keras       the trained network
+predictions.csv   path, label and probabilities of the test part
+metrics.json      the record; its presence marks a finished run
+curves.png        Figure 2 of the paper
+confusion.png     Figure 3 of the paper
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allkit.dataset.split import Split
+from allkit.errors import AllkitError
+from allkit.files import write_text
+from allkit.images import PixelPath
+from allkit.training.recipe import Recipe
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked of a training. `data` is the folder the images were read from."""
+
+    architecture: str
+    pixels: PixelPath
+    width: float
+    seed: int
+    recipe: Recipe
+    classes: tuple[str, ...]
+    data: str
+
+    @property
+    def name(self) -> str:
+        """Architecture, width and size, as in `vgg16x0.25-150`."""
+        return model_name(self.architecture, self.width, self.pixels.size_px)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Settings:
+        values = {field.name: record[field.name] for field in fields(cls)}
+        values["pixels"] = PixelPath(**values["pixels"])
+        values["recipe"] = Recipe.from_dict(values["recipe"])
+        values["classes"] = tuple(values["classes"])
+        return cls(**values)
+
+
+def model_name(architecture: str, width: float, size_px: int) -> str:
+    return f"{architecture}x{width:g}-{size_px}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that exists. Create one with `create`, read one with `open`."""
+
+    folder: Path
+    settings: Settings
+    split: Split
+
+    @classmethod
+    def create(cls, folder: Path, settings: Settings, split: Split) -> Run:
+        if folder.exists() and any(folder.iterdir()):
+            raise AllkitError(f"{folder} is not empty: give another --out, or --resume to go on with the run in it")
+        split.save(folder / "split.json")
+        _write_json(folder / "run.json", settings.to_dict())
+        return cls(folder, settings, split)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Run:
+        folder = Path(folder)
+        try:
+            settings = Settings.from_dict(json.loads((folder / "run.json").read_text()))
+        except OSError as error:
+            raise AllkitError(f"{folder} is not a run folder: it has no readable run.json") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise AllkitError(f"{folder / 'run.json'} is damaged ({error}): train again") from error
+        return cls(folder, settings, Split.load(folder / "split.json"))
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.npz"
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / "model.keras"
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / "metrics.json").is_file()
+
+    def metrics(self) -> dict[str, Any]:
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    def write_metrics(self, record: Mapping[str, Any]) -> None:
+        _write_json(self.folder / "metrics.json", record)
+
+    def write_history(self, rows: Sequence[Any]) -> None:
+        """`rows` are dataclasses of numbers, one an epoch."""
+        names = [field.name for field in fields(rows[0])]
+        self._write_csv("history.csv", names, ([f"{value:.6g}" for value in asdict(row).values()] for row in rows))
+
+    def write_predictions(self, paths: Sequence[str], labels: np.ndarray, probabilities: np.ndarray) -> None:
+        classes = self.settings.classes
+        rows = (
+            [path, classes[label], *(f"{p:.6f}" for p in row)]
+            for path, label, row in zip(paths, labels, probabilities, strict=True)
+        )
+        self._write_csv("predictions.csv", ["path", "truth", *classes], rows)
+
+    def _write_csv(self, name: str, header: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+        write_text(self.folder / name, text.getvalue())
+
+
+def find_runs(folder: Path) -> list[Run]:
+    """The runs directly below `folder`, newest first by the time of their settings."""
+    settings = sorted(folder.glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return [Run.open(path.parent) for path in settings]
+
+
+def newest_finished(folder: Path, size_px: int | None = None) -> Run:
+    """The newest finished run below `folder`, of the given size if one is given.
+
+    AllkitError names the sizes there are, the unfinished runs, and the command that would train the missing one.
+    """
+    runs = find_runs(folder)
+    finished = [run for run in runs if run.finished]
+    for run in finished:
+        if size_px in (None, run.settings.pixels.size_px):
+            return run
+    wanted = "" if size_px is None else f" at {size_px} px"
+    sizes = sorted({run.settings.pixels.size_px for run in finished})
+    there = f"there are runs at {', '.join(map(str, sizes))} px" if sizes else "there is no finished run"
+    waiting = [run.folder for run in runs if not run.finished and size_px in (None, run.settings.pixels.size_px)]
+    advice = (
+        f"go on with the unfinished one: allkit train --out {waiting[0]} --resume"
+        if waiting
+        else f"train one: allkit train --data DIR --recipe scratch --size {size_px or 150}"
+    )
+    raise AllkitError(f"no finished run{wanted} in {folder}: {there}; {advice}")
+
+
+def newest_unfinished(folder: Path) -> Run:
+    """The run to go on with; AllkitError when all are finished."""
+    for run in find_runs(folder):
+        if not run.finished:
+            return run
+    raise AllkitError(f"no unfinished run in {folder}: name its folder with --out, or train without --resume")
+
+
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(record, indent=1) + "\n")

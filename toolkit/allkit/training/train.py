@@ -1,0 +1,98 @@
+"""One training from settings to a finished run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from allkit.dataset.index import Images
+from allkit.errors import AllkitError
+from allkit.files import replacing
+from allkit.metrics import Metrics, score
+from allkit.training import architecture, figures
+from allkit.training.backend import device, versions
+from allkit.training.fit import Epoch, Labelled, Observer, compile_model, fit, predict
+from allkit.training.run import SCHEMA_VERSION, Run, Settings
+from allkit.training.weights import load_imagenet
+
+
+def build_model(settings: Settings) -> keras.Model:
+    """The network of the settings with its initial weights, compiled; the same for the same seed."""
+    recipe = settings.recipe
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bf16" else "float32")
+    model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, recipe)
+    if recipe.weights != "random":
+        if settings.width != 1 or recipe.batch_norm:
+            raise AllkitError(
+                f"weights {recipe.weights} are those of the full-width network without batch normalisation: "
+                "give --width 1 and --recipe paper, or --weights random"
+            )
+        load_imagenet(model, recipe.weights)
+    for layer in model.layers:
+        if layer.name.startswith("block"):
+            layer.trainable = int(layer.name[len("block")]) <= recipe.trainable_blocks
+    compile_model(model, recipe)
+    return model
+
+
+def train(run: Run, images: Images, observer: Observer) -> Metrics:
+    """Train, or go on training, the run's network; fill its folder; return the metrics of the test part.
+
+    `images` must be those that the run's split was made from (AllkitError otherwise).
+    """
+    settings, split = run.settings, run.split
+    split.check(images.hashes_by_path)
+    part = {name: _labelled(images, paths) for name, paths in split.parts.items()}
+    model = build_model(settings)
+    recorder = _Recorder(run, observer)
+    history = fit(model, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder)
+    probabilities = predict(model, part["test"].pixels)
+    metrics = score(part["test"].labels, probabilities, settings.classes)
+    run.write_predictions(split.parts["test"], part["test"].labels, probabilities)
+    figures.save_curves(history, run.folder / "curves.png")
+    title = f"{settings.name}, {split.protocol} split, test n = {metrics.n}"
+    figures.save_confusion(metrics.confusion, settings.classes, title, run.folder / "confusion.png")
+    save_model(model, run)
+    run.write_metrics(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "part": "test",
+            "metrics": metrics.to_dict(),
+            "training_seconds": sum(row.seconds for row in history),
+            "device": device(),
+            # Without the folder of the images: a record is for others, a path is for this machine.
+            "settings": {name: value for name, value in settings.to_dict().items() if name != "data"},
+            "split": split.summary(),
+            "data_fingerprint": split.fingerprint,
+            "parameters": model.count_params(),
+            "versions": versions(),
+        }
+    )
+    run.checkpoint.unlink(missing_ok=True)
+    return metrics
+
+
+def save_model(model: keras.Model, run: Run) -> None:
+    """Write the network without its optimiser; the file loads in Keras' safe mode."""
+    with replacing(run.model_path) as temporary:
+        model.save(temporary, include_optimizer=False)
+
+
+def _labelled(images: Images, paths: Sequence[str]) -> Labelled:
+    rows = images.dataset.select(paths)
+    return Labelled(images.pixels[rows], images.dataset.labels[rows])
+
+
+class _Recorder:
+    """Rewrites the history file after each epoch, then passes the news on."""
+
+    def __init__(self, run: Run, observer: Observer):
+        self._run = run
+        self._observer = observer
+        self.on_step = observer.on_step
+
+    def on_epoch(self, history: Sequence[Epoch]) -> None:
+        self._run.write_history(history)
+        self._observer.on_epoch(history)

@@ -1,0 +1,58 @@
+"""ImageNet weights of VGG16 into this architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from allkit.errors import AllkitError
+from allkit.training.architecture import conv_names
+
+
+def load_imagenet(model: keras.Model, source: str) -> None:
+    """Set the thirteen convolutions of a full-width model from VGG16 without top.
+
+    source: "imagenet", fetched by Keras, or a file that `keras.applications.VGG16(include_top=False)` can load
+    (.weights.h5, .keras, or the .h5 that Keras publishes). Raises AllkitError when it cannot be had.
+    """
+    base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
+    if source == "imagenet":
+        base = _fetch()
+    elif not Path(source).is_file():
+        raise AllkitError(
+            f"no weights file {source}: give --weights imagenet, random, or a Keras weights file of VGG16"
+        )
+    else:
+        try:
+            base.load_weights(source)
+        except (ValueError, OSError, KeyError) as error:
+            raise AllkitError(
+                f"{source} does not hold the weights of VGG16 without top: {_first_line(error)}; a file made with "
+                "keras.applications.VGG16(include_top=False).save_weights('vgg16.weights.h5') does"
+            ) from error
+    for name in conv_names():
+        kernel, bias = base.get_layer(name).get_weights()
+        if name == "block1_conv1":
+            # Keras' ImageNet weights expect BGR; reversing the input channels of the first kernel is exact.
+            kernel = np.ascontiguousarray(kernel[:, :, ::-1])
+        model.get_layer(name).set_weights([kernel, bias])
+
+
+def _fetch() -> keras.Model:
+    try:
+        return keras.applications.VGG16(include_top=False, weights="imagenet", input_shape=(32, 32, 3))
+    except Exception as error:
+        # keras.utils.get_file raises a bare Exception when a download fails, and nothing narrower.
+        if "URL fetch failure" not in str(error):
+            raise
+        raise AllkitError(
+            "the ImageNet weights cannot be fetched. On a machine with internet run in Python\n"
+            "  import keras; keras.applications.VGG16(include_top=False).save_weights('vgg16.weights.h5')\n"
+            "then copy the file here and give --weights vgg16.weights.h5; or train without it: --recipe scratch"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
