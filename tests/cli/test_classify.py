@@ -1,0 +1,213 @@
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+from click.testing import CliRunner
+
+from allkit import AllkitError
+from allkit.cli.classify import classify
+from allkit.runtime.session import Model
+from models import flat, tiny_model
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with exported/tiny.onnx and images/ that hold a red and a green image."""
+    monkeypatch.chdir(tmp_path)
+    Path("exported").mkdir()
+    tiny_model(Path("exported/tiny.onnx"))
+    Path("images").mkdir()
+    # OpenCV writes BGR: the first is RGB (96, 64, 0), with the odds 8 : 4 : 1, the second (0, 32, 0), 1 : 2 : 1.
+    cv2.imwrite("images/smear2.png", flat(0, 64, 96))
+    cv2.imwrite("images/smear10.png", flat(0, 32, 0))
+    return tmp_path
+
+
+def run(*arguments, **options):
+    return CliRunner().invoke(classify, [*map(str, arguments), "--device", "cpu"], catch_exceptions=False, **options)
+
+
+def add_broken():
+    Path("images/broken.jpg").write_bytes(b"\xff\xd8 not a jpeg")
+
+
+CSV = """path,label,confidence,red,green,blue,error
+images/smear2.png,red,0.615385,0.615385,0.307692,0.076923,
+images/smear10.png,green,0.5,0.25,0.5,0.25,
+"""
+
+
+@pytest.mark.usefixtures("folder")
+def test_csv_has_exactly_the_promised_columns_and_a_line_an_image():
+    result = run("images", "--format", "csv")
+    assert result.exit_code == 0
+    assert result.stdout == CSV
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_unreadable_image_has_its_row_and_makes_the_status_one():
+    add_broken()
+    result = run("images", "gone.png", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert result.exit_code == 1
+    assert [row["path"] for row in rows] == [
+        "images/broken.jpg",
+        "images/smear2.png",
+        "images/smear10.png",
+        "gone.png",
+    ]
+    for row in (rows[0], rows[3]):
+        assert [row[name] for name in ("label", "confidence", "red", "green", "blue")] == [""] * 5
+    assert "not a readable image" in rows[0]["error"]
+    assert "No such file" in rows[3]["error"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_json_lines_carry_the_csv_names_flat():
+    add_broken()
+    result = run("images", "--format", "jsonl")
+    broken, red, green = map(json.loads, result.stdout.splitlines())
+    assert result.exit_code == 1
+    assert red == {
+        "path": "images/smear2.png",
+        "label": "red",
+        "confidence": 0.615385,
+        "red": 0.615385,
+        "green": 0.307692,
+        "blue": 0.076923,
+        "error": None,
+    }
+    assert green["label"] == "green"
+    assert list(broken) == list(red)
+    assert [broken[name] for name in ("label", "confidence", "red", "green", "blue")] == [None] * 5
+    assert "not a readable image" in broken["error"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_table_shows_whole_paths_and_the_summary_when_piped():
+    deep = Path("images", "a" * 100, "b" * 100)
+    deep.mkdir(parents=True)
+    cv2.imwrite(str(deep / "smear.png"), flat(0, 0, 96))
+    add_broken()
+    result = run("images")
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["label", "confidence", "red", "green", "blue", "path"]
+    assert lines[1].split() == ["red", "0.8000", "0.8000", "0.1000", "0.1000", str(deep / "smear.png")]
+    assert lines[2].startswith("not read ")
+    assert "images/broken.jpg" in lines[2]
+    assert lines[3].split() == ["red", "0.6154", "0.6154", "0.3077", "0.0769", "images/smear2.png"]
+    assert "red: 2  green: 1  blue: 0  not read: 1" in result.stdout
+    assert "4 image(s)" in result.stdout
+    assert "tiny.onnx on CPUExecutionProvider" in result.stdout
+    assert "research use; not for diagnosis" in result.stdout
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_the_summary_of_data_goes_to_stderr(form):
+    result = run("images", "--format", form)
+    assert "red: 1  green: 1  blue: 0  not read: 0" in result.stderr
+    assert "research use; not for diagnosis" in result.stderr
+    assert "research" not in result.stdout
+
+
+@pytest.mark.usefixtures("folder")
+def test_output_goes_to_a_file_that_replaces_an_older_one():
+    Path("out.csv").write_text("old")
+    result = run("images", "--format", "csv", "--output", "out.csv")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert Path("out.csv").read_text() == CSV
+    assert sorted(os.listdir()) == ["exported", "images", "out.csv"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_failure_half_way_leaves_the_older_file_and_nothing_else(monkeypatch):
+    Path("out.csv").write_text("old")
+    real, calls = Model.run, []
+
+    def failing(self, batch):
+        calls.append(len(batch))
+        if len(calls) == 2:
+            raise AllkitError("out of memory")
+        return real(self, batch)
+
+    monkeypatch.setattr(Model, "run", failing)
+    with pytest.raises(AllkitError, match="out of memory"):
+        run("images", "--format", "csv", "--output", "out.csv", "--batch-size", 1)
+    assert len(calls) == 2
+    assert Path("out.csv").read_text() == "old"
+    assert sorted(os.listdir()) == ["exported", "images", "out.csv"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_wrong_usage_has_status_two():
+    assert run().exit_code == 2
+    assert run("images", "--format", "xml").exit_code == 2
+    assert run("images", "--batch-size", 0).exit_code == 2
+    assert run("images", "--output", "exported").exit_code == 2
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_without_images_is_an_error_that_names_it():
+    with pytest.raises(AllkitError, match="no image in exported"):
+        run("exported")
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_notice_of_a_fallback_is_one_line_on_stderr(monkeypatch):
+    real = Model.__init__
+
+    def fallen_back(self, path, device):
+        real(self, path, "cpu")
+        self.notice = "running on the CPU: no NVIDIA driver found"
+
+    monkeypatch.setattr(Model, "__init__", fallen_back)
+    result = run("images", "--format", "csv")
+    assert result.stderr.splitlines()[0] == "running on the CPU: no NVIDIA driver found"
+    assert result.stdout == CSV
+
+
+def subprocess_classify(*arguments, **options):
+    code = "from allkit.cli.classify import classify; classify()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments, "--device", "cpu"], stderr=subprocess.PIPE, **options
+    )
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("form", ["table", "csv", "jsonl"])
+def test_a_closed_pipe_prints_no_traceback(form):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess_classify("images", "--format", form, stdout=writer)
+    os.close(writer)
+    errors = process.communicate()[1].decode()
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    assert "BrokenPipe" not in errors
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse file names that are not UTF-8")
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_a_file_name_that_is_not_utf8_comes_back_byte_for_byte(folder, form):
+    name = os.fsencode(folder / "images") + b"/\xff.png"
+    os.rename("images/smear2.png", name)
+    process = subprocess_classify(name, "--format", form, stdout=subprocess.PIPE)
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert name in output
+
+
+def test_one_row_for_each_of_many_real_images(folder, shared_data):
+    result = run(shared_data / "all" / "Benign", "--format", "csv", "--output", "rows.csv")
+    with open("rows.csv") as stream:
+        rows = list(csv.DictReader(stream))
+    assert result.exit_code == 0
+    assert len(rows) == 429
+    assert {row["error"] for row in rows} == {""}

@@ -1,0 +1,80 @@
+"""A tiny exported model whose probabilities can be worked out by hand.
+
+The logit of class k is `bias[k] + ln 2 / 32 * (mean of channel k)`, and the mean of a channel that does not
+exist is 0. So an image with means (96, 64, 0) has the odds 2**3 : 2**2 : 2**0, that is the probabilities
+8/13, 4/13 and 1/13.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from allkit.contract import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+from allkit.images import PixelPath
+
+CLASSES = ("red", "green", "blue")
+
+
+def tiny_contract(classes: Sequence[str] = CLASSES, size_px: int = 8, **fields: Any) -> Contract:
+    """A complete contract; `fields` replace its values."""
+    values = {
+        "classes": tuple(classes),
+        "pixels": PixelPath(size_px),
+        "architecture": "tiny",
+        "width": 1.0,
+        "precision": "fp32",
+        "recipe": {"name": "none"},
+        "split": {"protocol": "random", "seed": 0, "hash": "0" * 64},
+        "data_fingerprint": "0" * 64,
+        "accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "n": 50, "part": "test"},
+        "verification": {},
+        "versions": {},
+    }
+    return Contract(**{**values, **fields})
+
+
+def tiny_model(
+    path: Path,
+    classes: Sequence[str] = CLASSES,
+    size_px: int = 8,
+    bias: Sequence[float] | None = None,
+    top_rows: int | None = None,
+    **fields: Any,
+) -> Path:
+    """Write the model to `path` and return it; the means are over the first `top_rows` rows of the image."""
+    weights = np.eye(3, len(classes)) * np.log(2) / 32
+    constants = {
+        "axes": np.array([1, 2]),
+        "start": np.array([0]),
+        "stop": np.array([top_rows or size_px]),
+        "rows": np.array([1]),
+        "weights": weights.astype(np.float32),
+        "bias": np.array(bias or [0] * len(classes), np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", [INPUT_NAME], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Slice", ["float", "start", "stop", "rows"], ["top"]),
+        helper.make_node("ReduceMean", ["top", "axes"], ["means"], keepdims=0),
+        helper.make_node("Gemm", ["means", "weights", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], [OUTPUT_NAME], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["batch", size_px, size_px, 3])],
+        [helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", len(classes)])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, {METADATA_KEY: tiny_contract(classes, size_px, **fields).to_json()})
+    onnx.save(model, path)
+    return path
+
+
+def flat(red: int, green: int, blue: int, height: int = 8, width: int = 8) -> np.ndarray:
+    """An RGB uint8 image (height, width, 3) of one colour."""
+    return np.full((height, width, 3), (red, green, blue), np.uint8)

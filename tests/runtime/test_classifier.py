@@ -1,0 +1,156 @@
+import itertools
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from allkit import AllkitError, Classifier, Prediction
+from models import flat, tiny_model
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    return Classifier(tiny_model(tmp_path / "m.onnx"), device="cpu", batch_size=2)
+
+
+def encoded(image: np.ndarray, suffix: str, *options: int) -> bytes:
+    """An RGB image as a file's content."""
+    return cv2.imencode(suffix, image[:, :, ::-1], options)[1].tobytes()
+
+
+def test_a_prediction_holds_label_confidence_and_one_probability_a_class(classifier):
+    (prediction,) = classifier([flat(64, 96, 0)])
+    assert prediction.label == "green"
+    assert prediction.confidence == pytest.approx(8 / 13, abs=1e-6)
+    assert prediction.probabilities == pytest.approx({"red": 4 / 13, "green": 8 / 13, "blue": 1 / 13}, abs=1e-6)
+    assert list(prediction.probabilities) == ["red", "green", "blue"]
+    assert prediction.error is None
+
+
+def test_paths_bytes_and_arrays_of_one_image_give_one_answer(classifier, tmp_path):
+    image = flat(10, 20, 200, 12, 12)
+    path = tmp_path / "image.png"
+    path.write_bytes(encoded(image, ".png"))
+    predictions = list(classifier([path, str(path), path.read_bytes(), image]))
+    assert predictions == [predictions[0]] * 4
+    assert predictions[0].label == "blue"
+
+
+def test_a_grey_png_has_equal_channels(tmp_path):
+    model = tiny_model(tmp_path / "m.onnx", classes=("red", "green", "blue", "none"))
+    grey = cv2.imencode(".png", np.full((9, 9), 64, np.uint8))[1].tobytes()
+    (prediction,) = Classifier(model, device="cpu")([grey])
+    # Odds 2**2 : 2**2 : 2**2 : 2**0.
+    assert list(prediction.probabilities.values()) == pytest.approx([4 / 13, 4 / 13, 4 / 13, 1 / 13], abs=1e-6)
+
+
+def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """The JPEG with an EXIF segment that holds only the orientation tag 0x0112 (a SHORT)."""
+    tiff = b"MM\0*\0\0\0\x08" + b"\0\x01" + b"\x01\x12\0\x03\0\0\0\x01" + bytes([0, orientation, 0, 0]) + b"\0\0\0\0"
+    segment = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "top_level"),
+    [
+        (1, 64 / 2),  # as stored: the top half shows both sides
+        (3, 64 / 2),
+        (6, 64),  # turned clockwise: the bright left side becomes the top
+        (8, 0),  # turned anticlockwise: the dark right side becomes the top
+    ],
+)
+def test_a_jpeg_is_turned_upright_by_its_exif_orientation(tmp_path, orientation, top_level):
+    stored = np.zeros((16, 16, 3), np.uint8)
+    stored[:, :8] = 64
+    jpeg = with_orientation(encoded(stored, ".jpg", cv2.IMWRITE_JPEG_QUALITY, 100), orientation)
+    model = tiny_model(tmp_path / "m.onnx", classes=("red", "green", "blue", "none"), size_px=16, top_rows=8)
+    (prediction,) = Classifier(model, device="cpu")([jpeg])
+    odds = 2 ** (top_level / 32)
+    assert prediction.probabilities["none"] == pytest.approx(1 / (3 * odds + 1), abs=0.005)
+
+
+def test_an_error_stands_in_its_place(classifier, tmp_path):
+    missing = tmp_path / "missing.png"
+    predictions = list(classifier([flat(99, 0, 0), missing, b"not an image", np.zeros((4, 4)), flat(0, 99, 0)]))
+    assert [prediction.label for prediction in predictions] == ["red", None, None, None, "green"]
+    assert "missing.png" in predictions[1].error
+    assert predictions[1] == Prediction(error=predictions[1].error)
+    assert "float64" in predictions[3].error
+
+
+def test_an_endless_source_is_classified_lazily(classifier):
+    colours = itertools.cycle([flat(99, 0, 0), flat(0, 99, 0), flat(0, 0, 99)])
+    labels = [prediction.label for prediction in itertools.islice(classifier(colours), 7)]
+    assert labels == ["red", "green", "blue", "red", "green", "blue", "red"]
+
+
+def test_no_images_give_no_predictions(classifier):
+    assert list(classifier([])) == []
+
+
+def test_one_image_without_a_list_is_refused(classifier):
+    for image in ("image.png", b"bytes"):
+        with pytest.raises(AllkitError, match="give a list of images"):
+            classifier(image)
+
+
+def test_a_model_without_finite_probabilities_labels_nothing(tmp_path):
+    model = tiny_model(tmp_path / "m.onnx", bias=[float("nan"), 0, 0])
+    (prediction,) = Classifier(model, device="cpu")([flat(0, 0, 0)])
+    assert prediction.label is None
+    assert "no finite probabilities" in prediction.error
+
+
+def test_the_newest_export_is_the_default_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    for age, name in enumerate(["half-written.onnx", "b.onnx", "a.onnx", "c.onnx"]):
+        path = tiny_model(folder / name)
+        os.utime(path, ns=(0, 10**18 - age * 10**9))
+    (folder / "half-written.onnx").rename(folder / ".half-written.onnx")
+    classifier = Classifier(device="cpu")
+    assert classifier.model_path.name == "b.onnx"
+    assert classifier.contract.architecture == "tiny"
+    assert classifier.provider == "CPUExecutionProvider"
+
+
+def test_without_any_model_the_error_names_the_command_that_makes_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AllkitError, match="allkit export"):
+        Classifier()
+
+
+def test_a_batch_size_below_one_is_refused(tmp_path):
+    with pytest.raises(AllkitError, match="batch size 0"):
+        Classifier(tiny_model(tmp_path / "m.onnx"), batch_size=0)
+
+
+def test_classifying_loads_nothing_of_the_training_stack(tmp_path):
+    code = (
+        "import sys\nimport allkit, allkit.cli.classify\n"
+        "light = {'onnxruntime', 'cv2', 'rich'} & set(sys.modules)\nassert not light, light\n"
+        "import numpy as np\n"
+        "clf = allkit.Classifier(sys.argv[1], device='auto')\n"
+        "assert [p.label for p in clf([np.full((8, 8, 3), (99, 0, 0), np.uint8)])] == ['red']\n"
+        "from click.testing import CliRunner\n"
+        "assert CliRunner().invoke(allkit.cli.classify.classify, ['gone.png', '--model', sys.argv[1]]).exit_code == 1\n"
+        "heavy = {'tensorflow', 'keras', 'matplotlib', 'sklearn', 'onnx', 'tf2onnx', 'kagglehub'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    path = tiny_model(tmp_path / "m.onnx")
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_real_images_are_all_readable(classifier, shared_data):
+    paths = sorted((shared_data / "all" / "Pre").iterdir())[:5]
+    predictions = list(classifier(paths))
+    assert len(predictions) == 5
+    for prediction in predictions:
+        assert prediction.error is None
+        assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)

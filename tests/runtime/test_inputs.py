@@ -1,0 +1,67 @@
+import os
+
+import pytest
+
+from allkit.errors import AllkitError
+from allkit.runtime.inputs import expand
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in (
+        "img10.jpg",
+        "img2.jpg",
+        "sub/img1.PNG",
+        "sub/deep/x.tiff",
+        "notes.txt",
+        ".hidden.jpg",
+        ".cache/thumb.jpg",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return tmp_path
+
+
+def test_a_folder_becomes_its_images_in_natural_order_without_hidden_ones(tree):
+    names = [path.relative_to(tree).as_posix() for path in expand([tree])]
+    assert names == ["img2.jpg", "img10.jpg", "sub/deep/x.tiff", "sub/img1.PNG"]
+
+
+def test_arguments_keep_their_order(tree):
+    assert expand([tree / "sub", tree / "img2.jpg"]) == [
+        tree / "sub/deep/x.tiff",
+        tree / "sub/img1.PNG",
+        tree / "img2.jpg",
+    ]
+
+
+def test_a_file_named_explicitly_is_taken_whatever_its_name(tree):
+    named = [tree / "notes.txt", tree / ".hidden.jpg"]
+    assert expand(named) == named
+
+
+def test_a_path_that_does_not_exist_is_kept_for_an_error_in_its_place(tree):
+    assert expand([tree / "gone.jpg", tree / "img2.jpg"]) == [tree / "gone.jpg", tree / "img2.jpg"]
+
+
+def test_a_hidden_folder_named_explicitly_is_read(tree):
+    assert expand([tree / ".cache"]) == [tree / ".cache/thumb.jpg"]
+
+
+def test_a_folder_that_may_not_be_read_is_kept_for_an_error_in_its_place(tree, monkeypatch):
+    scandir = os.scandir
+
+    def refusing(path):
+        if os.fspath(path) == os.fspath(tree / "sub"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert expand([tree]) == [tree / "img2.jpg", tree / "img10.jpg", tree / "sub"]
+
+
+def test_nothing_to_read_is_an_error_that_names_the_folder(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(AllkitError, match=rf"no image in {tmp_path}.*\.jpg"):
+        expand([tmp_path])

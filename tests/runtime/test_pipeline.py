@@ -1,0 +1,149 @@
+import itertools
+import threading
+import weakref
+
+import cv2
+import numpy as np
+import pytest
+
+from allkit.errors import AllkitError
+from allkit.images import PixelPath
+from allkit.runtime.pipeline import run_in_batches
+from models import flat
+
+PIXELS = PixelPath(8)
+
+
+def first_pixel(batch):
+    """Stands for a model: the red value of the first pixel of each image."""
+    return batch[:, 0, 0, 0]
+
+
+def test_results_come_in_input_order_whatever_the_batch_size():
+    images = [flat(i, 0, 0) for i in range(23)]
+    for batch_size in (1, 2, 7, 23, 100):
+        assert list(run_in_batches(images, PIXELS, first_pixel, batch_size)) == list(range(23))
+
+
+def test_batches_are_full_but_for_the_last():
+    sizes = []
+
+    def infer(batch):
+        assert batch.shape[1:] == (8, 8, 3)
+        assert batch.dtype == np.uint8
+        assert batch.flags.c_contiguous
+        sizes.append(len(batch))
+        return first_pixel(batch)
+
+    list(run_in_batches([flat(0, 0, 0)] * 10, PIXELS, infer, 4))
+    assert sizes == [4, 4, 2]
+
+
+def test_a_slow_first_decode_does_not_change_the_order():
+    second_done = threading.Event()
+
+    class Waiting(PixelPath):
+        def load(self, source):
+            if source[0, 0, 0] == 1:
+                assert second_done.wait(30)
+            else:
+                second_done.set()
+            return super().load(source)
+
+    assert list(run_in_batches([flat(1, 0, 0), flat(2, 0, 0)], Waiting(8), first_pixel, 2, workers=2)) == [1, 2]
+
+
+def test_a_failing_source_yields_its_error_in_its_place():
+    png = cv2.imencode(".png", flat(0, 0, 5))[1].tobytes()  # OpenCV writes BGR: this is red 5
+    results = list(run_in_batches([png, b"", "nowhere.png", png], PIXELS, first_pixel, 2))
+    assert results[0] == 5
+    assert isinstance(results[1], AllkitError)
+    assert "nowhere.png" in str(results[2])
+    assert results[3] == 5
+
+
+def test_a_batch_of_failures_alone_does_not_reach_the_model():
+    def infer(batch):
+        raise AssertionError("nothing to infer")
+
+    assert len(list(run_in_batches([b"", b"x", b""], PIXELS, infer, 2))) == 3
+
+
+def test_no_source_is_read_before_the_first_result_is_asked_for():
+    def forbidden():
+        raise AssertionError("read too early")
+        yield
+
+    run_in_batches(forbidden(), PIXELS, first_pixel, 2)
+
+
+def test_an_endless_source_is_read_at_most_two_batches_ahead():
+    read = []
+
+    def endless():
+        for i in itertools.count():
+            read.append(i)
+            yield flat(i % 256, 0, 0)
+
+    results = run_in_batches(endless(), PIXELS, first_pixel, 4)
+    for taken in range(200):
+        assert next(results) == taken % 256
+        assert len(read) <= taken + 2 * 4
+    results.close()
+
+
+def test_images_that_were_handed_on_are_let_go():
+    loaded = []
+
+    class Watched(PixelPath):
+        def load(self, source):
+            image = super().load(source)
+            loaded.append(weakref.ref(image))
+            return image
+
+    results = run_in_batches(itertools.repeat(flat(1, 0, 0)), Watched(8), first_pixel, 4)
+    for _ in range(200):
+        next(results)
+        assert sum(image() is not None for image in list(loaded)) <= 3 * 4
+    results.close()
+    assert len(loaded) >= 200
+
+
+def test_an_array_that_the_caller_fills_again_is_classified_as_it_was():
+    frame = flat(0, 0, 0)
+
+    def camera():
+        for i in range(10):
+            frame[:] = i
+            yield frame
+
+    assert list(run_in_batches(camera(), PIXELS, first_pixel, 3)) == list(range(10))
+
+
+def test_the_model_runs_in_the_callers_thread():
+    threads = set()
+
+    def infer(batch):
+        threads.add(threading.current_thread())
+        return first_pixel(batch)
+
+    list(run_in_batches([flat(0, 0, 0)] * 5, PIXELS, infer, 2))
+    assert threads == {threading.current_thread()}
+
+
+def test_leaving_early_ends_the_worker_threads():
+    before = threading.active_count()
+    results = run_in_batches(itertools.repeat(flat(0, 0, 0)), PIXELS, first_pixel, 2, workers=3)
+    next(results)
+    assert threading.active_count() > before
+    results.close()
+    assert threading.active_count() == before
+
+
+def test_an_exception_of_the_source_itself_reaches_the_caller():
+    def broken():
+        yield flat(0, 0, 0)
+        raise OSError("camera unplugged")
+
+    with pytest.raises(OSError, match="camera unplugged"):
+        list(run_in_batches(broken(), PIXELS, first_pixel, 2))

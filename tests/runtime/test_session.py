@@ -1,0 +1,129 @@
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from allkit.contract import METADATA_KEY
+from allkit.errors import AllkitError
+from allkit.runtime.session import Model
+from models import flat, tiny_model
+
+
+def rewritten(path, change):
+    """The same file after `change(proto)`."""
+    proto = onnx.load(path)
+    change(proto)
+    onnx.save(proto, path)
+    return path
+
+
+def test_probabilities_are_those_of_the_graph(tmp_path):
+    model = Model(tiny_model(tmp_path / "m.onnx"))
+    rows = model.run(flat(96, 64, 0)[None])
+    assert rows.tolist() == [pytest.approx([8 / 13, 4 / 13, 1 / 13], abs=1e-6)]
+    assert model.contract.classes == ("red", "green", "blue")
+    assert model.provider == "CPUExecutionProvider"
+    assert model.notice is None
+
+
+def test_batch_is_dynamic(tmp_path):
+    model = Model(tiny_model(tmp_path / "m.onnx"))
+    for n in (1, 5, 2):
+        assert model.run(flat(0, 0, 0)[None].repeat(n, axis=0)).shape == (n, 3)
+
+
+def test_an_output_more_does_no_harm(tmp_path):
+    def add_output(proto):
+        proto.graph.output.append(helper.make_tensor_value_info("means", TensorProto.FLOAT, ["batch", 3]))
+
+    model = Model(rewritten(tiny_model(tmp_path / "m.onnx"), add_output))
+    assert model.run(flat(32, 0, 0)[None])[0].tolist() == pytest.approx([0.5, 0.25, 0.25], abs=1e-6)
+
+
+def test_a_missing_file_names_the_command_that_makes_one(tmp_path):
+    with pytest.raises(AllkitError, match=r"nothing\.onnx is not a file.*allkit export"):
+        Model(tmp_path / "nothing.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xd8\xff\xe0" * 50])
+def test_a_file_that_is_not_onnx_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "photo.onnx"
+    path.write_bytes(content)
+    with pytest.raises(AllkitError, match=r"photo\.onnx"):
+        Model(path)
+
+
+def test_a_file_cut_at_any_byte_is_refused(tmp_path):
+    data = tiny_model(tmp_path / "m.onnx").read_bytes()
+    path = tmp_path / "cut.onnx"
+    for length in range(len(data)):
+        path.write_bytes(data[:length])
+        with pytest.raises(AllkitError, match=r"cut\.onnx"):
+            Model(path)
+
+
+def test_a_model_without_contract_is_refused(tmp_path):
+    path = rewritten(tiny_model(tmp_path / "m.onnx"), lambda proto: proto.ClearField("metadata_props"))
+    with pytest.raises(AllkitError, match=rf"m\.onnx has no entry {METADATA_KEY}"):
+        Model(path)
+
+
+def test_an_unreadable_contract_names_the_file(tmp_path):
+    path = rewritten(
+        tiny_model(tmp_path / "m.onnx"), lambda proto: helper.set_model_props(proto, {METADATA_KEY: "{half"})
+    )
+    with pytest.raises(AllkitError, match=r"m\.onnx: the model's contract is not readable"):
+        Model(path)
+
+
+def rename_input(proto):
+    proto.graph.input[0].name = proto.graph.node[0].input[0] = "pixels"
+
+
+def rename_output(proto):
+    proto.graph.output[0].name = proto.graph.node[-1].output[0] = "scores"
+
+
+def float_input(proto):
+    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def other_size(proto):
+    proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 16
+
+
+def fixed_batch(proto):
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+def second_input(proto):
+    proto.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1]))
+
+
+def double_output(proto):
+    proto.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+    proto.graph.node[-1].output[0] = "narrow"
+    proto.graph.node.append(helper.make_node("Cast", ["narrow"], ["probabilities"], to=TensorProto.DOUBLE))
+
+
+@pytest.mark.parametrize(
+    "change", [rename_input, rename_output, float_input, other_size, fixed_batch, second_input, double_output]
+)
+def test_a_graph_that_contradicts_its_contract_is_refused(tmp_path, change):
+    path = rewritten(tiny_model(tmp_path / "m.onnx"), change)
+    with pytest.raises(AllkitError, match=r"m\.onnx contradicts its contract"):
+        Model(path)
+
+
+def test_a_contract_with_another_number_of_classes_is_refused(tmp_path):
+    other = onnx.load(tiny_model(tmp_path / "four.onnx", classes=("a", "b", "c", "d"))).metadata_props[0].value
+    path = rewritten(
+        tiny_model(tmp_path / "m.onnx"), lambda proto: helper.set_model_props(proto, {METADATA_KEY: other})
+    )
+    with pytest.raises(AllkitError, match=r"contradicts its contract: it has the output probabilities"):
+        Model(path)
+
+
+def test_a_batch_of_the_wrong_shape_names_model_and_shape(tmp_path):
+    model = Model(tiny_model(tmp_path / "m.onnx"))
+    with pytest.raises(AllkitError, match=r"m\.onnx failed on a batch uint8 \(1, 4, 4, 3\)"):
+        model.run(flat(0, 0, 0, 4, 4)[None])

@@ -1,0 +1,93 @@
+"""`allkit classify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from allkit.cli.options import device_option
+
+EPILOG = """\b
+Examples:
+  allkit classify smears/                              a table and a summary
+  allkit classify a.jpg b.png --model exported/vgg16x0.25-150-fp32.onnx
+  allkit classify smears/ --format csv --output labels.csv
+  allkit classify smears/ --format jsonl | head
+
+Exit status 0 when all images were read, 1 when some could not be, 2 for wrong usage.
+Research use; not for diagnosis."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument(
+    "files_or_folders",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILES_OR_FOLDERS...",
+)
+@click.option(
+    "--model",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="ONNX file made by `allkit export`.  [default: the newest in exported/]",
+)
+@device_option
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "jsonl"]),
+    default="table",
+    show_default=True,
+    help="How rows are written; with csv and jsonl the summary goes to stderr.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the rows to this file instead of stdout; it appears when all are written.",
+)
+def classify(
+    files_or_folders: tuple[Path, ...], model: Path | None, device: str, batch_size: int, form: str, output: Path | None
+) -> None:
+    """Classify images, or all images below folders, with an exported model: one row an image."""
+    import sys
+    import time
+    from collections import Counter
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from allkit import Classifier
+    from allkit.cli.output import WRITERS, opened
+    from allkit.runtime.inputs import expand
+
+    stderr = Console(stderr=True)
+    paths = expand(files_or_folders)
+    classifier = Classifier(model, device=device, batch_size=batch_size)
+    if classifier.notice:
+        click.echo(classifier.notice, err=True)
+    counts: Counter[str | None] = Counter()
+
+    def rows():
+        # Rows that run over the same terminal are progress enough.
+        shown = stderr.is_terminal and (output is not None or not sys.stdout.isatty())
+        pairs = zip(paths, classifier(paths), strict=True)
+        for path, prediction in track(pairs, "classifying", len(paths), console=stderr, disable=not shown):
+            counts[prediction.label] += 1
+            yield path, prediction
+
+    start = time.perf_counter()
+    with opened(output) as stream:
+        WRITERS[form](rows(), classifier.contract.classes, stream)
+    seconds = time.perf_counter() - start
+
+    summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes] + [f"not read: {counts[None]}"]
+    click.echo(
+        f"\n{'  '.join(summary)}\n"
+        f"{len(paths)} image(s), {len(paths) / seconds:.1f} images/s with {classifier.model_path.name} "
+        f"on {classifier.provider}; research use; not for diagnosis",
+        err=form != "table",
+    )
+    if counts[None]:
+        click.get_current_context().exit(1)

@@ -1,0 +1,88 @@
+"""Rows of predictions as a table, CSV or JSON lines, on stdout or in a file that is whole or not there."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from allkit.files import replacing
+from allkit.runtime.classifier import Prediction
+
+Rows = Iterable[tuple[Path, Prediction]]
+Writer = Callable[[Rows, Sequence[str], TextIO], None]
+
+# A file name need not be valid UTF-8; it is written as the bytes that the file system has.
+_ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+
+def columns(classes: Sequence[str]) -> list[str]:
+    """The names of the fields of a row."""
+    return ["path", "label", "confidence", *classes, "error"]
+
+
+def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
+    """One line an image under a header; what an image does not have is an empty field."""
+    writer = csv.DictWriter(stream, columns(classes), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_record(path, prediction, classes) for path, prediction in rows)
+
+
+def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
+    """One JSON object a line with the names of the CSV columns; what an image does not have is null."""
+    for path, prediction in rows:
+        stream.write(json.dumps(_record(path, prediction, classes)) + "\n")
+
+
+def write_table(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
+    """Aligned columns that appear row by row; the path comes last so that no length of it is cut or breaks them."""
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    first = max(map(len, ("not read", *classes)))
+    widths = [len("confidence"), *(max(6, len(name)) for name in classes)]
+
+    def line(label: str, cells: Iterable[str], path: str, style: str = "") -> None:
+        middle = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        console.print(Text(f"{label.ljust(first)}  {middle}  {path}", style))
+
+    line("label", ["confidence", *classes], "path", "bold")
+    for path, prediction in rows:
+        if prediction.error is not None:
+            line("not read", [""] * len(widths), f"{path} ({prediction.error})", "red")
+        else:
+            numbers = [prediction.confidence, *prediction.probabilities.values()]
+            line(prediction.label, [f"{number:.4f}" for number in numbers], str(path))
+
+
+WRITERS: dict[str, Writer] = {"table": write_table, "csv": write_csv, "jsonl": write_jsonl}
+
+
+@contextmanager
+def opened(output: Path | None) -> Iterator[TextIO]:
+    """UTF-8 text to stdout, or to a file that takes its name only when all has gone well."""
+    if output is None:
+        stream = click.get_text_stream("stdout", **_ENCODING)
+        yield stream
+        # Here, where a closed pipe still meets its handler, rather than at interpreter exit.
+        stream.flush()
+    else:
+        with replacing(output) as temporary, temporary.open("w", newline="", **_ENCODING) as stream:
+            yield stream
+
+
+def _record(path: Path, prediction: Prediction, classes: Sequence[str]) -> dict:
+    # float32 carries about seven digits; the rest would be noise.
+    rounded = {name: round(prediction.probabilities[name], 6) if prediction.label else None for name in classes}
+    return {
+        "path": str(path),
+        "label": prediction.label,
+        "confidence": rounded[prediction.label] if prediction.label else None,
+        **rounded,
+        "error": prediction.error,
+    }

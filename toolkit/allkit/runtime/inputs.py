@@ -1,0 +1,35 @@
+"""Names on a command line to a list of image files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from allkit.errors import AllkitError
+from allkit.images import SUFFIXES, is_image_name, natural_key
+
+
+def expand(files_or_folders: Iterable[Path]) -> list[Path]:
+    """The files to read, in the order given; a folder becomes the images below it in natural order.
+
+    Below a folder only names with an image suffix count, and hidden files and folders are passed over.
+    A file named explicitly is always taken. So is a path that does not exist or a folder that may not be
+    read: reading it gives an error in its place. Raises AllkitError when nothing is left to read.
+    """
+    named = list(files_or_folders)
+    paths = [path for name in named for path in (_images_below(name) if name.is_dir() else [name])]
+    if not paths:
+        raise AllkitError(
+            f"no image in {', '.join(map(str, named))}: allkit reads files named {' '.join(sorted(SUFFIXES))}"
+        )
+    return paths
+
+
+def _images_below(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    closed: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if is_image_name(name) and not name.startswith(".")]
+    return sorted(found + closed, key=lambda path: natural_key(path.relative_to(folder).as_posix()))

@@ -1,0 +1,130 @@
+"""An exported file as a function from pixels to probabilities.
+
+A file is refused unless its graph is the one that its contract describes. What the session
+reports decides which device is in use; the list of available providers is only a hope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+from allkit.contract import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+from allkit.errors import AllkitError
+from allkit.runtime.providers import CPU, gpu_attempt, providers_for, why_missing
+
+# The file itself is at fault, whatever the device.
+_FILE_ERRORS = (ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.NoSuchFile, ort.NotImplemented)
+# A device can be at fault: onnxruntime raises plain RuntimeError and ValueError for some of these.
+_DEVICE_ERRORS = (ort.EPFail, ort.Fail, ort.RuntimeException, RuntimeError, ValueError)
+
+
+class Model:
+    """An exported model, ready to run.
+
+    path: the file. contract: what it says of itself. notice: one line when `device="auto"` fell
+    back to the CPU, else None. Raises AllkitError when the file is missing, damaged, has no
+    contract or contradicts it, and when an explicitly named GPU is not what the session got.
+    """
+
+    def __init__(self, path: Path | str, device: str = "cpu"):
+        self.path = Path(path)
+        self._session, self.notice = _open(self.path, device)
+        self.contract = _contract(self.path, self._session)
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that the session reports, such as CPUExecutionProvider."""
+        return self._session.get_providers()[0]
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Pixels uint8 (n, S, S, 3), RGB, to probabilities float32 (n, classes); all n in one go.
+
+        Raises AllkitError when the device fails, for want of memory for instance.
+        """
+        try:
+            return self._session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
+        except (*_DEVICE_ERRORS, *_FILE_ERRORS) as error:
+            raise AllkitError(
+                f"{self.path.name} failed on a batch {batch.dtype} {batch.shape} on {self.provider}: {error}; "
+                "try a smaller batch size, or the device cpu"
+            ) from error
+
+
+def _open(path: Path, device: str) -> tuple[onnxruntime.InferenceSession, str | None]:
+    providers = providers_for(device)
+    if not path.is_file():
+        raise AllkitError(f"{path} is not a file: give the ONNX file of a model made by `allkit export`")
+    wanted = providers[0]
+    if wanted == CPU:
+        return _cpu_session(path), None
+    session, detail = None, ""
+    if wanted in onnxruntime.get_available_providers():
+        try:
+            with gpu_attempt():
+                session = _session(path, providers)
+        except _FILE_ERRORS as error:
+            raise _not_loadable(path, error) from error
+        except _DEVICE_ERRORS as error:
+            detail = " ".join(str(error).split())
+        if session and session.get_providers()[0] == wanted:
+            return session, None
+    cause, fix = why_missing(wanted, detail)
+    if device != "auto":
+        raise AllkitError(f"device {device} does not work here: {cause}; {fix}, or choose the device auto or cpu")
+    return session or _cpu_session(path), f"running on the CPU: {cause}"
+
+
+def _cpu_session(path: Path) -> onnxruntime.InferenceSession:
+    try:
+        return _session(path, (CPU,))
+    except (*_FILE_ERRORS, *_DEVICE_ERRORS) as error:
+        raise _not_loadable(path, error) from error
+
+
+def _session(path: Path, providers: Sequence[str]) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what matters arrives as an exception
+    # Without this onnxruntime prints its own notice on stdout and goes on with another device.
+    return onnxruntime.InferenceSession(path, options, providers=list(providers), enable_fallback=0)
+
+
+def _not_loadable(path: Path, error: Exception) -> AllkitError:
+    return AllkitError(
+        f"{path} cannot be loaded as an ONNX model (damaged, cut short, or another format): "
+        f"{str(error).strip()}; copy or export it again"
+    )
+
+
+def _contract(path: Path, session: onnxruntime.InferenceSession) -> Contract:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise AllkitError(
+            f"{path} has no entry {METADATA_KEY}, so its classes and pixel path are unknown: "
+            "give a model made by `allkit export`"
+        )
+    try:
+        contract = Contract.from_json(text)
+    except AllkitError as error:
+        raise AllkitError(f"{path}: {error}") from error
+    size, classes = contract.pixels.size_px, len(contract.classes)
+    _check(path, "input", session.get_inputs(), INPUT_NAME, "tensor(uint8)", [size, size, 3])
+    _check(path, "output", session.get_outputs(), OUTPUT_NAME, "tensor(float)", [classes])
+    return contract
+
+
+def _check(path: Path, kind: str, nodes: Sequence, name: str, dtype: str, shape: Sequence[int]) -> None:
+    found = [f"{node.name} {node.type} {node.shape}" for node in nodes]
+    named = [node for node in nodes if node.name == name]
+    # An input more would have to be fed; an output more (a heat map) does no harm.
+    alone = kind == "output" or len(nodes) == 1
+    fits = named and alone and named[0].type == dtype and list(named[0].shape[1:]) == list(shape)
+    if not fits or isinstance(named[0].shape[0], int):
+        raise AllkitError(
+            f"{path} contradicts its contract: it has the {kind} {', '.join(found)}, the contract says "
+            f"{name} {dtype} {['batch', *shape]}; export the model again"
+        )
