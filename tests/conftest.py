@@ -12,3 +12,40 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real images (../shared/data) are not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def smears(tmp_path_factory) -> Path:
+    """A class-per-folder tree of 24 small random images in each of two classes."""
+    from trees import make_tree
+
+    return make_tree(tmp_path_factory.mktemp("smears"), {"Dull": 24, "Vivid": 24})
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, smears):
+    """A slim network after one epoch of recipe scratch on `smears`, in `runs/tiny`."""
+    from allkit.training.backend import prepare
+
+    prepare()
+    from allkit.dataset.index import read, scan
+    from allkit.dataset.split import random_split
+    from allkit.images import PixelPath
+    from allkit.training.recipe import SCRATCH
+    from allkit.training.run import Run, Settings
+    from allkit.training.train import train
+
+    class Silent:
+        def on_step(self, *step):
+            pass
+
+        def on_epoch(self, history):
+            pass
+
+    recipe = SCRATCH.override(epochs=1, batch_size=16, warmup_epochs=0.0)
+    images = read(scan(smears), PixelPath(32))
+    settings = Settings("vgg16", PixelPath(32), 0.0625, 3, recipe, images.dataset.classes, str(smears))
+    split = random_split(images.dataset, images.hashes, seed=3)
+    run = Run.create(tmp_path_factory.mktemp("work") / "runs" / "tiny", settings, split)
+    train(run, images, Silent())
+    return run

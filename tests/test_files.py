@@ -31,3 +31,9 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(AllkitError, match="cannot write"):
         write_text(tmp_path / "file" / "below", "text")
+
+
+def test_a_folder_or_a_device_is_never_replaced(tmp_path):
+    for path in (tmp_path, "/dev/null"):
+        with pytest.raises(AllkitError, match="not a regular file"):
+            write_text(path, "text")

@@ -56,6 +56,18 @@ def test_a_wrong_path_an_empty_class_and_a_single_class_are_named(tmp_path):
         scan(tmp_path)
 
 
+def test_a_class_named_like_a_column_of_the_results_is_refused(tmp_path):
+    with pytest.raises(AllkitError, match="cannot be called 'label'"):
+        scan(make_tree(tmp_path, {"A": 1, "label": 1}))
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path):
+    make_tree(tmp_path, {"A": 1, "B": 1, "A/.thumbnails": 2, ".cache": 1})
+    dataset = scan(tmp_path)
+    assert dataset.counts() == {"A": 1, "B": 1}
+    assert not dataset.skipped
+
+
 def test_reading_hashes_and_resizes_and_leaves_out_what_cannot_be_read(tmp_path):
     make_tree(tmp_path, {"A": 2, "B": 1})
     (tmp_path / "A" / "broken.png").write_bytes(b"no image")

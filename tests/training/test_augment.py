@@ -17,7 +17,9 @@ def test_with_everything_off_the_image_stays_as_it_is():
 
 def test_reflection_gives_exactly_the_four_mirror_images():
     mirrors = [IMAGE, IMAGE[::-1], IMAGE[:, ::-1], IMAGE[::-1, ::-1]]
-    found = [[np.array_equal(variant, mirror) for mirror in mirrors] for variant in variants(STILL.override(reflection=True))]
+    found = [
+        [np.array_equal(variant, mirror) for mirror in mirrors] for variant in variants(STILL.override(reflection=True))
+    ]
     assert all(sum(row) == 1 for row in found)
     assert all(np.any(found, axis=0))
 

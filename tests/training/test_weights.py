@@ -53,5 +53,5 @@ def test_weights_that_cannot_be_fetched_tell_how_to_go_on(ours, monkeypatch):
         return keras.Sequential()
 
     monkeypatch.setattr(keras.applications, "VGG16", refuse)
-    with pytest.raises(AllkitError, match="--weights vgg16.weights.h5; or train without it: --recipe scratch"):
+    with pytest.raises(AllkitError, match=r"--weights vgg16\.weights\.h5; or train without it: --recipe scratch"):
         weights.load_imagenet(ours, "imagenet")

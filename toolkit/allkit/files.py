@@ -18,12 +18,14 @@ def replacing(path: Path | str) -> Iterator[Path]:
     Raises AllkitError when the folder cannot be written.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise AllkitError(f"cannot write {path}: it is there already and is not a regular file")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            with temporary.open("rb") as stream:
+            with temporary.open("r+b") as stream:
                 os.fsync(stream.fileno())
             os.replace(temporary, path)
         finally:

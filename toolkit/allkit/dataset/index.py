@@ -21,6 +21,9 @@ from allkit.images import PixelPath, decode, is_image_name, natural_key, read_by
 # Kaggle's archive of the ALL set holds the photographs in Original/ beside Segmented/.
 _OUTER_FOLDER = "Original"
 
+# Columns that stand beside one column a class in what classify writes.
+_COLUMNS = ("path", "label", "confidence", "error")
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -94,6 +97,10 @@ def scan(root: Path | str) -> Dataset:
     if len(classes) < 2:
         found = f"only the class folder {classes[0]}" if classes else "no class folder"
         raise AllkitError(f"{root} holds {found}: a classifier needs two or more sub-folders, one a class")
+    if clash := next((name for name in classes if name in _COLUMNS), None):
+        raise AllkitError(
+            f"a class cannot be called {clash!r}, which is a column of the results: rename {root / clash}"
+        )
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
@@ -158,9 +165,8 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [
-        Path(parent) / name
-        for parent, folders, names in os.walk(folder)
-        for name in names
-        if not name.startswith(".") and not any(part.startswith(".") for part in Path(parent).relative_to(folder).parts)
-    ]
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return found

@@ -14,8 +14,7 @@ import keras
 from keras import layers
 
 from allkit.training.recipe import Recipe
-
-NAME = "vgg16"
+from allkit.training.run import VGG16
 
 # Simonyan and Zisserman 2014, configuration D: channels and convolutions of each block.
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -62,7 +61,7 @@ def build(size_px: int, classes: int, width: float, recipe: Recipe) -> keras.Mod
     x = layers.Dropout(recipe.dropout, name="dropout")(x)
     # Probabilities stay float32 under mixed precision: bfloat16 has three decimal digits.
     x = layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(x)
-    return keras.Model(inputs, x, name=NAME)
+    return keras.Model(inputs, x, name=VGG16)
 
 
 def _normalise(inputs: keras.KerasTensor, normalisation: str) -> keras.KerasTensor:

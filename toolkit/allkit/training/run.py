@@ -31,6 +31,9 @@ from allkit.training.recipe import Recipe
 
 SCHEMA_VERSION = 1
 
+# The one architecture there is: the modified VGG16 of the paper.
+VGG16 = "vgg16"
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -1,0 +1,107 @@
+import json
+
+import numpy as np
+import pytest
+
+from allkit.dataset.split import Split
+from allkit.errors import AllkitError
+from allkit.images import PixelPath
+from allkit.training.recipe import SCRATCH
+from allkit.training.run import Run, Settings, newest_finished, newest_unfinished
+
+SPLIT = Split("random", 0, {}, {"train": ("a",), "validation": ("b",), "test": ("c",)}, {"a": "1", "b": "2", "c": "3"})
+
+
+def settings(size_px: int = 64) -> Settings:
+    return Settings("vgg16", PixelPath(size_px), 0.25, 0, SCRATCH, ("A", "B"), "data")
+
+
+def make(folder, size_px: int = 64, finished: bool = True) -> Run:
+    run = Run.create(folder, settings(size_px), SPLIT)
+    if finished:
+        run.write_metrics({"n": 1})
+    return run
+
+
+def test_a_run_reads_back_what_was_created(tmp_path):
+    made = make(tmp_path / "run", finished=False)
+    assert Run.open(tmp_path / "run") == made
+    assert made.settings.name == "vgg16x0.25-64"
+    assert not made.finished
+
+
+def test_a_folder_with_something_in_it_is_not_overwritten(tmp_path):
+    make(tmp_path / "run")
+    with pytest.raises(AllkitError, match="--resume"):
+        make(tmp_path / "run")
+
+
+def test_what_is_no_run_folder_is_named(tmp_path):
+    with pytest.raises(AllkitError, match="not a run folder"):
+        Run.open(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(AllkitError, match="damaged"):
+        Run.open(tmp_path)
+
+
+def test_the_newest_finished_run_of_a_size_is_taken(tmp_path):
+    import os
+
+    for time, (name, size_px, finished) in enumerate(
+        [("old", 64, True), ("new", 64, True), ("newest", 64, False), ("other", 96, True)]
+    ):
+        make(tmp_path / name, size_px, finished)
+        os.utime(tmp_path / name / "run.json", (time, time))
+    assert newest_finished(tmp_path, 64).folder.name == "new"
+    assert newest_finished(tmp_path).folder.name == "other"
+    assert newest_unfinished(tmp_path).folder.name == "newest"
+
+
+def test_a_missing_size_names_the_sizes_there_are_and_the_command(tmp_path):
+    make(tmp_path / "a", 64)
+    make(tmp_path / "b", 96)
+    with pytest.raises(AllkitError, match=r"at 200 px .* runs at 64, 96 px; train one: .*--size 200"):
+        newest_finished(tmp_path, 200)
+    make(tmp_path / "c", 200, finished=False)
+    with pytest.raises(AllkitError, match=r"go on with the unfinished one: .*c --resume"):
+        newest_finished(tmp_path, 200)
+    with pytest.raises(AllkitError, match="no unfinished run"):
+        newest_unfinished(tmp_path / "nowhere")
+
+
+def test_a_finished_training_leaves_every_file_of_a_run(finished_run):
+    names = {path.name for path in finished_run.folder.iterdir()}
+    assert names == {
+        "run.json",
+        "split.json",
+        "history.csv",
+        "model.keras",
+        "predictions.csv",
+        "metrics.json",
+        "curves.png",
+        "confusion.png",
+    }
+    assert Run.open(finished_run.folder) == finished_run
+
+
+def test_the_record_says_what_was_trained_and_how_well(finished_run):
+    record = json.loads((finished_run.folder / "metrics.json").read_text())
+    test_part = finished_run.split.parts["test"]
+    assert record["metrics"]["n"] == len(test_part)
+    assert record["metrics"]["accuracy"].keys() == {"value", "low", "high"}
+    assert record["split"]["hash"] == finished_run.split.hash
+    assert record["settings"]["recipe"]["name"] == "scratch"
+    assert record["settings"]["seed"] == 3
+    assert "data" not in record["settings"]
+    assert {"allkit", "keras", "tensorflow", "numpy"} <= record["versions"].keys()
+    assert record["training_seconds"] > 0
+
+
+def test_the_predictions_file_gives_the_accuracy_of_the_record(finished_run):
+    lines = (finished_run.folder / "predictions.csv").read_text().splitlines()
+    assert lines[0] == "path,truth,Dull,Vivid"
+    rows = [line.split(",") for line in lines[1:]]
+    assert [row[0] for row in rows] == list(finished_run.split.parts["test"])
+    predicted = [finished_run.settings.classes[int(np.argmax([float(p) for p in row[2:]]))] for row in rows]
+    right = [label == row[1] for label, row in zip(predicted, rows, strict=True)]
+    assert np.mean(right) == finished_run.metrics()["metrics"]["accuracy"]["value"]

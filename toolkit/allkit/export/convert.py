@@ -1,0 +1,33 @@
+"""A Keras network as an ONNX model with named, dynamic batch and a contract."""
+
+from __future__ import annotations
+
+import keras
+import onnx
+import tensorflow as tf
+import tf2onnx
+
+from allkit.contract import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+
+OPSET = 18
+
+
+def to_onnx(model: keras.Model) -> onnx.ModelProto:
+    """Convert a network with input uint8 (batch, S, S, 3) and one output; the result is checked by onnx."""
+    signature = (tf.TensorSpec(model.inputs[0].shape, tf.uint8, name=INPUT_NAME),)
+    proto, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET)
+    if [value.name for value in proto.graph.output] != [OUTPUT_NAME]:
+        raise AssertionError(f"tf2onnx named the outputs {[value.name for value in proto.graph.output]}")
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def embed(proto: onnx.ModelProto, contract: Contract) -> None:
+    """Put the contract into the model's metadata, replacing one that is there."""
+    kept = [entry for entry in proto.metadata_props if entry.key != METADATA_KEY]
+    del proto.metadata_props[:]
+    proto.metadata_props.extend(kept)
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, contract.to_json()
