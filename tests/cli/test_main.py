@@ -1,0 +1,45 @@
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from allkit.cli.main import COMMANDS, cli
+
+HEAVY = ("tensorflow", "keras", "matplotlib", "sklearn", "onnx", "onnxruntime", "cv2", "numpy", "rich")
+
+
+def run(*words: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "allkit", *words], capture_output=True, text=True)
+
+
+def test_help_loads_none_of_the_libraries_and_lists_every_command():
+    code = (
+        "import sys; from allkit.cli.main import cli; cli(['--help'], standalone_mode=False);"
+        f"print('loaded', [name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "loaded []" in done.stdout
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name):
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0
+    assert "allkit " + name in result.output.split("Example", 1)[1]
+
+
+def test_a_foreseen_failure_is_one_message_without_a_traceback_and_status_2(tmp_path):
+    done = run("train", "--data", str(tmp_path / "nowhere"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "nowhere is not a folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_usage_is_status_2_and_an_unknown_command_is_named():
+    assert run("train", "--epochs", "many").returncode == 2
+    done = run("diagnose")
+    assert done.returncode == 2
+    assert "diagnose" in done.stderr

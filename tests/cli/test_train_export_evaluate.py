@@ -1,0 +1,113 @@
+"""The road from a tree to a measured model, on the command line."""
+
+import json
+import os
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from allkit.cli.main import cli
+from allkit.errors import AllkitError
+from allkit.training.run import Run
+
+SLIM = ["--recipe", "scratch", "--size", "32", "--width", "0.0625"]
+
+
+def invoke(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def model(finished_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("models")
+    result = invoke("export", "--runs", finished_run.folder.parent, "--size", 32, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "largest probability difference" in result.output
+    return out / "vgg16x0.0625-32-fp32.onnx"
+
+
+def test_train_fills_a_run_folder_that_a_later_command_finds(smears, tmp_path):
+    words = ["train", "--data", smears, *SLIM, "--epochs", "1", "--batch-size", "16", "--dropout", "0.5", "--seed", "4"]
+    result = invoke(*words, "--no-reflection", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "95 % Wilson interval" in result.output
+    run = Run.open(tmp_path / "run")
+    assert run.finished
+    assert (run.settings.seed, run.settings.width, run.settings.pixels.size_px) == (4, 0.0625, 32)
+    recipe = run.settings.recipe
+    assert (recipe.epochs, recipe.batch_size, recipe.dropout, recipe.reflection) == (1, 16, 0.5, False)
+    again = invoke(*words, "--out", tmp_path / "run", "--no-reflection", "--resume")
+    assert again.exit_code == 0
+    assert "is finished already" in again.output
+
+
+def test_train_goes_on_with_an_unfinished_run_but_not_under_other_settings(finished_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run.folder, folder)
+    (folder / "metrics.json").unlink()
+    with pytest.raises(AllkitError, match=r"started with width 0\.0625, not 0\.5"):
+        invoke("train", "--out", folder, "--resume", "--width", "0.5")
+    with pytest.raises(AllkitError, match="started with epochs 1, not 9"):
+        invoke("train", "--out", folder, "--resume", "--epochs", "9")
+    result = invoke("train", "--out", folder, "--resume")
+    assert result.exit_code == 0, result.output
+    assert Run.open(folder).finished
+
+
+def test_train_uses_a_given_split(finished_run, smears, tmp_path):
+    split = finished_run.folder / "split.json"
+    words = ["train", "--data", smears, *SLIM, "--epochs", "1", "--split", split]
+    assert invoke(*words, "--out", tmp_path / "run").exit_code == 0
+    assert Run.open(tmp_path / "run").split == finished_run.split
+
+
+def test_a_folder_with_a_run_in_it_is_not_trained_over(finished_run, smears):
+    with pytest.raises(AllkitError, match="--resume"):
+        invoke("train", "--data", smears, *SLIM, "--out", finished_run.folder)
+
+
+def test_paper_weights_do_not_fit_another_width(smears, tmp_path):
+    with pytest.raises(AllkitError, match="--width 1"):
+        invoke("train", "--data", smears, "--size", "32", "--width", "0.5", "--out", tmp_path / "run")
+
+
+def test_export_of_a_size_without_a_run_names_those_there_are(finished_run):
+    with pytest.raises(AllkitError, match="runs at 32 px"):
+        invoke("export", "--runs", finished_run.folder.parent, "--size", 200)
+    with pytest.raises(AllkitError, match="trained at 32 px, not 64"):
+        invoke("export", "--run", finished_run.folder, "--size", 64)
+
+
+def test_evaluate_on_the_test_part_agrees_with_the_record_of_the_run(model, finished_run, smears):
+    words = ["evaluate", model, "--data", smears, "--split", finished_run.folder / "split.json", "--json"]
+    result = invoke(*words)
+    assert result.exit_code == 0, result.output
+    record = json.loads(result.stdout)
+    assert record["part"] == "test"
+    assert record["split"]["hash"] == finished_run.split.hash
+    assert record["metrics"]["confusion"] == finished_run.metrics()["metrics"]["confusion"]
+
+
+def test_evaluate_prints_tables_and_warns_when_training_images_may_be_among_them(model, smears):
+    result = invoke("evaluate", model, "--data", smears)
+    assert result.exit_code == 0
+    assert "confusion matrix" in result.stdout
+    assert "n = 48" in result.stdout
+    assert "give --split" in result.stderr
+
+
+def test_evaluate_names_an_unreadable_image_and_exits_with_1(model, smears, tmp_path):
+    shutil.copytree(smears, tmp_path / "tree")
+    (tmp_path / "tree" / "Dull" / "broken.png").write_bytes(b"no image")
+    result = invoke("evaluate", model, "--data", tmp_path / "tree")
+    assert result.exit_code == 1
+    assert "not read: Dull/broken.png" in result.stderr
+    assert "n = 48" in result.stdout
+
+
+def test_evaluate_refuses_a_class_that_the_model_does_not_know(model, smears, tmp_path):
+    shutil.copytree(smears, tmp_path / "tree")
+    os.rename(tmp_path / "tree" / "Dull", tmp_path / "tree" / "Unknown")
+    with pytest.raises(AllkitError, match="does not know the class 'Unknown'"):
+        invoke("evaluate", model, "--data", tmp_path / "tree")

@@ -1,0 +1,63 @@
+"""The command `allkit` and its error handling.
+
+Commands are imported when they are called, so that `allkit --help` waits for none of their libraries.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from allkit.errors import AllkitError
+
+# Name, module and one line of help: `--help` lists the commands without importing them.
+COMMANDS = {
+    "train": ("allkit.cli.train", "Train the modified VGG16 on a class-per-folder tree."),
+    "export": ("allkit.cli.export", "Turn a trained run into a verified ONNX model."),
+    "classify": ("allkit.cli.classify", "Classify images with an exported model."),
+    "evaluate": ("allkit.cli.evaluate", "Measure an exported model on labelled images."),
+    "data": ("allkit.cli.data", "Get, draw and inspect labelled images."),
+    "demo": ("allkit.cli.demo", "Walk the whole road on synthetic smears."),
+}
+
+EPILOG = """\b
+Examples:
+  allkit demo                                      the whole road in two minutes, no data needed
+  allkit train --data ALL/ --size 150 --width 0.25 --recipe scratch
+  allkit export --size 150
+  allkit classify folder/ --format csv --output labels.csv
+
+Research use; not for diagnosis."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(COMMANDS[name][0]), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="allkit")
+def cli() -> None:
+    """From labelled blood-smear images to a small, fast, verified ONNX classifier."""
+
+
+def main() -> None:
+    """Run the command line: an AllkitError becomes one message on stderr and exit status 2."""
+    try:
+        cli(prog_name="allkit")
+    except AllkitError as error:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        sys.exit(2)

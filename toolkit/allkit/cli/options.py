@@ -1,0 +1,25 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="ALLKIT_DATA",
+    show_envvar=True,
+    default=Path("data"),
+    show_default=True,
+    help="Folder with one sub-folder of images a class.",
+)
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+    default="auto",
+    show_default=True,
+    help="Where to run; auto takes CUDA where it works, else the CPU.",
+)

@@ -1,0 +1,76 @@
+"""Progress on stderr for long work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from allkit.dataset.index import Dataset, Images, read
+from allkit.images import PixelPath
+from allkit.training.recipe import Recipe
+
+stderr = Console(stderr=True, highlight=False)
+
+
+def read_with_progress(dataset: Dataset, pixels: PixelPath) -> Images:
+    """`dataset.index.read` behind a bar, followed by what was left out and why."""
+    columns = (TextColumn("reading images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        task = progress.add_task("", total=len(dataset))
+        images = read(dataset, pixels, lambda: progress.advance(task))
+    warn_skipped(images.dataset)
+    return images
+
+
+def warn_skipped(dataset: Dataset, shown: int = 5) -> None:
+    """One counted warning for the files left out, naming the first few."""
+    if not dataset.skipped:
+        return
+    stderr.print(f"[yellow]warning:[/] {len(dataset.skipped)} file(s) left out:")
+    for path, reason in list(dataset.skipped.items())[:shown]:
+        stderr.print(f"  {path}: {reason}", markup=False)
+    if len(dataset.skipped) > shown:
+        stderr.print(f"  and {len(dataset.skipped) - shown} more")
+
+
+class TrainingProgress:
+    """A bar over all steps with loss, accuracy and time left, and a line for each finished epoch."""
+
+    def __init__(self, recipe: Recipe):
+        self._epochs = recipe.epochs
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/" + str(recipe.epochs)),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}  accuracy {task.fields[accuracy]:.4f}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=stderr,
+        )
+        self._task = self._progress.add_task("", total=None, epoch=0, loss=float("nan"), accuracy=float("nan"))
+
+    def __enter__(self) -> TrainingProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._progress.stop()
+
+    def on_step(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None:
+        self._progress.update(
+            self._task,
+            total=self._epochs * steps,
+            completed=(epoch - 1) * steps + step,
+            epoch=epoch,
+            loss=loss,
+            accuracy=accuracy,
+        )
+
+    def on_epoch(self, history: Sequence) -> None:
+        row = history[-1]
+        self._progress.console.print(
+            f"epoch {row.epoch:3d}  loss {row.loss:.4f}  accuracy {row.accuracy:.4f}  "
+            f"validation loss {row.validation_loss:.4f}  accuracy {row.validation_accuracy:.4f}  {row.seconds:.0f} s"
+        )
