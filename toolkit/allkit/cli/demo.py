@@ -34,10 +34,10 @@ def demo(ctx: click.Context, keep: Path | None) -> None:
 def _walk(ctx: click.Context, folder: Path) -> None:
     smears, run, out = folder / "smears", folder / "runs" / "demo", folder / "exported"
     model = out / f"vgg16x{_WIDTH:g}-{_SIZE_PX}-fp32.onnx"
-    network = ("--recipe", "scratch", "--size", _SIZE_PX, "--width", _WIDTH, "--epochs", _EPOCHS)
+    network = ("--recipe", "scratch", "--size", _SIZE_PX, "--width", _WIDTH, "--epochs", _EPOCHS, "--batch-size", 16)
     steps = [
         ("data", "synth", smears, "--per-class", _PER_CLASS),
-        ("train", "--data", smears, *network, "--out", run),
+        ("train", "--data", smears, *network, "--split", "random", "--out", run),
         ("export", "--run", run, "--out", out),
         ("evaluate", model, "--data", smears, "--split", run / "split.json", "--part", "test"),
         ("classify", smears / "Pre", "--model", model),
