@@ -1,0 +1,137 @@
+"""A classifier under every imaging shift, on the same images.
+
+Each image is decoded once, shifted in every way and classified at once, so memory holds one image's
+variants whatever the size of the dataset, and every row of the record has the same images in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from allkit.errors import AllkitError
+from allkit.evaluation.shifts import SHIFTS
+from allkit.images import decode, read_bytes
+from allkit.metrics import compare
+from allkit.runtime.classifier import Classifier
+from allkit.stats import Interval
+
+SCHEMA_VERSION = 1
+UNSHIFTED = "none"
+
+
+@dataclass(frozen=True)
+class ShiftRow:
+    """n images under one shift.
+
+    accuracy: with its 95 % Wilson interval. drop: the accuracy of the unshifted images less this one.
+    p_value: exact McNemar test of the two on the same images, not corrected for the number of rows.
+    """
+
+    name: str
+    n: int
+    accuracy: Interval
+    drop: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class ShiftRecord:
+    """One model under the suite of shifts.
+
+    rows: the unshifted images first, named "none", then a row a shift. failed maps a path to the
+    reason why it is in no row. seed: of the choice of reference images for the colour transfer.
+    """
+
+    seed: int
+    rows: tuple[ShiftRow, ...]
+    failed: Mapping[str, str]
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Plain mean over the shifts; the unshifted images are not in it."""
+        return fmean(row.accuracy.value for row in self.rows[1:])
+
+    @property
+    def worst(self) -> ShiftRow:
+        """The shift of the lowest accuracy, the first of equals."""
+        return min(self.rows[1:], key=lambda row: row.accuracy.value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A record of plain types, ready for JSON; `worst` is the name of the row."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "seed": self.seed,
+            "rows": [asdict(row) for row in self.rows],
+            "mean_accuracy": self.mean_accuracy,
+            "worst": self.worst.name,
+            "failed": dict(self.failed),
+        }
+
+
+def evaluate_shifts(
+    classifier: Classifier,
+    root: Path,
+    paths: Sequence[str],
+    labels: np.ndarray,
+    seed: int = 0,
+    on_image: Callable[[], None] = lambda: None,
+) -> ShiftRecord:
+    """Classify every image as it is and under each of `SHIFTS`, and compare.
+
+    paths: n files relative to `root`. labels: int64 (n,), indexes into the contract's classes. seed:
+    for each image the colour transfer takes the statistics of another, drawn uniformly from the
+    other readable ones; its draw depends on (seed, row) alone. An image that cannot be read, or for
+    which the model gives no finite probabilities under some shift, is left out of every row and
+    named in `failed`. on_image is called once an image, for progress. Raises AllkitError when fewer
+    than two images can be read, since the transfer needs another one, or when none is left.
+    """
+    classes = classifier.contract.classes
+    kept: list[int] = []
+    predicted: list[list[int]] = []
+    failed: dict[str, str] = {}
+    for row, path in enumerate(paths):
+        try:
+            image = decode(read_bytes(root / path))
+        except AllkitError as error:
+            failed[path] = str(error)
+        else:
+            reference = _another(root, paths, row, seed)
+            variants = (image, *(shift.apply(image, reference) for shift in SHIFTS))
+            predictions = list(classifier(variants))
+            error = next((prediction.error for prediction in predictions if prediction.error is not None), None)
+            if error is None:
+                kept.append(row)
+                predicted.append([classes.index(prediction.label) for prediction in predictions])
+            else:
+                failed[path] = error
+        on_image()
+    if not kept:
+        reason = next(iter(failed.values()), "the list is empty")
+        raise AllkitError(f"no image in {root} could be evaluated: {reason}")
+    names = (UNSHIFTED, *(shift.name for shift in SHIFTS))
+    return ShiftRecord(seed, tuple(_rows(names, np.asarray(labels)[kept], np.array(predicted))), failed)
+
+
+def _another(root: Path, paths: Sequence[str], row: int, seed: int) -> np.ndarray:
+    """A readable image that is not the one of `row`; its place is drawn from (seed, row)."""
+    for other in np.random.default_rng((seed, row)).permutation(len(paths)):
+        if other != row:
+            try:
+                return decode(read_bytes(root / paths[other]))
+            except AllkitError:
+                # It is reported at its own turn; here the next of the draw takes its place.
+                continue
+    raise AllkitError(f"the colour transfer needs two or more readable images, {root} gave one: evaluate more")
+
+
+def _rows(names: Sequence[str], labels: np.ndarray, predicted: np.ndarray) -> Iterable[ShiftRow]:
+    """One row a column of `predicted`, int (n, len(names)), each against the first column."""
+    for name, column in zip(names, predicted.T, strict=True):
+        pair = compare(labels, predicted[:, 0], column)
+        yield ShiftRow(name, pair.n, pair.accuracy_b, pair.difference, pair.p_value)
