@@ -29,7 +29,7 @@ def finished_run(tmp_path_factory, smears):
 
     prepare()
     from allkit.dataset.index import read, scan
-    from allkit.dataset.split import random_split
+    from allkit.dataset.protocol import random_split
     from allkit.images import PixelPath
     from allkit.training.recipe import SCRATCH
     from allkit.training.run import Run, Settings
@@ -45,7 +45,7 @@ def finished_run(tmp_path_factory, smears):
     recipe = SCRATCH.override(epochs=1, batch_size=16, warmup_epochs=0.0)
     images = read(scan(smears), PixelPath(32))
     settings = Settings("vgg16", PixelPath(32), 0.0625, 3, recipe, images.dataset.classes, str(smears))
-    split = random_split(images.dataset, images.hashes, seed=3)
+    split = random_split(images, seed=3)
     run = Run.create(tmp_path_factory.mktemp("work") / "runs" / "tiny", settings, split)
     train(run, images, Silent())
     return run

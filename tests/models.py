@@ -2,7 +2,7 @@
 
 The logit of class k is `bias[k] + ln 2 / 32 * (mean of channel k)`, and the mean of a channel that does not
 exist is 0. So an image with means (96, 64, 0) has the odds 2**3 : 2**2 : 2**0, that is the probabilities
-8/13, 4/13 and 1/13.
+8/13, 4/13 and 1/13. The distance is the mean of all channels.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from allkit.contract import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+from allkit.contract import DISTANCE_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
 from allkit.images import PixelPath
 
 CLASSES = ("red", "green", "blue")
@@ -31,7 +31,12 @@ def tiny_contract(classes: Sequence[str] = CLASSES, size_px: int = 8, **fields: 
         "split": {"protocol": "random", "seed": 0, "hash": "0" * 64},
         "data_fingerprint": "0" * 64,
         "accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "n": 50, "part": "test"},
+        "baseline": {"method": "none", "value": 0.5, "low": 0.4, "high": 0.6},
         "verification": {},
+        "temperature": 1.0,
+        "calibration": {},
+        "abstention": {"coverage": 0.9, "threshold": 0.6},
+        "familiarity": {"method": "none", "threshold": 200.0},
         "versions": {},
     }
     return Contract(**{**values, **fields})
@@ -49,6 +54,7 @@ def tiny_model(
     weights = np.eye(3, len(classes)) * np.log(2) / 32
     constants = {
         "axes": np.array([1, 2]),
+        "channel": np.array([1]),
         "start": np.array([0]),
         "stop": np.array([top_rows or size_px]),
         "rows": np.array([1]),
@@ -61,12 +67,16 @@ def tiny_model(
         helper.make_node("ReduceMean", ["top", "axes"], ["means"], keepdims=0),
         helper.make_node("Gemm", ["means", "weights", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], [OUTPUT_NAME], axis=1),
+        helper.make_node("ReduceMean", ["means", "channel"], [DISTANCE_NAME], keepdims=0),
     ]
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["batch", size_px, size_px, 3])],
-        [helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", len(classes)])],
+        [
+            helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", len(classes)]),
+            helper.make_tensor_value_info(DISTANCE_NAME, TensorProto.FLOAT, ["batch"]),
+        ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

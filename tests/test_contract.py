@@ -4,21 +4,9 @@ import pytest
 
 from allkit.contract import Contract
 from allkit.errors import AllkitError
-from allkit.images import PixelPath
+from models import tiny_contract
 
-CONTRACT = Contract(
-    classes=("a", "b"),
-    pixels=PixelPath(32),
-    architecture="vgg16",
-    width=0.25,
-    precision="fp32",
-    recipe={"name": "scratch"},
-    split={"protocol": "random"},
-    data_fingerprint="0" * 64,
-    accuracy={"value": 0.5, "low": 0.1, "high": 0.9, "n": 2, "part": "test"},
-    verification={"n": 64},
-    versions={"allkit": "0"},
-)
+CONTRACT = tiny_contract(classes=("a", "b"))
 
 
 def changed(**changes) -> str:
@@ -34,7 +22,7 @@ def test_a_newer_schema_asks_for_an_upgrade():
         Contract.from_json(changed(schema_version=99))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{}", "not json", changed(pixels={"size": 3}), changed(extra=1)])
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", "not json", changed(pixels={"size": 3}), changed(extra=1), changed(abstention={})])
 def test_what_is_no_contract_is_refused(text):
     with pytest.raises(AllkitError, match="export"):
         Contract.from_json(text)

@@ -1,10 +1,11 @@
 import hashlib
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
-from allkit.dataset.index import fingerprint, hash_files, read, scan
+from allkit.dataset.index import fingerprint, read, scan
 from allkit.errors import AllkitError
 from allkit.images import PixelPath
 from trees import make_tree
@@ -82,6 +83,28 @@ def test_reading_hashes_and_resizes_and_leaves_out_what_cannot_be_read(tmp_path)
     assert images.hashes[0] == first == images.hashes_by_path["A/A-1.png"]
 
 
+def test_without_a_pixel_path_no_pixel_is_kept_and_the_traits_do_not_depend_on_it(tmp_path):
+    dataset = scan(make_tree(tmp_path, {"A": 2, "B": 1}))
+    bare, small, large = read(dataset), read(dataset, PixelPath(16)), read(dataset, PixelPath(48))
+    assert len(bare.pixels) == 0
+    for images in (small, large):
+        assert images.hashes == bare.hashes
+        assert np.array_equal(images.difference_hashes, bare.difference_hashes)
+        assert np.array_equal(images.colour_histograms, bare.colour_histograms)
+
+
+def test_the_baseline_is_the_share_of_images_whose_nearest_colours_have_their_label(tmp_path):
+    for name, colour, count in (("Red", (0, 0, 200), 3), ("Blue", (200, 0, 0), 3)):
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            cv2.imwrite(str(tmp_path / name / f"{i}.png"), np.full((8, 8, 3), colour, np.uint8))
+    # A red picture among the blue ones is nearest to a red one.
+    cv2.imwrite(str(tmp_path / "Blue" / "3.png"), np.full((8, 8, 3), (0, 0, 200), np.uint8))
+    images = read(scan(tmp_path))
+    baseline = images.baseline(["Red/0.png", "Blue/0.png"], ["Red/1.png", "Red/2.png", "Blue/1.png", "Blue/3.png"])
+    assert baseline.value == 3 / 4
+
+
 def test_a_class_of_which_nothing_can_be_read_is_an_error(tmp_path):
     make_tree(tmp_path, {"A": 1})
     (tmp_path / "B").mkdir()
@@ -92,11 +115,11 @@ def test_a_class_of_which_nothing_can_be_read_is_an_error(tmp_path):
 
 def test_the_fingerprint_changes_with_a_byte_and_with_a_name(tmp_path):
     dataset = scan(make_tree(tmp_path, {"A": 1, "B": 1}))
-    before = hash_files(dataset)
+    before = read(dataset).hashes_by_path
     assert fingerprint(before) == fingerprint(dict(reversed(before.items())))
     with (tmp_path / "A" / "A-1.png").open("ab") as stream:
         stream.write(b"\0")
-    after = hash_files(dataset)
+    after = read(dataset).hashes_by_path
     assert fingerprint(after) != fingerprint(before)
     assert fingerprint({"C": before["A/A-1.png"], "B/B-1.png": before["B/B-1.png"]}) != fingerprint(before)
 

@@ -9,7 +9,9 @@ from allkit.images import PixelPath
 from allkit.training.recipe import SCRATCH
 from allkit.training.run import Run, Settings, newest_finished, newest_unfinished
 
-SPLIT = Split("random", 0, {}, {"train": ("a",), "validation": ("b",), "test": ("c",)}, {"a": "1", "b": "2", "c": "3"})
+SPLIT = Split(
+    "random", {}, {"train": ("a",), "validation": ("b",), "test": ("c",)}, dict.fromkeys("abc", "0"), dict.fromkeys("abc", 0)
+)
 
 
 def settings(size_px: int = 64) -> Settings:

@@ -5,7 +5,8 @@ that allkit exports carries one metadata entry, `allkit.contract`, a JSON object
 that classify, bench and evaluate need; a file without it is refused, never guessed at.
 
 The graph around it is fixed: input `image`, uint8 [batch, S, S, 3], RGB, straight from
-`PixelPath`; output `probabilities`, float32 [batch, classes]. Batch is dynamic, S is not.
+`PixelPath`; outputs `probabilities`, float32 [batch, classes], calibrated, and `distance`,
+float32 [batch], how far an image lies from the training images. Batch is dynamic, S is not.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ METADATA_KEY = "allkit.contract"
 SCHEMA_VERSION = 1
 INPUT_NAME = "image"
 OUTPUT_NAME = "probabilities"
+DISTANCE_NAME = "distance"
 INTENDED_USE = "research; not for diagnosis"
 
 
@@ -31,10 +33,15 @@ class Contract:
     """The JSON object inside a model; see the fields.
 
     classes: in the order of the output. pixels: how an image becomes the input.
-    recipe: the training recipe as a record. split: protocol, seed and hash of the split file.
+    recipe: the training recipe as a record. split: protocol, parameters and hash of the split file.
     data_fingerprint: SHA-256 over the relative path and content hash of every image.
-    accuracy: value, low, high (95 % Wilson interval), n, part. verification: the figures of
-    the comparison with the Keras model. versions: library name to version.
+    accuracy: value, low, high (95 % Wilson interval), n, part. baseline: the same figures of a method that sees
+    no shape, on the same images. verification: the figures of the comparison with the Keras model.
+    temperature: by which the logits are divided inside the graph. calibration: expected calibration error before
+    and after, on n images of a part.
+    abstention: coverage, and threshold: a class whose probability reaches it belongs to the prediction set.
+    familiarity: method, and threshold: a `distance` above it marks an image as unfamiliar.
+    versions: library name to version.
     """
 
     classes: tuple[str, ...]
@@ -46,10 +53,13 @@ class Contract:
     split: Mapping[str, Any]
     data_fingerprint: str
     accuracy: Mapping[str, Any]
+    baseline: Mapping[str, Any]
     verification: Mapping[str, Any]
+    temperature: float
+    calibration: Mapping[str, Any]
+    abstention: Mapping[str, Any]
+    familiarity: Mapping[str, Any]
     versions: Mapping[str, str]
-    temperature: float = 1.0
-    abstention_threshold: float | None = None
     intended_use: str = INTENDED_USE
     schema_version: int = SCHEMA_VERSION
 
@@ -73,6 +83,7 @@ class Contract:
         if not isinstance(classes, list) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
             raise AllkitError("the model's contract does not name two or more classes: export the model again")
         try:
+            float(record["abstention"]["threshold"]), float(record["familiarity"]["threshold"])
             return cls(**{**record, "pixels": PixelPath(**record["pixels"]), "classes": tuple(classes)})
-        except (TypeError, KeyError) as error:
+        except (TypeError, ValueError, KeyError) as error:
             raise AllkitError(f"the model's contract is incomplete: {error}; export the model again") from error

@@ -15,6 +15,9 @@ Examples:
   allkit classify smears/ --format csv --output labels.csv
   allkit classify smears/ --format jsonl | head
 
+An image is marked uncertain when the classes that the model's coverage does not rule
+out are not exactly one, and unfamiliar when it is unlike the training images.
+
 Exit status 0 when all images were read, 1 when some could not be, 2 for wrong usage.
 Research use; not for diagnosis."""
 
@@ -68,6 +71,7 @@ def classify(
     if classifier.notice:
         click.echo(classifier.notice, err=True)
     counts: Counter[str | None] = Counter()
+    doubts: Counter[str] = Counter()
 
     def rows():
         # Rows that run over the same terminal are progress enough.
@@ -75,6 +79,8 @@ def classify(
         pairs = zip(paths, classifier(paths), strict=True)
         for path, prediction in track(pairs, "classifying", len(paths), console=stderr, disable=not shown):
             counts[prediction.label] += 1
+            doubts["uncertain"] += bool(prediction.uncertain)
+            doubts["unfamiliar"] += bool(prediction.unfamiliar)
             yield path, prediction
 
     start = time.perf_counter()
@@ -82,7 +88,8 @@ def classify(
         WRITERS[form](rows(), classifier.contract.classes, stream)
     seconds = time.perf_counter() - start
 
-    summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes] + [f"not read: {counts[None]}"]
+    summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
+    summary += [f"{doubt}: {count}" for doubt, count in doubts.items()] + [f"not read: {counts[None]}"]
     click.echo(
         f"\n{'  '.join(summary)}\n"
         f"{len(paths)} image(s), {len(paths) / seconds:.1f} images/s with {classifier.model_path.name} "

@@ -25,7 +25,7 @@ _ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 def columns(classes: Sequence[str]) -> list[str]:
     """The names of the fields of a row."""
-    return ["path", "label", "confidence", *classes, "error"]
+    return ["path", "label", "confidence", *classes, "error", "prediction_set", "uncertain", "unfamiliar"]
 
 
 def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
@@ -45,19 +45,21 @@ def write_table(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
     """Aligned columns that appear row by row; the path comes last so that no length of it is cut or breaks them."""
     console = Console(file=stream, highlight=False, soft_wrap=True)
     first = max(map(len, ("not read", *classes)))
-    widths = [len("confidence"), *(max(6, len(name)) for name in classes)]
+    widths = [len("confidence"), *(max(6, len(name)) for name in classes), len("uncertain unfamiliar")]
 
     def line(label: str, cells: Iterable[str], path: str, style: str = "") -> None:
         middle = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
         console.print(Text(f"{label.ljust(first)}  {middle}  {path}", style))
 
-    line("label", ["confidence", *classes], "path", "bold")
+    line("label", ["confidence", *classes, "doubt"], "path", "bold")
     for path, prediction in rows:
         if prediction.error is not None:
             line("not read", [""] * len(widths), f"{path} ({prediction.error})", "red")
         else:
             numbers = [prediction.confidence, *prediction.probabilities.values()]
-            line(prediction.label, [f"{number:.4f}" for number in numbers], str(path))
+            marks = [word for word in ("uncertain", "unfamiliar") if getattr(prediction, word)]
+            cells = [*(f"{number:.4f}" for number in numbers), " ".join(marks)]
+            line(prediction.label, cells, str(path), "yellow" if marks else "")
 
 
 WRITERS: dict[str, Writer] = {"table": write_table, "csv": write_csv, "jsonl": write_jsonl}
@@ -79,10 +81,14 @@ def opened(output: Path | None) -> Iterator[TextIO]:
 def _record(path: Path, prediction: Prediction, classes: Sequence[str]) -> dict:
     # float32 carries about seven digits; the rest would be noise.
     rounded = {name: round(prediction.probabilities[name], 6) if prediction.label else None for name in classes}
+    known = prediction.error is None
     return {
         "path": str(path),
         "label": prediction.label,
-        "confidence": rounded[prediction.label] if prediction.label else None,
+        "confidence": rounded[prediction.label] if known else None,
         **rounded,
         "error": prediction.error,
+        "prediction_set": " ".join(prediction.prediction_set) if known else None,
+        "uncertain": prediction.uncertain,
+        "unfamiliar": prediction.unfamiliar,
     }

@@ -72,5 +72,6 @@ class TrainingProgress:
         row = history[-1]
         self._progress.console.print(
             f"epoch {row.epoch:3d}  loss {row.loss:.4f}  accuracy {row.accuracy:.4f}  "
-            f"validation loss {row.validation_loss:.4f}  accuracy {row.validation_accuracy:.4f}  {row.seconds:.0f} s"
+            f"validation loss {row.validation_loss:.4f}  accuracy {row.validation_accuracy:.4f}  {row.seconds:.0f} s",
+            soft_wrap=True,
         )

@@ -9,26 +9,41 @@ from allkit.metrics import Metrics
 from allkit.stats import Interval
 
 
-def with_interval(share: Interval | None) -> str:
-    """A share with its 95 % interval in percent, as in `96.59 % [94.00, 98.08]`; - where it is undefined."""
+def with_interval(share: Interval | None, digits: int = 1) -> str:
+    """A share with its 95 % interval in percent, as in `96.6 % [94.0, 98.1]`; - where it is undefined."""
     if share is None:
         return "-"
-    return f"{100 * share.value:.2f} % [{100 * share.low:.2f}, {100 * share.high:.2f}]"
+    value, low, high = (f"{100 * number:.{digits}f}" for number in (share.value, share.low, share.high))
+    return f"{value} % [{low}, {high}]"
 
 
-def print_metrics(metrics: Metrics, title: str) -> None:
-    """The paper's metrics, the figures of each class and the confusion matrix."""
+def print_metrics(metrics: Metrics, title: str, baseline: Interval) -> None:
+    """The paper's metrics beside the baseline, the figures of each class and the confusion matrix.
+
+    baseline: the accuracy of the nearest colour histogram on the same images.
+    """
     console = Console(highlight=False)
     console.print(f"\n[bold]{title}[/], n = {metrics.n}")
     whole = Table(show_header=False, box=None)
-    whole.add_row("accuracy", f"{with_interval(metrics.accuracy)} (95 % Wilson interval)")
-    for name, value in (
-        ("precision", metrics.precision),
-        ("recall", metrics.recall),
-        ("F1", metrics.f1),
-        ("MCC", metrics.mcc),
+    whole.add_row("accuracy", f"{with_interval(metrics.accuracy, 2)} (95 % Wilson interval)")
+    whole.add_row("baseline", f"{with_interval(baseline, 2)} (nearest colour histogram, no shape seen)")
+    for name, value, average in (
+        ("precision", metrics.precision, "weighted by class size"),
+        ("recall", metrics.recall, "weighted by class size"),
+        ("F1", metrics.f1, "weighted by class size"),
+        ("MCC", metrics.mcc, ""),
+        ("balanced accuracy", metrics.balanced_accuracy, "mean of the classes"),
+        ("AUROC", metrics.auroc, "one against the rest, mean of the classes"),
     ):
-        whole.add_row(name, f"{100 * value:.2f} %" + ("" if name == "MCC" else " (weighted by class size)"))
+        if value is None:
+            continue
+        spread = metrics.intervals.get(name.lower().replace(" ", "_"))
+        shown = with_interval(spread, 2) if spread else f"{100 * value:.2f} %"
+        notes = "; ".join(filter(None, (average, "95 % bootstrap over groups" if spread else "")))
+        whole.add_row(name, f"{shown} ({notes})" if notes else shown)
+    if screening := metrics.malignant_vs_benign:
+        whole.add_row("sensitivity", f"{with_interval(screening.sensitivity, 2)} (malignant against benign)")
+        whole.add_row("specificity", f"{with_interval(screening.specificity, 2)} (malignant against benign)")
     console.print(whole)
 
     classes = Table(title="by class")
@@ -36,7 +51,7 @@ def print_metrics(metrics: Metrics, title: str) -> None:
         classes.add_column(column, justify="left" if column == "class" else "right")
     for name, row in metrics.per_class.items():
         classes.add_row(
-            name, with_interval(row.precision), with_interval(row.recall), f"{100 * row.f1:.2f} %", str(row.support)
+            name, with_interval(row.precision), with_interval(row.recall), f"{100 * row.f1:.1f} %", str(row.support)
         )
     console.print(classes)
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
 from allkit.cli.options import data_option
+from allkit.cli.progress import TrainingProgress, read_with_progress
+from allkit.cli.tables import print_metrics
+from allkit.dataset.index import Images, scan
+from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, make_split
+from allkit.dataset.split import Split
 from allkit.errors import AllkitError
+from allkit.images import PixelPath
 from allkit.training.recipe import RECIPES, SCRATCH, Recipe
-
-if TYPE_CHECKING:
-    from allkit.dataset.index import Images
-    from allkit.training.run import Run, Settings
+from allkit.training.run import VGG16, Run, Settings, model_name, newest_unfinished
 
 RUNS = Path("runs")
 
@@ -24,7 +28,8 @@ EPILOG = """\b
 Examples:
   allkit train --data ALL/ --recipe scratch --size 150 --width 0.25
   allkit train --data ALL/ --size 150 --size 200 --recipe scratch --epochs 10
-  allkit train --data ALL/ --weights vgg16.weights.h5 --seed 1
+  allkit train --data ALL/ --weights vgg16.weights.h5 --split random
+  allkit train --data ALL/ --recipe scratch --size 150 --width 0.25 --folds 5 --out runs/cv
   allkit train --data ALL/ --recipe scratch --out runs/mine --resume
 
 The run folder holds the model, the recipe, the split, the history, two figures
@@ -87,9 +92,28 @@ def recipe_options(command):
 )
 @click.option(
     "--split",
-    "split_file",
+    default="grouped",
+    show_default=True,
+    metavar="grouped|random|FILE",
+    help="grouped keeps neighbouring images together; random is the paper's protocol; or a run's split.json.",
+)
+@click.option(
+    "--groups",
+    "groups_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Use the split in this file (a run's split.json) instead of drawing one.",
+    help="CSV with columns path,patient: the groups of --split grouped.",
+)
+@click.option(
+    "--block-length",
+    type=click.IntRange(1),
+    default=BLOCK_LENGTH,
+    show_default=True,
+    help="Neighbouring file numbers in one group, where no --groups are given.",
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(2),
+    help="Cross-validate: one run a fold below --out, and the pooled result.",
 )
 @click.option(
     "--out",
@@ -106,69 +130,84 @@ def train(
     sizes: tuple[int, ...],
     width: float,
     seed: int,
-    split_file: Path | None,
+    split: str,
+    groups_file: Path | None,
+    block_length: int,
+    folds: int | None,
     out: Path | None,
     resume: bool,
     **overrides,
 ) -> None:
     """Train the modified VGG16 on a folder with one sub-folder of images a class."""
-    from allkit.cli.progress import read_with_progress
-    from allkit.dataset.index import scan
-    from allkit.dataset.split import Split, random_split
-    from allkit.images import PixelPath
-    from allkit.training.run import VGG16, Run, Settings, model_name, newest_unfinished
-
     recipe = RECIPES[recipe_name].override(**overrides)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
 
-    def folder_of(size_px: int) -> Path:
-        if out is None:
-            return RUNS / f"{model_name(VGG16, width, size_px)}-{recipe.name}-{stamp}"
-        return out if len(sizes) == 1 else out.with_name(f"{out.name}-{size_px}")
+    @cache
+    def images_of(root: Path, pixels: PixelPath) -> Images:
+        return read_with_progress(scan(root), pixels)
 
-    def go_on(folder: Path) -> None:
-        run = Run.open(folder)
-        _refuse_changes(ctx, run.settings)
+    def split_for(images: Images, fold: int) -> Split:
+        if split in ("grouped", "random"):
+            return make_split(images, split, seed, fold, folds or FOLDS, block_length, groups_file)
+        given = Split.load(split)
+        given.check(images.hashes_by_path)
+        return given
+
+    def run_in(folder: Path, size_px: int, fold: int = 0) -> Run:
+        root = data
+        if resume and folder.exists():
+            run = Run.open(folder)
+            _refuse_changes(ctx, run.settings)
+            if ctx.get_parameter_source("data") == ParameterSource.DEFAULT:
+                root = Path(run.settings.data)
+        else:
+            pixels = PixelPath(size_px)
+            images = images_of(root, pixels)
+            home = str(images.dataset.root.resolve())
+            settings = Settings(VGG16, pixels, width, seed, recipe, images.dataset.classes, home)
+            run = Run.create(folder, settings, split_for(images, fold))
         if run.finished:
             click.echo(f"{folder} is finished already", err=True)
-            return
-        moved = ctx.get_parameter_source("data") != ParameterSource.DEFAULT
-        dataset = scan(data if moved else run.settings.data)
-        _finish(run, read_with_progress(dataset, run.settings.pixels))
+        else:
+            _train(run, images_of(root, run.settings.pixels))
+        return run
 
     if resume and out is None:
-        go_on(newest_unfinished(RUNS).folder)
+        run_in(newest_unfinished(RUNS).folder, sizes[0])
         return
     for size_px in sizes:
-        folder = folder_of(size_px)
-        if resume and folder.exists():
-            go_on(folder)
-            continue
-        pixels = PixelPath(size_px)
-        images = read_with_progress(scan(data), pixels)
-        classes = images.dataset.classes
-        settings = Settings(VGG16, pixels, width, seed, recipe, classes, str(images.dataset.root.resolve()))
-        split = Split.load(split_file) if split_file else random_split(images.dataset, images.hashes, seed)
-        split.check(images.hashes_by_path)
-        _finish(Run.create(folder, settings, split), images)
+        folder = out or RUNS / f"{model_name(VGG16, width, size_px)}-{recipe.name}-{stamp}"
+        if out and len(sizes) > 1:
+            folder = out.with_name(f"{out.name}-{size_px}")
+        if folds is None:
+            run_in(folder, size_px)
+        else:
+            _pool([run_in(folder / f"fold-{fold + 1}", size_px, fold) for fold in range(folds)], folder)
 
 
-def _finish(run: Run, images: Images) -> None:
-    from allkit.training.backend import prepare
+def _train(run: Run, images: Images) -> None:
+    from allkit.training.backend import device, prepare
 
     prepare()
-    from allkit.cli.progress import TrainingProgress
-    from allkit.cli.tables import print_metrics
     from allkit.training.train import train as train_run
 
+    click.echo(f"training {run.settings.name} on {device()}", err=True)
     try:
         with TrainingProgress(run.settings.recipe) as progress:
-            metrics = train_run(run, images, progress)
+            metrics, baseline = train_run(run, images, progress)
     except KeyboardInterrupt:
         click.echo(f"interrupted; go on with: allkit train --out {run.folder} --resume", err=True)
         raise
-    print_metrics(metrics, f"{run.settings.name}, test part of the {run.split.protocol} split")
+    print_metrics(metrics, f"{run.settings.name}, test part of the {run.split.label} split", baseline)
     click.echo(f"\nrun folder: {run.folder}\nnext: allkit export --run {run.folder}")
+
+
+def _pool(runs: Sequence[Run], folder: Path) -> None:
+    from allkit.training.cross_validation import pool
+
+    metrics, baseline = pool(runs, folder)
+    print_metrics(metrics, f"{runs[0].settings.name}, {len(runs)} folds of the {runs[0].split.label} split", baseline)
+    click.echo(f"\nrecord: {folder / 'metrics.json'}")
 
 
 def _refuse_changes(ctx: click.Context, settings: Settings) -> None:

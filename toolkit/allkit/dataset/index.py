@@ -15,14 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
+from allkit.dataset.baselines import PIXELS, colour_histograms, nearest_accuracy
+from allkit.dataset.duplicates import difference_hashes
 from allkit.errors import AllkitError
 from allkit.images import PixelPath, decode, is_image_name, natural_key, read_bytes, stack
+from allkit.stats import Interval
 
 # Kaggle's archive of the ALL set holds the photographs in Original/ beside Segmented/.
 _OUTER_FOLDER = "Original"
 
+# What every record names as the baseline beside an accuracy.
+BASELINE = "nearest colour histogram"
+
 # Columns that stand beside one column a class in what classify writes.
-_COLUMNS = ("path", "label", "confidence", "error")
+_COLUMNS = ("path", "label", "confidence", "error", "prediction_set", "uncertain", "unfamiliar")
 
 
 @dataclass(frozen=True)
@@ -65,15 +71,27 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Images:
-    """A dataset read into memory: pixels uint8 (n, S, S, 3), hashes the SHA-256 of each file."""
+    """What one read of every file of a dataset gives.
+
+    hashes: SHA-256 of each file. difference_hashes: bool (n, 256) and colour_histograms: float32 (n, 512), from the
+    picture at a fixed size, for near duplicates and for the baseline that stands beside every accuracy.
+    pixels: uint8 (n, S, S, 3), or (0, S, S, 3) where they were not asked for.
+    """
 
     dataset: Dataset
-    pixels: np.ndarray
     hashes: tuple[str, ...]
+    difference_hashes: np.ndarray
+    colour_histograms: np.ndarray
+    pixels: np.ndarray
 
     @property
     def hashes_by_path(self) -> dict[str, str]:
         return dict(zip(self.dataset.paths, self.hashes, strict=True))
+
+    def baseline(self, train: Iterable[str], test: Iterable[str]) -> Interval:
+        """Accuracy of the nearest colour histogram, from the images of `train` to those of `test`."""
+        labels, select = self.dataset.labels, self.dataset.select
+        return nearest_accuracy(self.colour_histograms, labels, select(train), select(test))
 
 
 def scan(root: Path | str) -> Dataset:
@@ -114,20 +132,24 @@ def scan(root: Path | str) -> Dataset:
     return Dataset(root, classes, tuple(paths), np.array(labels, np.int64), skipped)
 
 
-def read(dataset: Dataset, pixels: PixelPath, on_image: Callable[[], None] = lambda: None) -> Images:
-    """Read, hash and resize every image; one that cannot be read is moved to `skipped` with the reason.
+def read(dataset: Dataset, pixels: PixelPath | None = None, on_image: Callable[[], None] = lambda: None) -> Images:
+    """Read every image once; one that cannot be read is moved to `skipped` with the reason.
 
-    `on_image` is called once an image, for progress. Raises AllkitError when a class loses all its images.
+    Without `pixels` no pixel is kept. `on_image` is called once an image, for progress. Raises AllkitError when a
+    class loses all its images.
     """
 
-    def one(path: str) -> tuple[str, np.ndarray] | AllkitError:
+    def one(path: str) -> tuple[str, np.ndarray, np.ndarray, np.ndarray | None] | AllkitError:
         try:
             data = read_bytes(dataset.root / path)
-            return hashlib.sha256(data).hexdigest(), pixels.fit(decode(data))
+            image = decode(data)
         except AllkitError as error:
             return error
+        reference = PIXELS.fit(image)[None]
+        traits = difference_hashes(reference)[0], colour_histograms(reference)[0]
+        return hashlib.sha256(data).hexdigest(), *traits, pixels.fit(image) if pixels else None
 
-    good: list[tuple[str, np.ndarray]] = []
+    good = []
     reasons: dict[str, str] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for path, outcome in zip(dataset.paths, pool.map(one, dataset.paths), strict=True):
@@ -140,14 +162,9 @@ def read(dataset: Dataset, pixels: PixelPath, on_image: Callable[[], None] = lam
     for name, count in dataset.counts().items():
         if not count:
             raise AllkitError(f"no image of class {name} in {dataset.root} can be read: replace the files")
-    return Images(dataset, stack([image for _, image in good], pixels.size_px), tuple(digest for digest, _ in good))
-
-
-def hash_files(dataset: Dataset) -> dict[str, str]:
-    """SHA-256 of each file's content, by relative path; AllkitError when one cannot be read."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = pool.map(lambda path: hashlib.sha256(read_bytes(dataset.root / path)).hexdigest(), dataset.paths)
-        return dict(zip(dataset.paths, digests, strict=True))
+    hashes, bits, histograms, arrays = zip(*good, strict=True)
+    kept = stack(arrays, pixels.size_px) if pixels else stack([], PIXELS.size_px)
+    return Images(dataset, hashes, np.stack(bits), np.stack(histograms), kept)
 
 
 def fingerprint(hashes: Mapping[str, str]) -> str:

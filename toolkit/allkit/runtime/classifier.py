@@ -21,13 +21,19 @@ class Prediction:
     """What the model says about one image, or why it could not be asked.
 
     label: the class of the highest probability. confidence: that probability. probabilities: class
-    name to probability, in the model's order. error: None, or the reason; then label and confidence
-    are None and probabilities is empty.
+    name to probability, in the model's order. prediction_set: the classes that the model's coverage
+    does not rule out, maybe none. uncertain: the set is not exactly one class. distance: how far the
+    image lies from the training images. unfamiliar: farther than the model's threshold.
+    error: None, or the reason; then the rest is None or empty.
     """
 
     label: str | None = None
     confidence: float | None = None
     probabilities: dict[str, float] = field(default_factory=dict)
+    prediction_set: tuple[str, ...] = ()
+    uncertain: bool | None = None
+    distance: float | None = None
+    unfamiliar: bool | None = None
     error: str | None = None
 
 
@@ -69,16 +75,32 @@ class Classifier:
         """
         if isinstance(images, str | bytes):
             raise AllkitError("give a list of images, [image], not one image")
-        return map(self._prediction, run_in_batches(images, self.contract.pixels, self._model.run, self._batch_size))
+        results = run_in_batches(images, self.contract.pixels, self._infer, self._batch_size)
+        return map(self._prediction, results)
 
-    def _prediction(self, row: np.ndarray | AllkitError) -> Prediction:
-        if isinstance(row, AllkitError):
-            return Prediction(error=str(row))
+    def _infer(self, batch: np.ndarray) -> Iterator[tuple[np.ndarray, np.float32]]:
+        return zip(*self._model.run(batch), strict=True)
+
+    def _prediction(self, result: tuple[np.ndarray, np.float32] | AllkitError) -> Prediction:
+        if isinstance(result, AllkitError):
+            return Prediction(error=str(result))
+        row, distance = result
         if not np.isfinite(row).all():
             return Prediction(error="the model gave no finite probabilities: export the model again")
         probabilities = dict(zip(self.contract.classes, row.tolist(), strict=True))
         label = self.contract.classes[int(row.argmax())]
-        return Prediction(label, probabilities[label], probabilities)
+        threshold = self.contract.abstention["threshold"]
+        prediction_set = tuple(name for name, probability in probabilities.items() if probability >= threshold)
+        return Prediction(
+            label,
+            probabilities[label],
+            probabilities,
+            prediction_set,
+            uncertain=len(prediction_set) != 1,
+            distance=float(distance),
+            # Not `>`: a distance that is not a number is no sign of familiarity.
+            unfamiliar=not distance <= self.contract.familiarity["threshold"],
+        )
 
 
 def newest_model(folder: Path = EXPORT_FOLDER) -> Path:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,18 +21,19 @@ from allkit.errors import AllkitError
 from allkit.images import PixelPath, stack
 
 Source = Path | str | bytes | np.ndarray
+Result = TypeVar("Result")
 
 
 def run_in_batches(
     sources: Iterable[Source],
     pixels: PixelPath,
-    infer: Callable[[np.ndarray], np.ndarray],
+    infer: Callable[[np.ndarray], Iterable[Result]],
     batch_size: int,
     workers: int | None = None,
-) -> Iterator[np.ndarray | AllkitError]:
-    """One result a source, in order: a row of `infer`'s output, or the error that kept the source from being read.
+) -> Iterator[Result | AllkitError]:
+    """One result a source, in order: one of `infer`'s, or the error that kept the source from being read.
 
-    infer: uint8 (n, S, S, 3) to an array of n rows, 1 <= n <= batch_size; called in the caller's thread.
+    infer: uint8 (n, S, S, 3) to n results, 1 <= n <= batch_size; called in the caller's thread.
     At most 2 * batch_size sources are read ahead of the results taken. workers: decoding threads, by
     default one a processor. An exception of the iterable itself, or of `infer`, ends the iteration.
     """

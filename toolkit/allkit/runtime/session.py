@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
-from allkit.contract import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+from allkit.contract import DISTANCE_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
 from allkit.errors import AllkitError
 from allkit.runtime.providers import CPU, gpu_attempt, providers_for, why_missing
 
@@ -21,6 +22,13 @@ from allkit.runtime.providers import CPU, gpu_attempt, providers_for, why_missin
 _FILE_ERRORS = (ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.NoSuchFile, ort.NotImplemented)
 # A device can be at fault: onnxruntime raises plain RuntimeError and ValueError for some of these.
 _DEVICE_ERRORS = (ort.EPFail, ort.Fail, ort.RuntimeException, RuntimeError, ValueError)
+
+
+class Output(NamedTuple):
+    """What the graph gives for n images: float32 (n, classes) and float32 (n,)."""
+
+    probabilities: np.ndarray
+    distance: np.ndarray
 
 
 class Model:
@@ -41,13 +49,13 @@ class Model:
         """The execution provider that the session reports, such as CPUExecutionProvider."""
         return self._session.get_providers()[0]
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Pixels uint8 (n, S, S, 3), RGB, to probabilities float32 (n, classes); all n in one go.
+    def run(self, batch: np.ndarray) -> Output:
+        """Pixels uint8 (n, S, S, 3), RGB, to probabilities and distances; all n in one go.
 
         Raises AllkitError when the device fails, for want of memory for instance.
         """
         try:
-            return self._session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
+            return Output(*self._session.run([OUTPUT_NAME, DISTANCE_NAME], {INPUT_NAME: batch}))
         except (*_DEVICE_ERRORS, *_FILE_ERRORS) as error:
             raise AllkitError(
                 f"{self.path.name} failed on a batch {batch.dtype} {batch.shape} on {self.provider}: {error}; "
@@ -114,6 +122,7 @@ def _contract(path: Path, session: onnxruntime.InferenceSession) -> Contract:
     size, classes = contract.pixels.size_px, len(contract.classes)
     _check(path, "input", session.get_inputs(), INPUT_NAME, "tensor(uint8)", [size, size, 3])
     _check(path, "output", session.get_outputs(), OUTPUT_NAME, "tensor(float)", [classes])
+    _check(path, "output", session.get_outputs(), DISTANCE_NAME, "tensor(float)", [])
     return contract
 
 

@@ -81,7 +81,7 @@ class Run:
         if folder.exists() and any(folder.iterdir()):
             raise AllkitError(f"{folder} is not empty: give another --out, or --resume to go on with the run in it")
         split.save(folder / "split.json")
-        _write_json(folder / "run.json", settings.to_dict())
+        write_json(folder / "run.json", settings.to_dict())
         return cls(folder, settings, split)
 
     @classmethod
@@ -108,10 +108,11 @@ class Run:
         return (self.folder / "metrics.json").is_file()
 
     def metrics(self) -> dict[str, Any]:
+        """The record of a finished run."""
         return json.loads((self.folder / "metrics.json").read_text())
 
     def write_metrics(self, record: Mapping[str, Any]) -> None:
-        _write_json(self.folder / "metrics.json", record)
+        write_json(self.folder / "metrics.json", record)
 
     def write_history(self, rows: Sequence[Any]) -> None:
         """`rows` are dataclasses of numbers, one an epoch."""
@@ -125,6 +126,13 @@ class Run:
             for path, label, row in zip(paths, labels, probabilities, strict=True)
         )
         self._write_csv("predictions.csv", ["path", "truth", *classes], rows)
+
+    def read_predictions(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Paths, labels int64 (n,) and probabilities float64 (n, classes) of the test part."""
+        with (self.folder / "predictions.csv").open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.reader(stream))[1:]
+        labels = np.array([self.settings.classes.index(row[1]) for row in rows])
+        return [row[0] for row in rows], labels, np.array([row[2:] for row in rows], np.float64)
 
     def _write_csv(self, name: str, header: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
         text = io.StringIO()
@@ -170,5 +178,6 @@ def newest_unfinished(folder: Path) -> Run:
     raise AllkitError(f"no unfinished run in {folder}: name its folder with --out, or train without --resume")
 
 
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record as JSON, whole or not at all."""
     write_text(path, json.dumps(record, indent=1) + "\n")

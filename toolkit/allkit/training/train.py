@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import keras
 
-from allkit.dataset.index import Images
+from allkit.dataset.index import BASELINE, Images
 from allkit.errors import AllkitError
 from allkit.files import replacing
 from allkit.metrics import Metrics, score
+from allkit.stats import Interval
 from allkit.training import architecture, figures
 from allkit.training.backend import device, versions
 from allkit.training.fit import Epoch, Labelled, Observer, compile_model, fit, predict
@@ -37,8 +39,8 @@ def build_model(settings: Settings) -> keras.Model:
     return model
 
 
-def train(run: Run, images: Images, observer: Observer) -> Metrics:
-    """Train, or go on training, the run's network; fill its folder; return the metrics of the test part.
+def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interval]:
+    """Train, or go on training, the run's network; fill its folder; return metrics and baseline of the test part.
 
     `images` must be those that the run's split was made from (AllkitError otherwise).
     """
@@ -49,10 +51,12 @@ def train(run: Run, images: Images, observer: Observer) -> Metrics:
     recorder = _Recorder(run, observer)
     history = fit(model, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder)
     probabilities = predict(model, part["test"].pixels)
-    metrics = score(part["test"].labels, probabilities, settings.classes)
+    groups = [split.groups[path] for path in split.parts["test"]]
+    metrics = score(part["test"].labels, probabilities, settings.classes, groups)
+    baseline = images.baseline(split.parts["train"], split.parts["test"])
     run.write_predictions(split.parts["test"], part["test"].labels, probabilities)
     figures.save_curves(history, run.folder / "curves.png")
-    title = f"{settings.name}, {split.protocol} split, test n = {metrics.n}"
+    title = f"{settings.name}, {split.label} split, test n = {metrics.n}"
     figures.save_confusion(metrics.confusion, settings.classes, title, run.folder / "confusion.png")
     save_model(model, run)
     run.write_metrics(
@@ -60,6 +64,7 @@ def train(run: Run, images: Images, observer: Observer) -> Metrics:
             "schema_version": SCHEMA_VERSION,
             "part": "test",
             "metrics": metrics.to_dict(),
+            "baseline": {"method": BASELINE, **asdict(baseline)},
             "training_seconds": sum(row.seconds for row in history),
             "device": device(),
             # Without the folder of the images: a record is for others, a path is for this machine.
@@ -71,7 +76,7 @@ def train(run: Run, images: Images, observer: Observer) -> Metrics:
         }
     )
     run.checkpoint.unlink(missing_ok=True)
-    return metrics
+    return metrics, baseline
 
 
 def save_model(model: keras.Model, run: Run) -> None:

@@ -1,0 +1,93 @@
+"""`allkit data audit`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  allkit data audit ALL/
+  allkit data audit ALL/ --html audit.html --json audit.json
+  allkit data audit ALL/ --json - | jq .protocols.grouped.baselines
+
+Exit status 0 when nothing has to be mended, 1 when an image cannot be read or duplicates
+stand in more than one class."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path), envvar="ALLKIT_DATA")
+@click.option(
+    "--near-threshold",
+    type=click.IntRange(0, 127),
+    default=20,
+    show_default=True,
+    metavar="BITS",
+    help="Two images are near duplicates when their difference hashes differ in at most so many of 256 bits.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Seed of the splits.")
+@click.option(
+    "--block-length",
+    type=click.IntRange(1),
+    default=37,
+    show_default=True,
+    metavar="N",
+    help="File numbers in a block of the grouped protocol.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="Write the record as JSON; - prints it instead of the tables.",
+)
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write one self-contained page with thumbnails of the duplicates.",
+)
+def audit(
+    folder: Path, near_threshold: int, seed: int, block_length: int, json_file: Path | None, html_file: Path | None
+) -> None:
+    """Examine labelled images: unreadable files, duplicates, and what a method without any idea of cells scores.
+
+    DIR has one sub-folder of images a class (else $ALLKIT_DATA).
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from allkit.cli.audit_tables import print_audit
+    from allkit.cli.progress import stderr
+    from allkit.dataset.audit import audit as examine
+    from allkit.dataset.audit_page import render
+    from allkit.dataset.index import scan
+    from allkit.files import write_text
+
+    dataset = scan(folder)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        task = progress.add_task("reading images", total=len(dataset))
+        record = examine(
+            dataset,
+            near_threshold,
+            seed,
+            block_length,
+            on_image=lambda: progress.advance(task),
+            on_stage=lambda stage: progress.update(task, description=stage),
+        )
+    text = json.dumps(record.to_dict(), indent=1)
+    if json_file == Path("-"):
+        click.echo(text)
+    else:
+        print_audit(record)
+        if json_file:
+            write_text(json_file, text + "\n")
+            click.echo(f"wrote {json_file}", err=True)
+    if html_file:
+        write_text(html_file, render(record))
+        click.echo(f"wrote {html_file}", err=True)
+    if record.errors:
+        click.get_current_context().exit(1)

@@ -1,0 +1,77 @@
+"""Readable tables of an audit on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from allkit.dataset.audit import Audit
+from allkit.dataset.audit_text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted, percent, printable
+
+_SHOWN = 10
+
+
+def print_audit(audit: Audit) -> None:
+    """Files, errors, duplicates, baselines and corners, then what they mean."""
+    console = Console(highlight=False)
+    console.print(Text(printable(audit.root), "bold"), Text(f"{audit.n:,} images", "bold"), sep=", ")
+    files = Table(show_header=False, box=None)
+    files.add_column(no_wrap=True)
+    files.add_column()
+    for name, value in (
+        ("classes", _counts(audit.counts)),
+        ("sizes", _counts(audit.sizes)),
+        ("formats", _counts(audit.formats)),
+        ("not images", str(len(audit.skipped))),
+        ("unreadable", str(len(audit.unreadable))),
+        (
+            "exact duplicates",
+            f"{counted(audit.exact_pairs, 'pair')} in {counted(len(audit.exact_duplicates), 'group')}",
+        ),
+        (
+            "near duplicates",
+            f"{counted(audit.near_pairs, 'pair')} within {audit.near_threshold} of 256 bits, in "
+            f"{counted(len(audit.near_duplicates), 'group')}",
+        ),
+        ("across classes", counted(len(audit.cross_class), "group")),
+    ):
+        files.add_row(name, Text(printable(value)))
+    console.print(files)
+    _list(console, "cannot be read", [f"{path}: {reason}" for path, reason in audit.unreadable.items()], "red")
+    _list(console, "duplicates across classes", [" = ".join(group.paths) for group in audit.cross_class], "red")
+    _list(console, "not images", [f"{path}: {reason}" for path, reason in audit.skipped.items()], "yellow")
+    if audit.protocols:
+        shares = Table(
+            title="accuracy of the nearest training image by, with 95 % Wilson interval", title_justify="left"
+        )
+        shares.add_column("feature")
+        for name, protocol in audit.protocols.items():
+            shares.add_column(f"{PROTOCOLS[name]}\nn = {protocol.n:,}", justify="right")
+        for key, words in BASELINES.items():
+            shares.add_row(words, *(percent(protocol.baselines[key]) for protocol in audit.protocols.values()))
+        shares.add_section()
+        for key, words in PATCHES.items():
+            shares.add_row(
+                f"grey patch: {words}", *(percent(protocol.patches[key]) for protocol in audit.protocols.values())
+            )
+        console.print(shares)
+    console.print("\n[bold]What it means[/]")
+    for paragraph in conclusions(audit):
+        console.print(Text(printable(paragraph)))
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _list(console: Console, title: str, lines: list[str], style: str) -> None:
+    if not lines:
+        return
+    console.print(Text(f"{title}:", style))
+    for line in lines[:_SHOWN]:
+        console.print(Text(f"  {printable(line)}"), soft_wrap=True)
+    if len(lines) > _SHOWN:
+        console.print(f"  and {len(lines) - _SHOWN:,} more; --json lists all")

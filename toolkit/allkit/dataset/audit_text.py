@@ -1,0 +1,116 @@
+"""An audit in words: names for its figures and what they mean for an accuracy on the same images."""
+
+from __future__ import annotations
+
+from allkit.dataset.audit import COLOUR_HISTOGRAM, MAJORITY_CLASS, Audit, ProtocolAudit
+from allkit.dataset.baselines import CENTRE
+from allkit.stats import Interval
+
+BASELINES = {
+    COLOUR_HISTOGRAM: "colour histogram (8x8x8)",
+    "grey_histogram": "grey histogram (256)",
+    "background_colour": "background colour (3)",
+    MAJORITY_CLASS: "commonest class",
+}
+PATCHES = {
+    "top_left": "top left",
+    "top_right": "top right",
+    "bottom_left": "bottom left",
+    "bottom_right": "bottom right",
+    CENTRE: "centre",
+}
+PROTOCOLS = {"random": "random (paper protocol)", "grouped": "grouped"}
+
+
+def percent(share: Interval) -> str:
+    """A share with its 95 % interval, as in `96.6 % [94.0, 98.1]`."""
+    return f"{100 * share.value:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+
+
+def printable(text: str) -> str:
+    """The text with bytes that are not UTF-8, as a file name may have, replaced by question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """`1 group`, `2 groups`."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def conclusions(audit: Audit) -> tuple[str, ...]:
+    """What the audit means for anybody who quotes an accuracy on these images, a paragraph each."""
+    paragraphs = [_errors(audit), _twins(audit)]
+    if audit.protocols:
+        paragraphs += [_colour(audit), _corners(audit)]
+    for name, reason in audit.not_split.items():
+        paragraphs.append(f"The {PROTOCOLS[name]} protocol could not be followed: {reason}.")
+    paragraphs.append(
+        "An accuracy on this set says how well a model fits this set. Quote it with the split protocol, the number of "
+        "images, the interval and the colour baseline on the same split; it is no evidence for other slides, "
+        "microscopes or patients. Research use; not for diagnosis."
+    )
+    return tuple(paragraph for paragraph in paragraphs if paragraph)
+
+
+def _errors(audit: Audit) -> str:
+    found = []
+    if audit.unreadable:
+        found.append(f"{counted(len(audit.unreadable), 'image')} cannot be read")
+    if audit.cross_class:
+        number = len(audit.cross_class)
+        verb = "stands" if number == 1 else "stand"
+        found.append(
+            f"{counted(number, 'group')} of duplicates {verb} in more than one class, so that at least one label is "
+            "wrong in each"
+        )
+    return f"To be mended before training: {'; '.join(found)}." if found else ""
+
+
+def _twins(audit: Audit) -> str:
+    if not audit.exact_pairs + audit.near_pairs:
+        return "No image was found twice."
+    return (
+        f"Images stand in the set twice: {counted(audit.exact_pairs, 'byte-identical pair')} and "
+        f"{counted(audit.near_pairs, 'near-identical pair')}. Of the {audit.n / 10:.0f} test images of a random "
+        f"80/10/10 split made image by image, about {audit.exact_twins:.1f} have an exact twin in training, "
+        f"{audit.near_twins:.1f} with near twins: answers that were seen before."
+    )
+
+
+def _colour(audit: Audit) -> str:
+    figures = " and ".join(
+        f"{percent(protocol.baselines[COLOUR_HISTOGRAM])} on {PROTOCOLS[name]} splits"
+        for name, protocol in audit.protocols.items()
+    )
+    strictest = _strictest(audit)
+    majority = strictest.baselines[MAJORITY_CLASS]
+    if strictest.baselines[COLOUR_HISTOGRAM].low <= majority.high:
+        return (
+            f"Colour alone does not give the class: its histogram scores {figures}, always naming the commonest class "
+            f"{percent(majority)}."
+        )
+    return (
+        f"Colour alone gives the class of many images: the nearest colour histogram, blind to every shape, scores "
+        f"{figures}; always naming the commonest class scores {percent(majority)}. A model near these figures "
+        "need not have learnt anything about cells."
+    )
+
+
+def _corners(audit: Audit) -> str:
+    protocol = _strictest(audit)
+    centre = percent(protocol.patches[CENTRE])
+    if not protocol.revealing_corners:
+        return f"No corner gives the class away: none beats a patch from the centre ({centre}) by a margin."
+    corners = " and ".join(
+        f"the {PATCHES[name]} corner alone, without its colour, scores {percent(protocol.patches[name])}"
+        for name in protocol.revealing_corners
+    )
+    return (
+        f"Something burnt into a corner gives the class away: {corners}, a patch of the same size from the centre "
+        f"{centre}. A model that sees that corner can use it: paint it over, and compare."
+    )
+
+
+def _strictest(audit: Audit) -> ProtocolAudit:
+    """The figures of the protocol that lets least through: the last one that could be followed."""
+    return list(audit.protocols.values())[-1]
