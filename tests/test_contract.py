@@ -22,7 +22,9 @@ def test_a_newer_schema_asks_for_an_upgrade():
         Contract.from_json(changed(schema_version=99))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{}", "not json", changed(pixels={"size": 3}), changed(extra=1), changed(abstention={})])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "{}", "not json", changed(pixels={"size": 3}), changed(extra=1), changed(abstention={})]
+)
 def test_what_is_no_contract_is_refused(text):
     with pytest.raises(AllkitError, match="export"):
         Contract.from_json(text)

@@ -21,7 +21,10 @@ def test_synth_draws_the_files_and_says_what_to_type_next(tmp_path):
     assert result.exit_code == 0
     assert len(list(folder.rglob("*.jpg"))) == 8
     assert f"drew 8 smears in {folder}: 2 each of Benign, Early, Pre, Pro\n" in result.stdout
-    assert f"next: allkit train --data '{folder}' --recipe scratch --size 64 --width 0.125 --split random\n" in result.stdout
+    assert (
+        f"next: allkit train --data '{folder}' --recipe scratch --size 64 --width 0.125 --split random\n"
+        in result.stdout
+    )
 
 
 def test_synth_passes_size_and_seed_on(tmp_path):

@@ -10,7 +10,11 @@ from allkit.training.recipe import SCRATCH
 from allkit.training.run import Run, Settings, newest_finished, newest_unfinished
 
 SPLIT = Split(
-    "random", {}, {"train": ("a",), "validation": ("b",), "test": ("c",)}, dict.fromkeys("abc", "0"), dict.fromkeys("abc", 0)
+    "random",
+    {},
+    {"train": ("a",), "validation": ("b",), "test": ("c",)},
+    dict.fromkeys("abc", "0"),
+    dict.fromkeys("abc", 0),
 )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from allkit.cli.audit import audit
+
 SYNTH_EPILOG = """\b
 Examples:
   allkit data synth smears
@@ -30,6 +32,9 @@ def data() -> None:
     """Get and inspect labelled images."""
 
 
+data.add_command(audit)
+
+
 @data.command(epilog=SYNTH_EPILOG)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--per-class", default=60, show_default=True, metavar="N", help="Images of each of the four classes.")
@@ -41,15 +46,12 @@ def synth(folder: Path, per_class: int, size_px: int, seed: int) -> None:
     Shape and texture of the nuclei decide the class; colour alone does not. The smears are for
     trying and testing allkit and carry no medical meaning.
     """
-    from rich.progress import Progress
-
-    from allkit.cli.progress import stderr
+    from allkit.cli.progress import counting
     from allkit.dataset.synth import CLASSES, synthesize
 
     total = per_class * len(CLASSES)
-    with Progress(console=stderr, transient=True) as progress:
-        task = progress.add_task("drawing smears", total=total)
-        synthesize(folder, per_class, size_px, seed, on_image=lambda: progress.advance(task))
+    with counting("drawing smears", total) as advance:
+        synthesize(folder, per_class, size_px, seed, on_image=advance)
     click.echo(f"drew {total} smears in {folder}: {per_class} each of {', '.join(CLASSES)}")
     # Drawings have no neighbours to keep apart, and too few of them to do it.
     click.echo(f"next: {_train_command(folder, size_px=64, width=0.125)} --split random")

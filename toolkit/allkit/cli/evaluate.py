@@ -13,13 +13,16 @@ EPILOG = """\b
 Examples:
   allkit evaluate exported/vgg16x0.25-150-fp32.onnx --data ALL/
   allkit evaluate MODEL --data ALL/ --split runs/mine/split.json --part test
+  allkit evaluate A.onnx B.onnx --data ALL/ --split runs/mine/split.json
+  allkit evaluate MODEL --data ALL/ --split runs/mine/split.json --shift
   allkit evaluate MODEL --data ALL/ --json > record.json
 
+Several models are compared in pairs on the same images (exact McNemar test).
 Exit status 0 when all images were read, 1 when some could not be."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("model", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("models", nargs=-1, required=True, metavar="MODELS...", type=click.Path(dir_okay=False, path_type=Path))
 @data_option
 @click.option(
     "--split",
@@ -34,40 +37,64 @@ Exit status 0 when all images were read, 1 when some could not be."""
     show_default=True,
     help="Which part of the split.",
 )
+@click.option("--shift", is_flag=True, help="Repeat it under a suite of imaging shifts: stain, light, grey, blur ...")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the shifts.")
 @device_option
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON instead of tables.")
 def evaluate(
-    model: Path, data: Path, split_file: Path | None, part: str, device: str, batch_size: int, as_json: bool
+    models: tuple[Path, ...],
+    data: Path,
+    split_file: Path | None,
+    part: str,
+    shift: bool,
+    seed: int,
+    device: str,
+    batch_size: int,
+    as_json: bool,
 ) -> None:
-    """Measure an exported model on labelled images: the paper's metrics with intervals."""
-    from rich.progress import track
-
+    """Measure exported models on labelled images: the paper's metrics, calibration and doubt, with intervals."""
     from allkit import Classifier
-    from allkit.cli.progress import stderr, warn_skipped
-    from allkit.cli.tables import print_metrics
+    from allkit.cli.evaluation_tables import print_evaluation, print_pairs
+    from allkit.cli.progress import counting, read_with_progress
+    from allkit.cli.shift_table import print_shifts
     from allkit.dataset.index import scan
     from allkit.dataset.split import Split
-    from allkit.evaluation.evaluate import evaluate as run_evaluation
+    from allkit.evaluation import evaluate as room
+    from allkit.evaluation.shift_suite import evaluate_shifts
 
-    dataset = scan(data)
-    warn_skipped(dataset)
+    found = scan(data)
     split = Split.load(split_file) if split_file else None
-    classifier = Classifier(model, device=device, batch_size=batch_size)
-    if classifier.notice:
-        click.echo(classifier.notice, err=True)
-    total = len(dataset) if split is None else len(split.parts[part])
-    bar = iter(track(range(total), "evaluating", console=stderr, transient=True))
-    evaluation = run_evaluation(classifier, dataset, split, part, on_image=lambda: next(bar, None))
-    next(bar, None)
+    classifiers = [Classifier(model, device=device, batch_size=batch_size) for model in models]
+    if classifiers[0].notice:
+        click.echo(classifiers[0].notice, err=True)
+    subject = room.subject(read_with_progress(found), split, part)
     if split is None:
-        stderr.print("note: if the model was trained on some of these images, give --split RUN/split.json")
-    for path, reason in evaluation.failed.items():
-        stderr.print(f"not read: {path}: {reason}", markup=False)
+        click.echo("note: if a model was trained on some of these images, give --split RUN/split.json", err=True)
+
+    evaluations, shifts = [], []
+    for classifier in classifiers:
+        with counting(f"evaluating {classifier.model_path.name}", len(subject.rows)) as advance:
+            evaluations.append(room.evaluate(classifier, subject, advance))
+        if shift:
+            labels = room.class_labels(classifier, subject)
+            with counting("shifting", len(subject.rows)) as advance:
+                root = subject.images.dataset.root
+                shifts.append(evaluate_shifts(classifier, root, subject.paths, labels, seed, advance))
+    pairs = [(a, b, room.paired(a, b)) for i, a in enumerate(evaluations) for b in evaluations[i + 1 :]]
+
     if as_json:
-        click.echo(json.dumps(evaluation.to_dict(), indent=1))
+        records = [evaluation.to_dict() for evaluation in evaluations]
+        for record, shifted in zip(records, shifts, strict=False):
+            record["shifts"] = shifted.to_dict()
+        compared = [{"a": a.model.name, "b": b.model.name, **pair.to_dict()} for a, b, pair in pairs]
+        whole = records[0] if len(records) == 1 else {"evaluations": records, "pairs": compared}
+        click.echo(json.dumps(whole, indent=1))
     else:
-        where = "all images" if split is None else f"{part} part of the {split.protocol} split"
-        print_metrics(evaluation.metrics, f"{model.name} on {where} of {dataset.root}")
-    if evaluation.failed:
+        for i, evaluation in enumerate(evaluations):
+            print_evaluation(evaluation)
+            if shift:
+                print_shifts(shifts[i])
+        print_pairs(pairs)
+    if subject.images.dataset.skipped.keys() - found.skipped.keys():
         click.get_current_context().exit(1)

@@ -39,7 +39,14 @@ part before it is kept; one that does not agree is not written (exit status 2)."
     help="Folder for the model and its card.",
 )
 @click.option("--data", type=click.Path(path_type=Path), help="The images the run was trained on, if they have moved.")
-def export(size_px: int | None, folder: Path | None, runs: Path, out: Path, data: Path | None) -> None:
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Share of images whose prediction set shall hold the truth.",
+)
+def export(size_px: int | None, folder: Path | None, runs: Path, out: Path, data: Path | None, coverage: float) -> None:
     """Turn a trained run into a verified ONNX model."""
     from allkit.errors import AllkitError
     from allkit.training.run import Run, newest_finished
@@ -54,11 +61,16 @@ def export(size_px: int | None, folder: Path | None, runs: Path, out: Path, data
     from allkit.export.export import export as export_run
 
     click.echo(f"exporting {run.folder}", err=True)
-    exported = export_run(run, data or Path(run.settings.data), out)
-    check = exported.verification
+    exported = export_run(run, data or Path(run.settings.data), out, coverage)
+    contract, calibration = exported.contract, exported.contract.calibration
+    click.echo(f"verified: {exported.verification}")
     click.echo(
-        f"verified on {check.n} images: largest probability difference "
-        f"{check.max_probability_difference:.1e} (allowed {check.tolerance:.0e}), same class on {check.agreement:.1%}"
+        f"calibrated: temperature {contract.temperature:.3f}, expected calibration error on the {calibration['part']} "
+        f"part {calibration['ece_before']:.4f} before, {calibration['ece_after']:.4f} after (n = {calibration['n']})"
+    )
+    click.echo(
+        f"doubt: prediction sets of coverage {coverage:g} from probability {contract.abstention['threshold']:.4f} on; "
+        f"unfamiliar from distance {contract.familiarity['threshold']:.2f} on"
     )
     click.echo(f"model: {exported.path} ({exported.path.stat().st_size / 2**20:.2f} MiB)")
     click.echo(f"card:  {exported.card}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,12 +15,19 @@ from allkit.training.recipe import Recipe
 stderr = Console(stderr=True, highlight=False)
 
 
-def read_with_progress(dataset: Dataset, pixels: PixelPath) -> Images:
-    """`dataset.index.read` behind a bar, followed by what was left out and why."""
-    columns = (TextColumn("reading images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+@contextmanager
+def counting(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar with a count and the time left; yields what to call once an item."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True) as progress:
-        task = progress.add_task("", total=len(dataset))
-        images = read(dataset, pixels, lambda: progress.advance(task))
+        task = progress.add_task(title, total=total)
+        yield lambda: progress.advance(task)
+
+
+def read_with_progress(dataset: Dataset, pixels: PixelPath | None = None) -> Images:
+    """`dataset.index.read` behind a bar, followed by what was left out and why."""
+    with counting("reading images", len(dataset)) as advance:
+        images = read(dataset, pixels, advance)
     warn_skipped(images.dataset)
     return images
 

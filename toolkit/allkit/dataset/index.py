@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from allkit.dataset.baselines import PIXELS, colour_histograms, nearest_accuracy
+from allkit.dataset.baselines import PIXELS, colour_histograms, leave_one_out_accuracy, nearest_accuracy
 from allkit.dataset.duplicates import difference_hashes
 from allkit.errors import AllkitError
 from allkit.images import PixelPath, decode, is_image_name, natural_key, read_bytes, stack
@@ -92,6 +92,11 @@ class Images:
         """Accuracy of the nearest colour histogram, from the images of `train` to those of `test`."""
         labels, select = self.dataset.labels, self.dataset.select
         return nearest_accuracy(self.colour_histograms, labels, select(train), select(test))
+
+    def baseline_within(self, paths: Iterable[str] | None = None) -> Interval:
+        """The same where there is no training part: each image's nearest among the others (leaving one out)."""
+        rows = np.arange(len(self.dataset)) if paths is None else self.dataset.select(paths)
+        return leave_one_out_accuracy(self.colour_histograms[rows], self.dataset.labels[rows])
 
 
 def scan(root: Path | str) -> Dataset:

@@ -80,7 +80,8 @@ def grouped_split(
     by_class = []
     for members in _by_class(dataset, groups):
         members.sort(key=lambda group: min(group.blocks))
-        start = int(rng.integers(len(members)))
+        # A class whose groups all belong to another class has none left; `_deal` names it.
+        start = int(rng.integers(len(members))) if members else 0
         by_class.append(members[start:] + members[:start])
     return _deal(
         images, by_class, fold, folds, "grouped", {"seed": seed, "block_length": block_length, "embargo_blocks": 1}
@@ -136,15 +137,11 @@ def _deal(
     rows: dict[str, list[int]] = {part: [] for part in PARTS}
     for name, groups in zip(dataset.classes, by_class, strict=True):
         sizes = [len(group.rows) for group in groups]
-        starts = np.cumsum([0, *sizes])
-        count = int(starts[-1])
-        low, high = (round(count * cut / folds) for cut in (fold, fold + 1))
-        high = max(high, low + 1)
-        inside = [i for i in range(len(groups)) if low <= starts[i] < high]
+        count = sum(sizes)
+        inside = _arc(sizes, fold, folds)
         test = {block for i in inside for block in groups[i].blocks}
         near = {(label, number + step) for label, number in test for step in (-1, 1)} - test
-        after = inside[-1] + 1 if inside else 0
-        others = [i % len(groups) for i in range(after, after + len(groups) - len(inside))]
+        others = [i % len(groups) for i in range(inside.stop, inside.start + len(groups))]
         others = [i for i in others if not groups[i].blocks & near]
         wanted = max(1, round(VALIDATION * count))
         validation = []
@@ -170,6 +167,21 @@ def _deal(
         hashes=images.hashes_by_path,
         groups=group_of,
     )
+
+
+def _arc(sizes: Sequence[int], fold: int, folds: int) -> range:
+    """The groups of one of `folds` arcs that hold nearly equally many images, and one group each if there are so many.
+
+    A group lies in the arc in which it starts. With fewer groups than arcs, the last arcs are empty.
+    """
+    starts = np.cumsum([0, *sizes])
+    cuts = [int(np.searchsorted(starts[:-1], round(starts[-1] * cut / folds))) for cut in range(folds + 1)]
+    for cut in range(1, folds + 1):
+        cuts[cut] = max(cuts[cut], cuts[cut - 1] + 1)
+    cuts[folds] = len(sizes)
+    for cut in range(folds - 1, 0, -1):
+        cuts[cut] = min(cuts[cut], max(cut, cuts[cut + 1] - 1), len(sizes))
+    return range(cuts[fold], cuts[fold + 1])
 
 
 def _components(count: int, *links: Iterable[Sequence[int]]) -> list[_Group]:

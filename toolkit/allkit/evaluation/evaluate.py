@@ -3,98 +3,166 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from allkit.dataset.index import Dataset, hash_files
+from allkit.contract import INTENDED_USE
+from allkit.dataset.index import BASELINE, Images
 from allkit.dataset.split import Split
 from allkit.errors import AllkitError
-from allkit.metrics import Metrics, score
-from allkit.runtime.classifier import Classifier
+from allkit.metrics import Metrics, PairedComparison, compare, score
+from allkit.runtime.classifier import Classifier, Prediction
+from allkit.stats import Interval, wilson
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Metrics of one model on the readable images of a dataset or of one part of it.
+class Subject:
+    """The images that models are measured on, and the baseline there.
 
-    paths, labels int64 (n,) and probabilities float32 (n, classes) are the rows behind the metrics, classes in the
-    contract's order; failed maps a path to the reason why it could not be read.
+    rows: of `images`, int64 (n,). split: a record of the split, None when all images are taken. groups: int64 (n,),
+    for the bootstrap, None without a split. baseline: the nearest colour histogram, from the training part where
+    there is one, else from the other images measured.
     """
+
+    images: Images
+    rows: np.ndarray
+    part: str
+    split: Mapping[str, Any] | None
+    groups: np.ndarray | None
+    baseline: Interval
+
+    @property
+    def paths(self) -> list[str]:
+        return [self.images.dataset.paths[row] for row in self.rows]
+
+    @property
+    def baseline_method(self) -> str:
+        return BASELINE if self.part in ("validation", "test") else f"{BASELINE}, leaving one out"
+
+    @property
+    def title(self) -> str:
+        where = "all images" if self.split is None else f"{self.part} part of the {self.split['protocol']} split"
+        return f"{where} of {self.images.dataset.root}"
+
+
+def subject(images: Images, split: Split | None = None, part: str = "test") -> Subject:
+    """All images, or one part of a split; AllkitError when the images are not those that were split."""
+    if split is None:
+        rows = np.arange(len(images.dataset))
+        return Subject(images, rows, "all", None, None, images.baseline_within())
+    split.check(images.hashes_by_path)
+    paths = split.parts[part]
+    groups = np.array([split.groups[path] for path in paths])
+    # The training part itself is measured against its other images, as any part would be against training.
+    baseline = images.baseline_within(paths) if part == "train" else images.baseline(split.parts["train"], paths)
+    return Subject(images, images.dataset.select(paths), part, split.summary(), groups, baseline)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How a model's own doubt bears out on n images.
+
+    coverage: share of prediction sets that hold the truth. uncertain: share of images whose set is not one class.
+    accuracy_of_certain: accuracy on the rest, None if there is no rest. unfamiliar: share so marked.
+    """
+
+    promised_coverage: float
+    coverage: Interval
+    uncertain: Interval
+    accuracy_of_certain: Interval | None
+    unfamiliar: Interval
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One model on a subject. labels and predicted, int64 (n,), index the contract's classes."""
 
     model: Path
     provider: str
-    part: str
-    split: Mapping[str, Any] | None
     metrics: Metrics
-    paths: tuple[str, ...]
+    doubt: Doubt
     labels: np.ndarray
-    probabilities: np.ndarray
-    failed: Mapping[str, str]
+    predicted: np.ndarray
+    subject: Subject
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
             "model": self.model.name,
             "provider": self.provider,
-            "part": self.part,
-            "split": self.split,
+            "part": self.subject.part,
+            "split": self.subject.split,
             "metrics": self.metrics.to_dict(),
-            "failed": dict(self.failed),
+            "baseline": {"method": self.subject.baseline_method, **asdict(self.subject.baseline)},
+            "doubt": asdict(self.doubt),
+            "not_read": dict(self.subject.images.dataset.skipped),
+            "intended_use": INTENDED_USE,
         }
 
 
-def evaluate(
-    classifier: Classifier,
-    dataset: Dataset,
-    split: Split | None = None,
-    part: str = "test",
-    on_image: Callable[[], None] = lambda: None,
-) -> Evaluation:
-    """Classify every image of `dataset`, or only those in one part of `split`, and score the result.
+def class_labels(classifier: Classifier, on: Subject) -> np.ndarray:
+    """Labels int64 (n,) of the subject's images in the order of the model's classes.
 
-    Raises AllkitError when the dataset has a class that the model does not know, when its images are not those of
-    the split, or when no image can be read.
+    Raises AllkitError when the dataset has a class that the model does not know.
     """
-    classes = classifier.contract.classes
+    classes, dataset = classifier.contract.classes, on.images.dataset
     unknown = [name for name in dataset.classes if name not in classes]
     if unknown:
         raise AllkitError(
-            f"the model does not know the class {unknown[0]!r} of {dataset.root}: its classes are {', '.join(classes)}"
+            f"{classifier.model_path.name} does not know the class {unknown[0]!r} of {dataset.root}: "
+            f"its classes are {', '.join(classes)}"
         )
-    rows = np.arange(len(dataset))
-    if split is not None:
-        split.check(hash_files(dataset))
-        rows = dataset.select(split.parts[part])
-    paths = [dataset.paths[row] for row in rows]
-    order = np.array([classes.index(name) for name in dataset.classes])
-    good: list[int] = []
-    probabilities: list[list[float]] = []
-    failed: dict[str, str] = {}
-    predictions = classifier(dataset.root / path for path in paths)
-    for i, (path, prediction) in enumerate(zip(paths, predictions, strict=True)):
-        if prediction.error is None:
-            good.append(i)
-            probabilities.append([prediction.probabilities[name] for name in classes])
-        else:
-            failed[path] = prediction.error
+    return np.array([classes.index(name) for name in dataset.classes])[dataset.labels[on.rows]]
+
+
+def evaluate(classifier: Classifier, on: Subject, on_image: Callable[[], None] = lambda: None) -> Evaluation:
+    """Classify every image of the subject and score the result.
+
+    Raises AllkitError when the model does not know a class, or a file that could be read before cannot any more.
+    """
+    labels = class_labels(classifier, on)
+    classes = classifier.contract.classes
+    predictions: list[Prediction] = []
+    root = on.images.dataset.root
+    for path, prediction in zip(on.paths, classifier(root / path for path in on.paths), strict=True):
+        if prediction.error is not None:
+            raise AllkitError(f"{path} could be read a moment ago, but not now: {prediction.error}")
+        predictions.append(prediction)
         on_image()
-    if not good:
-        raise AllkitError(f"no image in {dataset.root} could be read: {next(iter(failed.values()))}")
-    labels = order[dataset.labels[rows[good]]]
-    matrix = np.array(probabilities, np.float32)
+    probabilities = np.array([list(prediction.probabilities.values()) for prediction in predictions], np.float32)
     return Evaluation(
         model=classifier.model_path,
         provider=classifier.provider,
-        part="all" if split is None else part,
-        split=None if split is None else split.summary(),
-        metrics=score(labels, matrix, classes),
-        paths=tuple(paths[i] for i in good),
+        metrics=score(labels, probabilities, classes, on.groups if _enough(on.groups) else None),
+        doubt=_doubt(classifier, predictions, [classes[label] for label in labels]),
         labels=labels,
-        probabilities=matrix,
-        failed=failed,
+        predicted=probabilities.argmax(1),
+        subject=on,
+    )
+
+
+def paired(first: Evaluation, second: Evaluation) -> PairedComparison:
+    """Two models on the same images; their classes may be in another order, so what is compared is being right."""
+    right = np.ones(len(first.labels), np.int64)
+    return compare(right, first.predicted == first.labels, second.predicted == second.labels)
+
+
+def _enough(groups: np.ndarray | None) -> bool:
+    return groups is not None and len(np.unique(groups)) > 1
+
+
+def _doubt(classifier: Classifier, predictions: list[Prediction], truths: list[str]) -> Doubt:
+    n = len(predictions)
+    certain = [(p, truth) for p, truth in zip(predictions, truths, strict=True) if not p.uncertain]
+    return Doubt(
+        promised_coverage=classifier.contract.abstention["coverage"],
+        coverage=wilson(sum(truth in p.prediction_set for p, truth in zip(predictions, truths, strict=True)), n),
+        uncertain=wilson(n - len(certain), n),
+        accuracy_of_certain=wilson(sum(p.label == truth for p, truth in certain), len(certain)) if certain else None,
+        unfamiliar=wilson(sum(bool(p.unfamiliar) for p in predictions), n),
     )

@@ -128,10 +128,18 @@ def with_doubt(model: keras.Model, doubt: Doubt) -> keras.Model:
     """
     last = model.get_layer(OUTPUT_NAME)
     last.set_weights([weights / doubt.temperature for weights in last.get_weights()])
-    familiarity = doubt.familiarity
     probabilities, means = with_features(model).outputs
-    whiten = layers.Dense(len(familiarity.mean), name="whiten")
-    whitened = whiten(means)
-    whiten.set_weights([familiarity.whitening, -familiarity.mean @ familiarity.whitening])
-    distance = ops.sqrt(ops.sum(ops.square(whitened), axis=1))
+    distance = _Distance(doubt.familiarity, name=DISTANCE_NAME)(means)
     return keras.Model(model.inputs, {OUTPUT_NAME: probabilities, DISTANCE_NAME: distance})
+
+
+class _Distance(layers.Layer):
+    """`Familiarity.distances` as a layer: the name of a layer becomes the name of the output."""
+
+    def __init__(self, familiarity: Familiarity, **options):
+        super().__init__(**options)
+        self._whitening = familiarity.whitening.astype(np.float32)
+        self._offset = (-familiarity.mean @ familiarity.whitening).astype(np.float32)
+
+    def call(self, features):
+        return ops.sqrt(ops.sum(ops.square(ops.matmul(features, self._whitening) + self._offset), axis=1))

@@ -18,16 +18,20 @@ from allkit.dataset.split import PARTS, Split
 from allkit.errors import AllkitError
 from allkit.export import convert
 from allkit.export.card import model_card
+from allkit.export.doubt import Doubt, fit_doubt, with_doubt, with_features
+from allkit.export.figures import save_reliability
 from allkit.export.fold import folded
 from allkit.export.verify import Verification, compare
 from allkit.files import replacing, write_text
 from allkit.images import PixelPath, decode, read_bytes, stack
 from allkit.runtime.session import Model
-from allkit.training.fit import predict
 from allkit.training.run import Run
 
 # The least number of images that a file is verified on, where the dataset has as many.
 VERIFY_IMAGES = 64
+
+# How many training images the distance is fitted to: means of 64 numbers need no more, and it is the slow part.
+FAMILIAR_IMAGES = 512
 
 # At full width and 300 px the first activations of one image take 22 MiB each.
 _BATCH = 16
@@ -35,45 +39,62 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that passed, its card, and the figures of its verification."""
+    """A file that passed, its card, the figures of its verification and its contract."""
 
     path: Path
     card: Path
     verification: Verification
+    contract: Contract
 
 
-def export(run: Run, data: Path, out: Path) -> Exported:
+def export(run: Run, data: Path, out: Path, coverage: float = 0.95) -> Exported:
     """Convert a finished run, verify the file against the Keras network and write it with its card into `out`.
 
-    `data` is the folder of the images that the run was trained on. Raises AllkitError, leaving nothing new
-    in `out`, when the run is unfinished, its images are not there or the verification fails.
+    `data` is the folder of the images that the run was trained on; coverage is the share of images whose prediction
+    set shall hold the truth. Raises AllkitError, leaving nothing new in `out`, when the run is unfinished, its images
+    are not there or the verification fails.
     """
     if not run.finished:
         raise AllkitError(f"{run.folder} is not finished: allkit train --out {run.folder} --resume")
-    pixels = verification_images(run.split, scan(data).root, run.settings.pixels)
+    split, settings, root = run.split, run.settings, scan(data).root
     model = load_model(run)
-    expected = predict(model, pixels)
-    proto = convert.to_onnx(folded(model, run.settings))
-    path = out / f"{run.settings.name}-fp32.onnx"
+    tap = with_features(model)
+    validation = split.parts["validation"]
+    probabilities, features = _predict(tap, read_part(split, validation, root, settings.pixels))
+    labels = np.array([settings.classes.index(path.split("/")[0]) for path in validation])
+    familiar = read_part(split, _spread(split.parts["train"], FAMILIAR_IMAGES), root, settings.pixels)
+    doubt = fit_doubt(probabilities, labels, _predict(tap, familiar)[1], features, coverage)
+
+    pixels = verification_images(split, root, settings.pixels)
+    probabilities, features = _predict(tap, pixels)
+    proto = convert.to_onnx(with_doubt(folded(model, settings), doubt))
+    path = out / f"{settings.name}-fp32.onnx"
     with replacing(path) as temporary:
-        convert.embed(proto, _contract(run, verification={}))
+        convert.embed(proto, _contract(run, doubt, verification={}))
         onnx.save(proto, temporary)
         exported = Model(temporary)
-        got = np.concatenate([exported.run(batch) for batch in np.array_split(pixels, -(-len(pixels) // _BATCH))])
-        verification = compare(expected, got)
+        got = [exported.run(batch) for batch in np.array_split(pixels, -(-len(pixels) // _BATCH))]
+        verification = compare(
+            (doubt.calibrate(probabilities), doubt.familiarity.distances(features)),
+            tuple(np.concatenate(column) for column in zip(*got, strict=True)),
+        )
         if not verification.passed:
-            raise AllkitError(
-                f"{path.name} is not written, it does not agree with the Keras model: on {verification.n} images the "
-                f"largest probability difference is {verification.max_probability_difference:.2e} (allowed "
-                f"{verification.tolerance:.0e}) and {verification.agreement:.1%} have the same class; "
-                "check the versions of tf2onnx and onnxruntime"
-            )
-        contract = _contract(run, asdict(verification))
+            raise AllkitError(f"{path.name} is not written, it does not agree with the Keras model: {verification}")
+        contract = _contract(run, doubt, asdict(verification))
         convert.embed(proto, contract)
         onnx.save(proto, temporary)
+    _, labels, probabilities = run.read_predictions()
+    save_reliability(probabilities, doubt.calibrate(probabilities), labels, path.with_suffix(".reliability.png"))
     card = path.with_suffix(".md")
     write_text(card, model_card(path, contract))
-    return Exported(path, card, verification)
+    return Exported(path, card, verification, contract)
+
+
+def _predict(tap: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and features of uint8 images (n, S, S, 3)."""
+    batches = [tap.predict_on_batch(pixels[i : i + _BATCH]) for i in range(0, len(pixels), _BATCH)]
+    probabilities, features = (np.concatenate(column) for column in zip(*batches, strict=True))
+    return probabilities, features
 
 
 def load_model(run: Run) -> keras.Model:
@@ -87,13 +108,17 @@ def load_model(run: Run) -> keras.Model:
 def verification_images(split: Split, root: Path, pixels: PixelPath) -> np.ndarray:
     """At least VERIFY_IMAGES validation images, uint8 (n, S, S, 3), spread evenly over the part.
 
-    A small validation part is filled up from the other parts. Each file must be the one that was split.
+    A small validation part is filled up from the other parts.
     """
     chosen = _spread(split.parts["validation"], VERIFY_IMAGES)
     others = [path for part in PARTS if part != "validation" for path in split.parts[part]]
-    chosen += _spread(others, VERIFY_IMAGES - len(chosen))
+    return read_part(split, chosen + _spread(others, VERIFY_IMAGES - len(chosen)), root, pixels)
+
+
+def read_part(split: Split, paths: Sequence[str], root: Path, pixels: PixelPath) -> np.ndarray:
+    """Images uint8 (n, S, S, 3) of some paths of a split; AllkitError unless each file is the one that was split."""
     images = []
-    for path in chosen:
+    for path in paths:
         data = read_bytes(root / path)
         if hashlib.sha256(data).hexdigest() != split.hashes[path]:
             raise AllkitError(f"{root / path} has changed since the run was trained: give --data the images it used")
@@ -106,9 +131,10 @@ def _spread(paths: Sequence[str], count: int) -> list[str]:
     return [paths[i * len(paths) // count] for i in range(count)]
 
 
-def _contract(run: Run, verification: dict) -> Contract:
+def _contract(run: Run, doubt: Doubt, verification: dict) -> Contract:
     settings, record = run.settings, run.metrics()
     accuracy = record["metrics"]["accuracy"]
+    _, labels, probabilities = run.read_predictions()
     return Contract(
         classes=settings.classes,
         pixels=settings.pixels,
@@ -119,6 +145,11 @@ def _contract(run: Run, verification: dict) -> Contract:
         split=run.split.summary(),
         data_fingerprint=run.split.fingerprint,
         accuracy={**accuracy, "n": record["metrics"]["n"], "part": record["part"]},
+        baseline=record["baseline"],
         verification=verification,
+        temperature=doubt.temperature,
+        calibration={"part": record["part"], **doubt.calibration(probabilities, labels)},
+        abstention=doubt.abstention_record(),
+        familiarity=doubt.familiarity_record(),
         versions={**record["versions"], **{name: version(name) for name in ("tf2onnx", "onnx")}},
     )

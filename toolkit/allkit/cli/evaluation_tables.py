@@ -1,0 +1,38 @@
+"""Readable tables of evaluations and of their comparison on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from allkit.cli.tables import print_metrics, with_interval
+from allkit.evaluation.evaluate import Evaluation
+from allkit.metrics import PairedComparison
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """The metrics beside the baseline, then how the model's own doubt bears out."""
+    subject, doubt = evaluation.subject, evaluation.doubt
+    print_metrics(evaluation.metrics, f"{evaluation.model.name} on {subject.title}", subject.baseline)
+    table = Table(title="doubt", show_header=False)
+    table.add_row(f"coverage ({doubt.promised_coverage:.0%} promised)", with_interval(doubt.coverage, 2))
+    table.add_row("uncertain (set is not one class)", with_interval(doubt.uncertain, 2))
+    table.add_row("accuracy on the rest", with_interval(doubt.accuracy_of_certain, 2))
+    table.add_row("unfamiliar", with_interval(doubt.unfamiliar, 2))
+    Console(highlight=False).print(table)
+
+
+def print_pairs(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]) -> None:
+    """A row for each pair of models; nothing for one model."""
+    if not pairs:
+        return
+    table = Table(title="pairs on the same images, exact McNemar test")
+    for column in ("a", "b", "a - b", "only a right", "only b right", "p"):
+        table.add_column(column, justify="left" if column in "ab" else "right")
+    for a, b, pair in pairs:
+        difference = f"{100 * pair.difference:+.2f} points"
+        counts = (str(pair.only_a_right), str(pair.only_b_right))
+        table.add_row(a.model.name, b.model.name, difference, *counts, f"{pair.p_value:.4f}")
+    Console(highlight=False).print(table)
