@@ -65,9 +65,9 @@ def tiny_model(
         helper.make_node("Cast", [INPUT_NAME], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Slice", ["float", "start", "stop", "rows"], ["top"]),
         helper.make_node("ReduceMean", ["top", "axes"], ["means"], keepdims=0),
+        helper.make_node("ReduceMean", ["means", "channel"], [DISTANCE_NAME], keepdims=0),
         helper.make_node("Gemm", ["means", "weights", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], [OUTPUT_NAME], axis=1),
-        helper.make_node("ReduceMean", ["means", "channel"], [DISTANCE_NAME], keepdims=0),
     ]
     graph = helper.make_graph(
         nodes,

@@ -37,9 +37,10 @@ def add_broken():
     Path("images/broken.jpg").write_bytes(b"\xff\xd8 not a jpeg")
 
 
-CSV = """path,label,confidence,red,green,blue,error
-images/smear2.png,red,0.615385,0.615385,0.307692,0.076923,
-images/smear10.png,green,0.5,0.25,0.5,0.25,
+# A class belongs to the set from probability 0.6 on, and an image is unfamiliar from distance 200 on.
+CSV = """path,label,confidence,red,green,blue,error,prediction_set,uncertain,unfamiliar
+images/smear2.png,red,0.615385,0.615385,0.307692,0.076923,,red,False,False
+images/smear10.png,green,0.5,0.25,0.5,0.25,,,True,False
 """
 
 
@@ -82,10 +83,13 @@ def test_json_lines_carry_the_csv_names_flat():
         "green": 0.307692,
         "blue": 0.076923,
         "error": None,
+        "prediction_set": "red",
+        "uncertain": False,
+        "unfamiliar": False,
     }
     assert green["label"] == "green"
     assert list(broken) == list(red)
-    assert [broken[name] for name in ("label", "confidence", "red", "green", "blue")] == [None] * 5
+    assert [broken[name] for name in list(red) if name not in ("path", "error")] == [None] * 8
     assert "not a readable image" in broken["error"]
 
 
@@ -97,12 +101,12 @@ def test_the_table_shows_whole_paths_and_the_summary_when_piped():
     add_broken()
     result = run("images")
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["label", "confidence", "red", "green", "blue", "path"]
+    assert lines[0].split() == ["label", "confidence", "red", "green", "blue", "doubt", "path"]
     assert lines[1].split() == ["red", "0.8000", "0.8000", "0.1000", "0.1000", str(deep / "smear.png")]
     assert lines[2].startswith("not read ")
     assert "images/broken.jpg" in lines[2]
     assert lines[3].split() == ["red", "0.6154", "0.6154", "0.3077", "0.0769", "images/smear2.png"]
-    assert "red: 2  green: 1  blue: 0  not read: 1" in result.stdout
+    assert "red: 2  green: 1  blue: 0  uncertain: 1  unfamiliar: 0  not read: 1" in result.stdout
     assert "4 image(s)" in result.stdout
     assert "tiny.onnx on CPUExecutionProvider" in result.stdout
     assert "research use; not for diagnosis" in result.stdout
@@ -112,7 +116,7 @@ def test_the_table_shows_whole_paths_and_the_summary_when_piped():
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_the_summary_of_data_goes_to_stderr(form):
     result = run("images", "--format", form)
-    assert "red: 1  green: 1  blue: 0  not read: 0" in result.stderr
+    assert "red: 1  green: 1  blue: 0  uncertain: 1  unfamiliar: 0  not read: 0" in result.stderr
     assert "research use; not for diagnosis" in result.stderr
     assert "research" not in result.stdout
 

@@ -11,7 +11,7 @@ from allkit.cli.main import cli
 from allkit.errors import AllkitError
 from allkit.training.run import Run
 
-SLIM = ["--recipe", "scratch", "--size", "32", "--width", "0.0625"]
+SLIM = ["--recipe", "scratch", "--size", "32", "--width", "0.0625", "--split", "random"]
 
 
 def invoke(*words):
@@ -57,8 +57,8 @@ def test_train_goes_on_with_an_unfinished_run_but_not_under_other_settings(finis
 
 def test_train_uses_a_given_split(finished_run, smears, tmp_path):
     split = finished_run.folder / "split.json"
-    words = ["train", "--data", smears, *SLIM, "--epochs", "1", "--split", split]
-    assert invoke(*words, "--out", tmp_path / "run").exit_code == 0
+    words = ["train", "--data", smears, *SLIM, "--epochs", "1"]
+    assert invoke(*words, "--split", split, "--out", tmp_path / "run").exit_code == 0
     assert Run.open(tmp_path / "run").split == finished_run.split
 
 
@@ -69,7 +69,28 @@ def test_a_folder_with_a_run_in_it_is_not_trained_over(finished_run, smears):
 
 def test_paper_weights_do_not_fit_another_width(smears, tmp_path):
     with pytest.raises(AllkitError, match="--width 1"):
-        invoke("train", "--data", smears, "--size", "32", "--width", "0.5", "--out", tmp_path / "run")
+        invoke("train", "--data", smears, *SLIM, "--recipe", "paper", "--out", tmp_path / "run")
+
+
+def test_too_few_images_for_groups_name_the_way_out(smears, tmp_path):
+    with pytest.raises(AllkitError, match="--split random"):
+        invoke("train", "--data", smears, *SLIM, "--split", "grouped", "--out", tmp_path / "run")
+
+
+def test_cross_validation_pools_one_prediction_an_image(smears, tmp_path):
+    words = ["train", "--data", smears, *SLIM, "--epochs", "1", "--folds", "2", "--out", tmp_path / "cv"]
+    result = invoke(*words, "--split", "grouped", "--block-length", "2")
+    assert result.exit_code == 0, result.output
+    assert "2 folds of the grouped split" in result.output
+    record = json.loads((tmp_path / "cv" / "metrics.json").read_text())
+    assert record["metrics"]["n"] == 48
+    assert sum(fold["n"]["test"] for fold in record["folds"]) == 48
+    rights = [fold["accuracy"]["value"] * fold["n"]["test"] for fold in record["folds"]]
+    assert record["metrics"]["accuracy"]["value"] == pytest.approx(sum(rights) / 48)
+    assert record["split"]["protocol"] == "grouped"
+    assert record["split"]["parameters"]["block_length"] == 2
+    assert record["baseline"]["method"] == "nearest colour histogram"
+    assert (tmp_path / "cv" / "confusion.png").is_file()
 
 
 def test_export_of_a_size_without_a_run_names_those_there_are(finished_run):
@@ -89,6 +110,21 @@ def test_evaluate_on_the_test_part_agrees_with_the_record_of_the_run(model, fini
     assert record["metrics"]["confusion"] == finished_run.metrics()["metrics"]["confusion"]
 
 
+def test_evaluate_compares_models_in_pairs_and_under_shifts(model, finished_run, smears):
+    split = finished_run.folder / "split.json"
+    result = invoke("evaluate", model, model, "--data", smears, "--split", split, "--shift", "--json")
+    record = json.loads(result.stdout)
+    assert len(record["evaluations"]) == 2
+    (pair,) = record["pairs"]
+    assert (pair["difference"], pair["p_value"]) == (0, 1)
+    shifts = record["evaluations"][0]["shifts"]
+    assert shifts["rows"][0]["accuracy"] == record["evaluations"][0]["metrics"]["accuracy"]
+    assert len(shifts["rows"]) == 14
+    shown = invoke("evaluate", model, model, "--data", smears, "--split", split)
+    assert "exact McNemar test" in shown.stdout
+    assert "accuracy on the rest" in shown.stdout
+
+
 def test_evaluate_prints_tables_and_warns_when_training_images_may_be_among_them(model, smears):
     result = invoke("evaluate", model, "--data", smears)
     assert result.exit_code == 0
@@ -102,7 +138,7 @@ def test_evaluate_names_an_unreadable_image_and_exits_with_1(model, smears, tmp_
     (tmp_path / "tree" / "Dull" / "broken.png").write_bytes(b"no image")
     result = invoke("evaluate", model, "--data", tmp_path / "tree")
     assert result.exit_code == 1
-    assert "not read: Dull/broken.png" in result.stderr
+    assert "Dull/broken.png: not a readable image" in result.stderr
     assert "n = 48" in result.stdout
 
 

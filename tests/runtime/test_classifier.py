@@ -154,3 +154,17 @@ def test_real_images_are_all_readable(classifier, shared_data):
     for prediction in predictions:
         assert prediction.error is None
         assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_doubt_follows_the_thresholds_of_the_contract(tmp_path):
+    path = tiny_model(
+        tmp_path / "m.onnx",
+        abstention={"coverage": 0.9, "threshold": 0.25},
+        familiarity={"method": "none", "threshold": 50.0},
+    )
+    # Odds 4:2:1, 8:1:1 and 4:2:4: from a quarter on, two classes, one, and two; distances 32, 32 and 160 / 3.
+    two, one, three = Classifier(path, device="cpu")([flat(64, 32, 0), flat(96, 0, 0), flat(64, 32, 64)])
+    assert (two.prediction_set, two.uncertain) == (("red", "green"), True)
+    assert (one.prediction_set, one.uncertain) == (("red",), False)
+    assert (three.uncertain, three.unfamiliar) == (True, True)
+    assert (one.distance, one.unfamiliar) == (pytest.approx(32), False)

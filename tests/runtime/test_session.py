@@ -18,8 +18,9 @@ def rewritten(path, change):
 
 def test_probabilities_are_those_of_the_graph(tmp_path):
     model = Model(tiny_model(tmp_path / "m.onnx"))
-    rows = model.run(flat(96, 64, 0)[None])
-    assert rows.tolist() == [pytest.approx([8 / 13, 4 / 13, 1 / 13], abs=1e-6)]
+    output = model.run(flat(96, 64, 0)[None])
+    assert output.distance.tolist() == [pytest.approx((96 + 64) / 3)]
+    assert output.probabilities.tolist() == [pytest.approx([8 / 13, 4 / 13, 1 / 13], abs=1e-6)]
     assert model.contract.classes == ("red", "green", "blue")
     assert model.provider == "CPUExecutionProvider"
     assert model.notice is None
@@ -28,7 +29,7 @@ def test_probabilities_are_those_of_the_graph(tmp_path):
 def test_batch_is_dynamic(tmp_path):
     model = Model(tiny_model(tmp_path / "m.onnx"))
     for n in (1, 5, 2):
-        assert model.run(flat(0, 0, 0)[None].repeat(n, axis=0)).shape == (n, 3)
+        assert model.run(flat(0, 0, 0)[None].repeat(n, axis=0)).probabilities.shape == (n, 3)
 
 
 def test_an_output_more_does_no_harm(tmp_path):
@@ -36,7 +37,7 @@ def test_an_output_more_does_no_harm(tmp_path):
         proto.graph.output.append(helper.make_tensor_value_info("means", TensorProto.FLOAT, ["batch", 3]))
 
     model = Model(rewritten(tiny_model(tmp_path / "m.onnx"), add_output))
-    assert model.run(flat(32, 0, 0)[None])[0].tolist() == pytest.approx([0.5, 0.25, 0.25], abs=1e-6)
+    assert model.run(flat(32, 0, 0)[None]).probabilities.tolist() == [pytest.approx([0.5, 0.25, 0.25], abs=1e-6)]
 
 
 def test_a_missing_file_names_the_command_that_makes_one(tmp_path):

@@ -33,6 +33,7 @@ QUANTILE = 0.99
 
 # Of the mean variance, added to each: channels that never fire would have no inverse.
 _RIDGE = 1e-3
+_LEAST_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def fit_familiarity(train: np.ndarray, validation: np.ndarray) -> Familiarity:
     train = np.asarray(train, np.float64)
     mean = train.mean(0)
     covariance = np.cov(train, rowvar=False)
-    covariance += _RIDGE * max(np.trace(covariance), np.finfo(np.float64).tiny) / len(covariance) * np.eye(len(mean))
+    covariance += _RIDGE * max(np.trace(covariance) / len(mean), _LEAST_VARIANCE) * np.eye(len(mean))
     fitted = Familiarity(mean, np.linalg.cholesky(np.linalg.inv(covariance)), 0.0)
     distances = fitted.distances(validation)
     return Familiarity(mean, fitted.whitening, float(np.quantile(distances, QUANTILE, method="higher")))
