@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from allkit.dataset.audit import Audit
-from allkit.dataset.audit_text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted, percent, printable
+from allkit.dataset.audit_text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted, printable
 
 _SHOWN = 10
 
@@ -51,11 +51,11 @@ def print_audit(audit: Audit) -> None:
         for name, protocol in audit.protocols.items():
             shares.add_column(f"{PROTOCOLS[name]}\nn = {protocol.n:,}", justify="right")
         for key, words in BASELINES.items():
-            shares.add_row(words, *(percent(protocol.baselines[key]) for protocol in audit.protocols.values()))
+            shares.add_row(words, *(protocol.baselines[key].percent() for protocol in audit.protocols.values()))
         shares.add_section()
         for key, words in PATCHES.items():
             shares.add_row(
-                f"grey patch: {words}", *(percent(protocol.patches[key]) for protocol in audit.protocols.values())
+                f"grey patch: {words}", *(protocol.patches[key].percent() for protocol in audit.protocols.values())
             )
         console.print(shares)
     console.print("\n[bold]What it means[/]")

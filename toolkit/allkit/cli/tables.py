@@ -10,11 +10,8 @@ from allkit.stats import Interval
 
 
 def with_interval(share: Interval | None, digits: int = 1) -> str:
-    """A share with its 95 % interval in percent, as in `96.6 % [94.0, 98.1]`; - where it is undefined."""
-    if share is None:
-        return "-"
-    value, low, high = (f"{100 * number:.{digits}f}" for number in (share.value, share.low, share.high))
-    return f"{value} % [{low}, {high}]"
+    """The share in percent with its interval; - where it is undefined."""
+    return "-" if share is None else share.percent(digits)
 
 
 def print_metrics(metrics: Metrics, title: str, baseline: Interval) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 
 from allkit.dataset.audit import Audit, DuplicateGroup, ProtocolAudit
-from allkit.dataset.audit_text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted, percent, printable
+from allkit.dataset.audit_text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted, printable
 from allkit.dataset.protocol import FOLDS
 from allkit.images import PixelPath
 from allkit.stats import Interval
@@ -133,7 +133,7 @@ def _baselines(protocols: Mapping[str, ProtocolAudit]) -> Iterable[str]:
 
 def _share(share: Interval) -> str:
     bar = f'<div class="bar" aria-hidden="true"><i style="width:{100 * share.value:.1f}%"></i></div>'
-    return f'<td class="share">{_text(percent(share))}{bar}</td>'
+    return f'<td class="share">{_text(share.percent())}{bar}</td>'
 
 
 def _corners(protocols: Mapping[str, ProtocolAudit]) -> Iterable[str]:

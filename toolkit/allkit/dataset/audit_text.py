@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from allkit.dataset.audit import COLOUR_HISTOGRAM, MAJORITY_CLASS, Audit, ProtocolAudit
 from allkit.dataset.baselines import CENTRE
-from allkit.stats import Interval
 
 BASELINES = {
     COLOUR_HISTOGRAM: "colour histogram (8x8x8)",
@@ -20,11 +19,6 @@ PATCHES = {
     CENTRE: "centre",
 }
 PROTOCOLS = {"random": "random (paper protocol)", "grouped": "grouped"}
-
-
-def percent(share: Interval) -> str:
-    """A share with its 95 % interval, as in `96.6 % [94.0, 98.1]`."""
-    return f"{100 * share.value:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
 def printable(text: str) -> str:
@@ -79,7 +73,7 @@ def _twins(audit: Audit) -> str:
 
 def _colour(audit: Audit) -> str:
     figures = " and ".join(
-        f"{percent(protocol.baselines[COLOUR_HISTOGRAM])} on {PROTOCOLS[name]} splits"
+        f"{protocol.baselines[COLOUR_HISTOGRAM].percent()} on {PROTOCOLS[name]} splits"
         for name, protocol in audit.protocols.items()
     )
     strictest = _strictest(audit)
@@ -87,22 +81,22 @@ def _colour(audit: Audit) -> str:
     if strictest.baselines[COLOUR_HISTOGRAM].low <= majority.high:
         return (
             f"Colour alone does not give the class: its histogram scores {figures}, always naming the commonest class "
-            f"{percent(majority)}."
+            f"{majority.percent()}."
         )
     return (
         f"Colour alone gives the class of many images: the nearest colour histogram, blind to every shape, scores "
-        f"{figures}; always naming the commonest class scores {percent(majority)}. A model near these figures "
+        f"{figures}; always naming the commonest class scores {majority.percent()}. A model near these figures "
         "need not have learnt anything about cells."
     )
 
 
 def _corners(audit: Audit) -> str:
     protocol = _strictest(audit)
-    centre = percent(protocol.patches[CENTRE])
+    centre = protocol.patches[CENTRE].percent()
     if not protocol.revealing_corners:
         return f"No corner gives the class away: none beats a patch from the centre ({centre}) by a margin."
     corners = " and ".join(
-        f"the {PATCHES[name]} corner alone, without its colour, scores {percent(protocol.patches[name])}"
+        f"the {PATCHES[name]} corner alone, without its colour, scores {protocol.patches[name].percent()}"
         for name in protocol.revealing_corners
     )
     return (

@@ -22,6 +22,11 @@ class Interval:
     low: float
     high: float
 
+    def percent(self, digits: int = 1) -> str:
+        """A share for a person, as in `96.6 % [94.0, 98.1]`."""
+        value, low, high = (f"{100 * number:.{digits}f}" for number in (self.value, self.low, self.high))
+        return f"{value} % [{low}, {high}]"
+
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     """The share successes / n with its score interval (Wilson 1927, JASA 22:209).
