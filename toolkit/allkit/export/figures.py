@@ -29,7 +29,7 @@ def save_reliability(before: np.ndarray, after: np.ndarray, labels: np.ndarray, 
         for x, y, n in zip(confidence, accuracy, count, strict=True):
             axes.annotate(f"{int(n)}", (x, y), ha="center", va="center", fontsize=7)
         error = expected_calibration_error(probabilities, labels)
-        axes.set(title=f"{title}: expected calibration error {error:.3f}", xlabel="confidence", xlim=(0, 1.05))
+        axes.set(title=f"{title}\nexpected calibration error {error:.3f}", xlabel="confidence", xlim=(0, 1.05))
         axes.grid(alpha=0.3)
         axes.legend(loc="upper left")
     figure.axes[0].set(ylabel=f"accuracy, n = {len(labels)}", ylim=(0, 1.08))
