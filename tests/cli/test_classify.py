@@ -83,7 +83,7 @@ def test_json_lines_carry_the_csv_names_flat():
         "green": 0.307692,
         "blue": 0.076923,
         "error": None,
-        "prediction_set": "red",
+        "prediction_set": ["red"],
         "uncertain": False,
         "unfamiliar": False,
     }

@@ -10,7 +10,7 @@ def test_the_table_has_a_row_a_shift_the_mean_and_the_worst(capsys, monkeypatch)
         ShiftRow("grey", 400, Interval(0.35, 0.305, 0.398), 0.64, 1e-70),
         ShiftRow("blur 1.2", 400, Interval(0.9925, 0.978, 0.9975), -0.0025, 1.0),
     )
-    print_shifts(ShiftRecord(0, rows, {"gone.png": "no such file"}))
+    print_shifts(ShiftRecord(0, rows, {"gone.png": "no such file"}), "all images")
     lines = [[cell.strip() for cell in line.split("│")] for line in capsys.readouterr().out.splitlines()]
     assert ["", "none", "99.00 % [97.00, 99.60]", "-", "-", ""] in lines
     assert ["", "grey", "35.00 % [30.50, 39.80]", "+64.00 points", "< 0.0001", ""] in lines

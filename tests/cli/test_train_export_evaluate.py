@@ -55,6 +55,46 @@ def test_train_goes_on_with_an_unfinished_run_but_not_under_other_settings(finis
     assert Run.open(folder).finished
 
 
+def test_resume_refuses_another_protocol_and_a_folder_without_a_run(finished_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run.folder, folder)
+    (folder / "metrics.json").unlink()
+    with pytest.raises(AllkitError, match="started with split random, not grouped"):
+        invoke("train", "--out", folder, "--resume", "--split", "grouped")
+    with pytest.raises(AllkitError, match="there is no run in"):
+        invoke("train", "--out", tmp_path / "typo", "--resume")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--folds", "2", "--split", "split.json", "--out", "cv"], "--folds deals out the images anew"),
+        (["--folds", "2"], "--folds needs --out"),
+        (["--groups", "patients.csv", "--split", "random"], "leave one of the two out"),
+        (["--resume", "--size", "32", "--size", "64"], "with several sizes needs the --out"),
+    ],
+)
+def test_options_that_contradict_each_other_are_wrong_usage(words, reason):
+    result = invoke("train", *words)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+
+
+def test_folds_of_different_settings_are_not_pooled(finished_run, tmp_path):
+    from allkit.training.cross_validation import pool
+
+    with pytest.raises(AllkitError, match="was trained with other settings"):
+        pool([finished_run, finished_run], tmp_path)
+
+
+def test_a_run_in_bfloat16_is_exported_in_float32(smears, tmp_path):
+    words = ["train", "--data", smears, *SLIM, "--epochs", "1", "--precision", "bf16", "--out", tmp_path / "run"]
+    assert invoke(*words).exit_code == 0
+    result = invoke("export", "--run", tmp_path / "run", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "same class on 100.0%" in result.output
+
+
 def test_train_uses_a_given_split(finished_run, smears, tmp_path):
     split = finished_run.folder / "split.json"
     words = ["train", "--data", smears, *SLIM, "--epochs", "1"]
@@ -130,7 +170,7 @@ def test_evaluate_prints_tables_and_warns_when_training_images_may_be_among_them
     assert result.exit_code == 0
     assert "confusion matrix" in result.stdout
     assert "n = 48" in result.stdout
-    assert "give --split" in result.stderr
+    assert "was trained on these images: give --split" in result.stderr
 
 
 def test_evaluate_names_an_unreadable_image_and_exits_with_1(model, smears, tmp_path):

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import shutil
 
 import cv2
@@ -40,6 +41,16 @@ def test_stray_files_are_left_out_with_a_reason(tmp_path):
         "readme.txt": "not in a class folder",
         "A/notes.txt": "not an image by its name",
     }
+
+
+def test_links_to_folders_and_names_that_are_not_utf8_are_left_out_with_a_reason(tmp_path):
+    make_tree(tmp_path / "tree", {"A": 1, "B": 1})
+    make_tree(tmp_path, {"elsewhere": 1})
+    (tmp_path / "tree" / "A" / "link").symlink_to(tmp_path / "elsewhere")
+    shutil.copy(tmp_path / "tree" / "A" / "A-1.png", os.fsencode(tmp_path / "tree" / "A") + b"/\xff.png")
+    dataset = scan(tmp_path / "tree")
+    assert dataset.paths == ("A/A-1.png", "B/B-1.png")
+    assert dict(dataset.skipped) == {"A/link": "a link to a folder", "A/?.png": "its name is not UTF-8"}
 
 
 def test_a_wrong_path_an_empty_class_and_a_single_class_are_named(tmp_path):

@@ -153,3 +153,28 @@ def test_the_identical_pairs_of_the_real_set_stay_together(shared_data):
         assert not parts[0] & parts[1]
         assert not parts[0] & parts[2]
         assert not parts[1] & parts[2]
+
+
+def test_numbers_that_repeat_within_a_class_give_way_to_the_order_of_the_files():
+    images = images_of({"A": 400, "B": 400})
+    paths = tuple(
+        f"{p[0]}/slide{(number(p) - 1) // 40}/{(number(p) - 1) % 40 + 1:03d}.jpg" for p in images.dataset.paths
+    )
+    dataset = Dataset(Path(), ("A", "B"), paths, images.dataset.labels)
+    nested = Images(dataset, images.hashes, images.difference_hashes, images.colour_histograms, images.pixels)
+    split = grouped_split(nested, 0, block_length=40)
+    slides = {}
+    for path, group in split.groups.items():
+        slides.setdefault(group, set()).add(path.rsplit("/", 1)[0])
+    assert all(len(names) == 1 for names in slides.values())
+
+
+def test_a_groups_file_may_come_from_a_spreadsheet_but_must_name_every_patient(tmp_path):
+    images = images_of({"A": 60, "B": 60})
+    path = tmp_path / "patients.csv"
+    rows = [f"{name},{name[0]}{number(name) % 10}" for name in images.dataset.paths]
+    path.write_text("\ufeff" + "\n".join(["path,patient", *rows]), encoding="utf-8")
+    assert listed_split(images, 0, path).parameters["groups"].startswith("file ")
+    path.write_text("\n".join(["path,patient", f"{images.dataset.paths[0]},", *rows[1:]]))
+    with pytest.raises(AllkitError, match=r"no patient for A/A-001\.jpg"):
+        listed_split(images, 0, path)

@@ -47,13 +47,17 @@ def test_metrics_and_doubt_are_those_worked_out_by_hand(classifier, images):
     assert doubt.accuracy_of_certain.value == pytest.approx(3 / 4)
     assert doubt.unfamiliar.value == 0
     assert doubt.promised_coverage == 0.9
+    assert doubt.n_certain == 4
+    # Confidences .8, 4/6, 4/6 (wrong), .8, 4/7, 4/7 fall into three bins of a fifteenth.
+    assert doubt.calibration_error == pytest.approx((2 * (1 - 0.8) + 2 * (4 / 6 - 1 / 2) + 2 * (1 - 4 / 7)) / 6)
 
 
 def test_without_a_split_the_baseline_leaves_one_out(classifier, images):
     on = subject(images)
     record = evaluate(classifier, on).to_dict()
     assert record["baseline"]["method"] == "nearest colour histogram, leaving one out"
-    assert (record["part"], record["split"]) == ("all", None)
+    assert (record["part"], record["split"]) == ("all", {"protocol": "none: all images"})
+    assert record["seen_in_training"] == "unknown"
     assert record["intended_use"] == "research; not for diagnosis"
 
 
@@ -93,3 +97,16 @@ def test_models_are_paired_by_being_right_whatever_the_order_of_their_classes(cl
     assert (pair.only_a_right, pair.only_b_right) == (2, 0)
     assert pair.p_value == pytest.approx(0.5)
     assert np.isclose(pair.difference, 2 / 6)
+
+
+def test_images_that_a_model_was_trained_on_are_told_from_those_it_was_not(images, tmp_path):
+    paths = images.dataset.paths
+    parts = {"train": paths[:2], "validation": paths[2:4], "test": paths[4:]}
+    split = Split("random", {}, parts, images.hashes_by_path, {path: i for i, path in enumerate(paths)})
+    known = {"data_fingerprint": split.fingerprint, "split": {"protocol": "random", "hash": split.hash}}
+    model = Classifier(tiny_model(tmp_path / "m.onnx", **known), device="cpu")
+    assert evaluate(model, subject(images, split, "test")).seen_in_training == "no"
+    assert evaluate(model, subject(images, split, "train")).seen_in_training == "yes"
+    assert evaluate(model, subject(images)).seen_in_training == "yes"
+    other = Split("grouped", {}, parts, images.hashes_by_path, split.groups)
+    assert evaluate(model, subject(images, other, "test")).seen_in_training == "maybe"

@@ -9,6 +9,7 @@ prepare()
 
 import keras  # noqa: E402
 
+from allkit.errors import AllkitError  # noqa: E402
 from allkit.training import architecture  # noqa: E402
 from allkit.training.fit import Labelled, compile_model, fit, learning_rate, predict  # noqa: E402
 from allkit.training.recipe import SCRATCH  # noqa: E402
@@ -143,3 +144,9 @@ def test_loss_and_accuracy_of_an_epoch_are_means_over_its_steps(tmp_path):
     assert steps.means[-1] == (row.loss, row.accuracy)
     assert row.loss == pytest.approx(row.validation_loss, abs=1e-5)
     assert row.accuracy == pytest.approx(row.validation_accuracy)
+
+
+def test_a_training_that_diverges_says_so_at_once(tmp_path):
+    recipe = RECIPE.override(epochs=5, learning_rate=1e30, warmup_epochs=0.0)
+    with pytest.raises(AllkitError, match=r"diverged in epoch .: start anew"):
+        fit(network(recipe), recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", Silent())

@@ -42,6 +42,12 @@ def test_a_folder_with_something_in_it_is_not_overwritten(tmp_path):
         make(tmp_path / "run")
 
 
+def test_a_run_that_never_finished_an_epoch_may_be_started_anew(tmp_path):
+    make(tmp_path / "run", size_px=64, finished=False)
+    assert make(tmp_path / "run", size_px=96, finished=False) == Run.open(tmp_path / "run")
+    assert Run.open(tmp_path / "run").settings.pixels.size_px == 96
+
+
 def test_what_is_no_run_folder_is_named(tmp_path):
     with pytest.raises(AllkitError, match="not a run folder"):
         Run.open(tmp_path)

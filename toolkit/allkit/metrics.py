@@ -60,8 +60,9 @@ class Metrics:
     plain means over the classes that occur in the truth. auroc: mean of the one-vs-rest AUROCs, None
     unless every class occurs. confusion: counts, rows the truth, columns the prediction, in class order.
     malignant_vs_benign: None unless a class is named Benign. intervals: 95 % cluster bootstrap intervals
-    of mcc, f1, balanced_accuracy and auroc; empty without groups, and without a figure that the
-    resamples leave undefined.
+    of all that has no Wilson interval, by name: mcc, precision, f1, balanced_accuracy, auroc, macro_precision,
+    macro_f1, and f1 and auroc of a class as `f1 Pre`; empty without groups, and without a figure that
+    the resamples leave undefined.
     """
 
     n: int
@@ -139,9 +140,17 @@ def score(
             raise AllkitError(f"groups must be one value an image: {np.shape(groups)} for {len(labels)} images")
         statistics = _resampled(labels, predictions, probabilities)
         ends = zip(*cluster_bootstrap(statistics, groups, samples=samples, seed=seed), strict=True)
+        resampled = {
+            **figures,
+            "precision": weighted.precision,
+            "macro_precision": macro.precision,
+            "macro_f1": macro.f1,
+            **{f"f1 {name}": float(f1) for name, f1 in zip(classes, f1s, strict=True)},
+            **{f"auroc {name}": auroc for name, auroc in zip(classes, aurocs, strict=True)},
+        }
         intervals = {
             name: Interval(value, float(low), float(high))
-            for (name, value), (low, high) in zip(figures.items(), ends, strict=True)
+            for (name, value), (low, high) in zip(resampled.items(), ends, strict=True)
             if value is not None and not np.isnan(low)
         }
     return Metrics(
@@ -210,7 +219,7 @@ def _screening(matrix: np.ndarray, classes: Sequence[str]) -> Screening | None:
 def _resampled(
     labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Rows to (mcc, weighted f1, balanced accuracy, macro auroc), NaN where a ratio is 0 / 0.
+    """Rows to the figures of `Metrics.intervals` in its order, NaN where a ratio is 0 / 0.
 
     MCC of several classes: Gorodkin 2004, Computational Biology and Chemistry 28:367. AUROC: the
     Mann-Whitney share of pairs in order, ties counting half (Hanley and McNeil 1982, Radiology 143:29).
@@ -233,8 +242,12 @@ def _resampled(
         with np.errstate(invalid="ignore"):
             chance = np.sqrt((n * n - truth @ truth) * (n * n - predicted @ predicted))
             mcc = (n * right.sum() - truth @ predicted) / chance
-            f1 = truth @ (2 * right / np.maximum(truth + predicted, 1)) / n
+            f1 = 2 * right / np.maximum(truth + predicted, 1)
+            precision = right / np.maximum(predicted, 1)
             balanced = (right / truth)[present].mean()
-            return np.array([mcc, f1, balanced, np.mean([auroc(column, rows) for column in range(k)])])
+            aurocs = [auroc(column, rows) for column in range(k)]
+            weighted = truth @ f1 / n, truth @ precision / n
+            macro = precision[present].mean(), f1[present].mean()
+            return np.array([mcc, weighted[0], balanced, np.mean(aurocs), weighted[1], *macro, *f1, *aurocs])
 
     return statistics

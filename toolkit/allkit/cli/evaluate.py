@@ -20,6 +20,11 @@ Examples:
 Several models are compared in pairs on the same images (exact McNemar test).
 Exit status 0 when all images were read, 1 when some could not be."""
 
+SEEN = {
+    "yes": "was trained on these images: give --split RUN/split.json for an honest figure",
+    "maybe": "was trained under another split of these images: some may have been in its training part",
+}
+
 
 @click.command(epilog=EPILOG)
 @click.argument("models", nargs=-1, required=True, metavar="MODELS...", type=click.Path(dir_okay=False, path_type=Path))
@@ -33,9 +38,7 @@ Exit status 0 when all images were read, 1 when some could not be."""
 @click.option(
     "--part",
     type=click.Choice(["train", "validation", "test"]),
-    default="test",
-    show_default=True,
-    help="Which part of the split.",
+    help="Which part of the split.  [test]",
 )
 @click.option("--shift", is_flag=True, help="Repeat it under a suite of imaging shifts: stain, light, grey, blur ...")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the shifts.")
@@ -46,7 +49,7 @@ def evaluate(
     models: tuple[Path, ...],
     data: Path,
     split_file: Path | None,
-    part: str,
+    part: str | None,
     shift: bool,
     seed: int,
     device: str,
@@ -54,13 +57,18 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Measure exported models on labelled images: the paper's metrics, calibration and doubt, with intervals."""
+    if part and not split_file:
+        raise click.UsageError("--part names a part of a split: give --split too")
+
     from allkit import Classifier
     from allkit.cli.evaluation_tables import print_evaluation, print_pairs
     from allkit.cli.progress import counting, read_with_progress
     from allkit.cli.shift_table import print_shifts
+    from allkit.contract import INTENDED_USE
     from allkit.dataset.index import scan
     from allkit.dataset.split import Split
-    from allkit.evaluation import evaluate as room
+    from allkit.evaluation.evaluate import SCHEMA_VERSION, class_labels, paired, subject
+    from allkit.evaluation.evaluate import evaluate as evaluate_model
     from allkit.evaluation.shift_suite import evaluate_shifts
 
     found = scan(data)
@@ -68,33 +76,42 @@ def evaluate(
     classifiers = [Classifier(model, device=device, batch_size=batch_size) for model in models]
     if classifiers[0].notice:
         click.echo(classifiers[0].notice, err=True)
-    subject = room.subject(read_with_progress(found), split, part)
-    if split is None:
-        click.echo("note: if a model was trained on some of these images, give --split RUN/split.json", err=True)
+    on = subject(read_with_progress(found), split, part or "test")
 
     evaluations, shifts = [], []
     for classifier in classifiers:
-        with counting(f"evaluating {classifier.model_path.name}", len(subject.rows)) as advance:
-            evaluations.append(room.evaluate(classifier, subject, advance))
+        with counting(f"evaluating {classifier.model_path.name}", len(on.rows)) as advance:
+            evaluations.append(evaluate_model(classifier, on, advance))
+        if warning := SEEN.get(evaluations[-1].seen_in_training):
+            click.echo(f"warning: {classifier.model_path.name} {warning}", err=True)
         if shift:
-            labels = room.class_labels(classifier, subject)
-            with counting("shifting", len(subject.rows)) as advance:
-                root = subject.images.dataset.root
-                shifts.append(evaluate_shifts(classifier, root, subject.paths, labels, seed, advance))
-    pairs = [(a, b, room.paired(a, b)) for i, a in enumerate(evaluations) for b in evaluations[i + 1 :]]
+            labels = class_labels(classifier, on)
+            with counting("shifting", len(on.rows)) as advance:
+                root = on.images.dataset.root
+                shifts.append(evaluate_shifts(classifier, root, on.paths, labels, seed, advance))
+    pairs = [(a, b, paired(a, b)) for i, a in enumerate(evaluations) for b in evaluations[i + 1 :]]
 
     if as_json:
         records = [evaluation.to_dict() for evaluation in evaluations]
         for record, shifted in zip(records, shifts, strict=False):
             record["shifts"] = shifted.to_dict()
         compared = [{"a": a.model.name, "b": b.model.name, **pair.to_dict()} for a, b, pair in pairs]
-        whole = records[0] if len(records) == 1 else {"evaluations": records, "pairs": compared}
+        whole = (
+            records[0]
+            if len(records) == 1
+            else {
+                "schema_version": SCHEMA_VERSION,
+                "intended_use": INTENDED_USE,
+                "evaluations": records,
+                "pairs": compared,
+            }
+        )
         click.echo(json.dumps(whole, indent=1))
     else:
         for i, evaluation in enumerate(evaluations):
             print_evaluation(evaluation)
             if shift:
-                print_shifts(shifts[i])
+                print_shifts(shifts[i], on.title)
         print_pairs(pairs)
-    if subject.images.dataset.skipped.keys() - found.skipped.keys():
+    if on.images.dataset.skipped.keys() - found.skipped.keys():
         click.get_current_context().exit(1)

@@ -15,11 +15,14 @@ from allkit.metrics import PairedComparison
 def print_evaluation(evaluation: Evaluation) -> None:
     """The metrics beside the baseline, then how the model's own doubt bears out."""
     subject, doubt = evaluation.subject, evaluation.doubt
-    print_metrics(evaluation.metrics, f"{evaluation.model.name} on {subject.title}", subject.baseline)
+    print_metrics(
+        evaluation.metrics, f"{evaluation.model.name} on {subject.title}", subject.baseline, subject.baseline_method
+    )
     table = Table(title="doubt", show_header=False)
+    table.add_row("expected calibration error", f"{doubt.calibration_error:.4f}")
     table.add_row(f"coverage ({doubt.promised_coverage:.0%} promised)", with_interval(doubt.coverage, 2))
     table.add_row("uncertain (set is not one class)", with_interval(doubt.uncertain, 2))
-    table.add_row("accuracy on the rest", with_interval(doubt.accuracy_of_certain, 2))
+    table.add_row("accuracy on the rest", f"{with_interval(doubt.accuracy_of_certain, 2)}, n = {doubt.n_certain}")
     table.add_row("unfamiliar", with_interval(doubt.unfamiliar, 2))
     Console(highlight=False).print(table)
 

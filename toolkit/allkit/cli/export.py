@@ -72,6 +72,8 @@ def export(size_px: int | None, folder: Path | None, runs: Path, out: Path, data
         f"doubt: prediction sets of coverage {coverage:g} from probability {contract.abstention['threshold']:.4f} on; "
         f"unfamiliar from distance {contract.familiarity['threshold']:.2f} on"
     )
+    if exported.replaced:
+        click.echo(f"replaced the model that was in {exported.path} before", err=True)
     click.echo(f"model: {exported.path} ({exported.path.stat().st_size / 2**20:.2f} MiB)")
     click.echo(f"card:  {exported.card}")
     click.echo(f"next:  allkit classify FOLDER --model {exported.path}")

@@ -29,16 +29,18 @@ def columns(classes: Sequence[str]) -> list[str]:
 
 
 def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
-    """One line an image under a header; what an image does not have is an empty field."""
+    """One line an image under a header, a prediction set as `Early|Pre`; what an image does not have is empty."""
     writer = csv.DictWriter(stream, columns(classes), lineterminator="\n")
     writer.writeheader()
     writer.writerows(_record(path, prediction, classes) for path, prediction in rows)
 
 
 def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
-    """One JSON object a line with the names of the CSV columns; what an image does not have is null."""
+    """One JSON object a line with the names of the CSV columns, the prediction set as a list; null for what is not."""
     for path, prediction in rows:
-        stream.write(json.dumps(_record(path, prediction, classes)) + "\n")
+        record = _record(path, prediction, classes)
+        record["prediction_set"] = list(prediction.prediction_set) if prediction.error is None else None
+        stream.write(json.dumps(record) + "\n")
 
 
 def write_table(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
@@ -88,7 +90,7 @@ def _record(path: Path, prediction: Prediction, classes: Sequence[str]) -> dict:
         "confidence": rounded[prediction.label] if known else None,
         **rounded,
         "error": prediction.error,
-        "prediction_set": " ".join(prediction.prediction_set) if known else None,
+        "prediction_set": "|".join(prediction.prediction_set) if known else None,
         "uncertain": prediction.uncertain,
         "unfamiliar": prediction.unfamiliar,
     }

@@ -9,11 +9,11 @@ from allkit.cli.tables import with_interval
 from allkit.evaluation.shift_suite import ShiftRecord
 
 
-def print_shifts(record: ShiftRecord) -> None:
-    """A row a shift, the mean and the worst."""
+def print_shifts(record: ShiftRecord, where: str) -> None:
+    """A row a shift, the mean and the worst. where: the images, with their split, for the title."""
     console = Console(highlight=False)
     unshifted, *shifted = record.rows
-    table = Table(title=f"under imaging shifts, n = {unshifted.n}")
+    table = Table(title=f"under imaging shifts, {where}, n = {unshifted.n}")
     for column in ("shift", "accuracy", "drop", "p (McNemar)"):
         table.add_column(column, justify="left" if column == "shift" else "right")
     table.add_row(unshifted.name, with_interval(unshifted.accuracy, 2), "-", "-", end_section=True)

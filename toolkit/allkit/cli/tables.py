@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from allkit.dataset.index import BASELINE
 from allkit.metrics import Metrics
 from allkit.stats import Interval
 
@@ -14,16 +15,16 @@ def with_interval(share: Interval | None, digits: int = 1) -> str:
     return "-" if share is None else share.percent(digits)
 
 
-def print_metrics(metrics: Metrics, title: str, baseline: Interval) -> None:
+def print_metrics(metrics: Metrics, title: str, baseline: Interval, method: str = BASELINE) -> None:
     """The paper's metrics beside the baseline, the figures of each class and the confusion matrix.
 
-    baseline: the accuracy of the nearest colour histogram on the same images.
+    baseline: the accuracy of `method`, which sees no shape, on the same images.
     """
     console = Console(highlight=False)
     console.print(f"\n[bold]{title}[/], n = {metrics.n}")
     whole = Table(show_header=False, box=None)
     whole.add_row("accuracy", f"{with_interval(metrics.accuracy, 2)} (95 % Wilson interval)")
-    whole.add_row("baseline", f"{with_interval(baseline, 2)} (nearest colour histogram, no shape seen)")
+    whole.add_row("baseline", f"{with_interval(baseline, 2)} ({method}, no shape seen)")
     for name, value, average in (
         ("precision", metrics.precision, "weighted by class size"),
         ("recall", metrics.recall, "weighted by class size"),
@@ -44,12 +45,16 @@ def print_metrics(metrics: Metrics, title: str, baseline: Interval) -> None:
     console.print(whole)
 
     classes = Table(title="by class")
-    for column in ("class", "precision", "recall", "F1", "images"):
+    for column in ("class", "precision", "recall", "F1", "AUROC", "images"):
         classes.add_column(column, justify="left" if column == "class" else "right")
     for name, row in metrics.per_class.items():
-        classes.add_row(
-            name, with_interval(row.precision), with_interval(row.recall), f"{100 * row.f1:.1f} %", str(row.support)
-        )
+        auroc = "-" if row.auroc is None else f"{100 * row.auroc:.1f}"
+        shares = (with_interval(row.precision), with_interval(row.recall))
+        classes.add_row(name, *shares, f"{100 * row.f1:.1f} %", auroc, str(row.support))
+    macro = metrics.macro
+    means = (f"{100 * mean:.1f} %" for mean in (macro.precision, macro.recall, macro.f1))
+    classes.add_section()
+    classes.add_row("mean", *means, "", str(metrics.n))
     console.print(classes)
 
     names = list(metrics.per_class)

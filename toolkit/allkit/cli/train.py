@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import click
@@ -15,7 +15,7 @@ from allkit.cli.options import data_option
 from allkit.cli.progress import TrainingProgress, read_with_progress
 from allkit.cli.tables import print_metrics
 from allkit.dataset.index import Images, scan
-from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, make_split
+from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, PROTOCOLS, make_split
 from allkit.dataset.split import Split
 from allkit.errors import AllkitError
 from allkit.images import PixelPath
@@ -139,26 +139,27 @@ def train(
     **overrides,
 ) -> None:
     """Train the modified VGG16 on a folder with one sub-folder of images a class."""
+    _check_usage(split, groups_file, folds, sizes, out, resume)
     recipe = RECIPES[recipe_name].override(**overrides)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
 
-    @cache
+    @lru_cache(maxsize=1)
     def images_of(root: Path, pixels: PixelPath) -> Images:
         return read_with_progress(scan(root), pixels)
 
     def split_for(images: Images, fold: int) -> Split:
-        if split in ("grouped", "random"):
+        if split in PROTOCOLS:
             return make_split(images, split, seed, fold, folds or FOLDS, block_length, groups_file)
         given = Split.load(split)
         given.check(images.hashes_by_path)
         return given
 
-    def run_in(folder: Path, size_px: int, fold: int = 0) -> Run:
+    def run_in(folder: Path, size_px: int, fold: int = 0, target: Path | None = None) -> Run:
         root = data
         if resume and folder.exists():
             run = Run.open(folder)
-            _refuse_changes(ctx, run.settings)
-            if ctx.get_parameter_source("data") == ParameterSource.DEFAULT:
+            _refuse_changes(ctx, run)
+            if ctx.get_parameter_source("data") != ParameterSource.COMMANDLINE:
                 root = Path(run.settings.data)
         else:
             pixels = PixelPath(size_px)
@@ -169,23 +170,39 @@ def train(
         if run.finished:
             click.echo(f"{folder} is finished already", err=True)
         else:
-            _train(run, images_of(root, run.settings.pixels))
+            _train(run, images_of(root, run.settings.pixels), target or folder)
         return run
 
     if resume and out is None:
         run_in(newest_unfinished(RUNS).folder, sizes[0])
         return
-    for size_px in sizes:
-        folder = out or RUNS / f"{model_name(VGG16, width, size_px)}-{recipe.name}-{stamp}"
-        if out and len(sizes) > 1:
-            folder = out.with_name(f"{out.name}-{size_px}")
+    names = {size_px: out or RUNS / f"{model_name(VGG16, width, size_px)}-{recipe.name}-{stamp}" for size_px in sizes}
+    if out and len(sizes) > 1:
+        names = {size_px: out.with_name(f"{out.name}-{size_px}") for size_px in sizes}
+    if resume and not any(folder.exists() for folder in names.values()):
+        raise AllkitError(f"there is no run in {', '.join(map(str, names.values()))}: leave out --resume to start one")
+    for size_px, folder in names.items():
         if folds is None:
             run_in(folder, size_px)
         else:
-            _pool([run_in(folder / f"fold-{fold + 1}", size_px, fold) for fold in range(folds)], folder)
+            runs = [run_in(folder / f"fold-{fold + 1}", size_px, fold, out) for fold in range(folds)]
+            _pool(runs, folder)
 
 
-def _train(run: Run, images: Images) -> None:
+def _check_usage(
+    split: str, groups_file: Path | None, folds: int | None, sizes: Sequence[int], out: Path | None, resume: bool
+) -> None:
+    if folds and split not in PROTOCOLS:
+        raise click.UsageError("--folds deals out the images anew: give --split grouped or random, not a file")
+    if groups_file and split != "grouped":
+        raise click.UsageError("--groups names the groups of --split grouped: leave one of the two out")
+    if folds and not out:
+        raise click.UsageError("--folds needs --out, the folder of the cross-validation")
+    if resume and not out and len(sizes) > 1:
+        raise click.UsageError("--resume with several sizes needs the --out that they were started with")
+
+
+def _train(run: Run, images: Images, target: Path) -> None:
     from allkit.training.backend import device, prepare
 
     prepare()
@@ -196,7 +213,8 @@ def _train(run: Run, images: Images) -> None:
         with TrainingProgress(run.settings.recipe) as progress:
             metrics, baseline = train_run(run, images, progress)
     except KeyboardInterrupt:
-        click.echo(f"interrupted; go on with: allkit train --out {run.folder} --resume", err=True)
+        again = f"allkit train --out {target} --resume" if target == run.folder else "the same command and --resume"
+        click.echo(f"interrupted; go on with: {again}", err=True)
         raise
     print_metrics(metrics, f"{run.settings.name}, test part of the {run.split.label} split", baseline)
     click.echo(f"\nrun folder: {run.folder}\nnext: allkit export --run {run.folder}")
@@ -210,20 +228,25 @@ def _pool(runs: Sequence[Run], folder: Path) -> None:
     click.echo(f"\nrecord: {folder / 'metrics.json'}")
 
 
-def _refuse_changes(ctx: click.Context, settings: Settings) -> None:
+def _refuse_changes(ctx: click.Context, run: Run) -> None:
     """A resumed run keeps its settings: AllkitError names the first option that would change one."""
+    settings, parameters = run.settings, run.split.parameters
     kept = {
-        "sizes": (settings.pixels.size_px,),
+        "sizes": settings.pixels.size_px,
         "width": settings.width,
         "seed": settings.seed,
         "recipe_name": settings.recipe.name,
         **settings.recipe.to_dict(),
+        "block_length": parameters.get("block_length"),
+        "folds": parameters.get("folds"),
     }
+    if ctx.params["split"] in PROTOCOLS:
+        kept["split"] = run.split.protocol
     for option, value in kept.items():
-        given = ctx.params.get(option)
-        explicit = ctx.get_parameter_source(option) == ParameterSource.COMMANDLINE
-        in_sizes = option == "sizes" and value[0] in (given or ())
-        if explicit and given != value and not in_sizes:
+        if ctx.get_parameter_source(option) != ParameterSource.COMMANDLINE:
+            continue
+        given = ctx.params[option]
+        if value not in given if option == "sizes" else given != value:
             raise AllkitError(
                 f"the run was started with {option.replace('_', ' ')} {value}, not {given}: "
                 "resume it without that option, or start another run"

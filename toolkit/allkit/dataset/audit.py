@@ -104,7 +104,7 @@ class Audit:
 
     @property
     def cross_class(self) -> tuple[DuplicateGroup, ...]:
-        """Groups whose images stand in more than one class: at least one of their labels is wrong."""
+        """Groups whose images stand in more than one class: a label is wrong, or doubtful for near copies."""
         groups = dict.fromkeys(self.near_duplicates + self.exact_duplicates)
         return tuple(group for group in groups if len(group.classes) > 1)
 

@@ -163,7 +163,10 @@ def _duplicates(audit: Audit) -> Iterable[str]:
     near = f"Near duplicates, linked by at most {audit.near_threshold} of 256 bits"
     yield "<h2>Duplicates</h2>"
     if audit.cross_class:
-        yield '<p class="bad">Duplicates in more than one class: a label is wrong in each of these groups.</p>'
+        yield (
+            '<p class="bad">Duplicates in more than one class: a label is wrong in each of these groups, or doubtful '
+            "where the copies are only near.</p>"
+        )
     for title, groups in (
         ("Duplicates across classes", audit.cross_class),
         ("Byte-identical files", audit.exact_duplicates),

@@ -55,7 +55,7 @@ def _errors(audit: Audit) -> str:
         verb = "stands" if number == 1 else "stand"
         found.append(
             f"{counted(number, 'group')} of duplicates {verb} in more than one class, so that at least one label is "
-            "wrong in each"
+            "wrong in each, or doubtful where the copies are only near"
         )
     return f"To be mended before training: {'; '.join(found)}." if found else ""
 

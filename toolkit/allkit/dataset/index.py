@@ -127,7 +127,9 @@ def scan(root: Path | str) -> Dataset:
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        files = sorted((path.relative_to(root).as_posix() for path in _files(root / name)), key=natural_key)
+        found, closed = _files(root / name)
+        skipped.update({path.relative_to(root).as_posix(): reason for path, reason in closed.items()})
+        files = sorted((path.relative_to(root).as_posix() for path in found), key=natural_key)
         images = [path for path in files if is_image_name(path)]
         if not images:
             raise AllkitError(f"class folder {root / name} holds no images: add some, or remove the folder")
@@ -186,9 +188,22 @@ def _folders(folder: Path) -> list[Path]:
     return [entry for entry in _visible(folder) if entry.is_dir()] if folder.is_dir() else []
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path) -> tuple[list[Path], dict[Path, str]]:
+    """The visible files below a folder, and what could not be entered or named, with the reason."""
     found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
+    closed: dict[Path, str] = {}
+
+    def refused(error: OSError) -> None:
+        closed[Path(error.filename)] = f"cannot be opened: {error.strerror}"
+
+    for parent, folders, names in os.walk(folder, onerror=refused):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    return found
+        closed.update({Path(parent, name): "a link to a folder" for name in folders if Path(parent, name).is_symlink()})
+        for name in names:
+            # Records are UTF-8; Python carries other bytes of a file name as lone surrogates.
+            whole = name.encode("utf-8", "replace").decode()
+            if whole != name:
+                closed[Path(parent, whole)] = "its name is not UTF-8"
+            elif not name.startswith("."):
+                found.append(Path(parent, name))
+    return found, closed

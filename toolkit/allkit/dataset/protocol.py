@@ -8,12 +8,14 @@ cross-validation and a split are the same thing seen at another index.
 `grouped` asks what the model does on slides it has not seen: groups are blocks of neighbouring file numbers (the
 ALL set was numbered slide by slide, about 37 images a patient) or the patients of a list, joined with exact and
 near duplicates; the order of the blocks is kept, so that test is one stretch, and an embargo of one block on each
-side of it is left out of everything.
+side of it is left out of everything. Validation may border on train: what is fitted there, a temperature or a
+threshold, sees images a little easier than those of the test part.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ from allkit.dataset.index import Dataset, Images
 from allkit.dataset.split import PARTS, Split
 from allkit.errors import AllkitError
 
+PROTOCOLS = ("grouped", "random")
 BLOCK_LENGTH = 37
 FOLDS = 10
 VALIDATION = 0.1
@@ -69,7 +72,8 @@ def grouped_split(
 ) -> Split:
     """Blocks of `block_length` neighbouring file numbers. AllkitError when a class has too few blocks.
 
-    The number of a file is the last run of digits in its name; without one it is the file's place in its class.
+    The number of a file is the last run of digits in its name. In a class where names have none or numbers repeat
+    (sub-folders, times of day) it is the file's place in natural order.
     """
     rng = np.random.default_rng(seed)
     dataset = images.dataset
@@ -95,7 +99,8 @@ def listed_split(images: Images, seed: int, groups_file: Path, fold: int = 0, fo
     """
     rng = np.random.default_rng(seed)
     patients = read_groups(groups_file)
-    if missing := next((path for path in images.dataset.paths if path not in patients), None):
+    digest = hashlib.sha256(groups_file.read_bytes()).hexdigest()
+    if missing := next((path for path in images.dataset.paths if not patients.get(path)), None):
         raise AllkitError(f"{groups_file} names no patient for {missing}: add a row for every image")
     owner = [patients[path] for path in images.dataset.paths]
     groups = _components(len(owner), _same(owner), _same(images.hashes), near_pairs(images.difference_hashes))
@@ -105,14 +110,14 @@ def listed_split(images: Images, seed: int, groups_file: Path, fold: int = 0, fo
         fold,
         folds,
         "grouped",
-        {"seed": seed, "groups": "listed patients"},
+        {"seed": seed, "groups": f"file {digest}"},
     )
 
 
 def read_groups(path: Path) -> dict[str, str]:
     """Relative path to patient, from a CSV file with these two columns."""
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             if not {"path", "patient"} <= set(reader.fieldnames or ()):
                 raise AllkitError(f"{path} is not a CSV file with the columns path,patient")
@@ -210,12 +215,13 @@ def _by_class(dataset: Dataset, groups: Sequence[_Group]) -> list[list[_Group]]:
 
 
 def _blocks(dataset: Dataset, block_length: int) -> list[tuple[int, int]]:
-    """(class, block number) of each image."""
-    places: dict[int, int] = {}
-    blocks = []
-    for path, label in zip(dataset.paths, dataset.labels.tolist(), strict=True):
-        places[label] = places.get(label, 0) + 1
-        digits = re.findall(r"\d+", Path(path).stem)
-        number = int(digits[-1]) if digits else places[label]
-        blocks.append((label, (number - 1) // block_length))
+    """(class, block number) of each image; the images of a dataset come class by class."""
+    blocks: list[tuple[int, int]] = []
+    for label in range(len(dataset.classes)):
+        paths = [path for path, other in zip(dataset.paths, dataset.labels, strict=True) if other == label]
+        runs = [re.findall(r"\d+", Path(path).stem) for path in paths]
+        numbers = [int(digits[-1]) if digits else None for digits in runs]
+        if None in numbers or len(set(numbers)) < len(numbers):
+            numbers = list(range(1, len(paths) + 1))
+        blocks += [(label, (number - 1) // block_length) for number in numbers]
     return blocks

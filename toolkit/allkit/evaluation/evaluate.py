@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from allkit.contract import INTENDED_USE
-from allkit.dataset.index import BASELINE, Images
+from allkit.dataset.index import BASELINE, Images, fingerprint
 from allkit.dataset.split import Split
 from allkit.errors import AllkitError
 from allkit.metrics import Metrics, PairedComparison, compare, score
 from allkit.runtime.classifier import Classifier, Prediction
-from allkit.stats import Interval, wilson
+from allkit.stats import Interval, expected_calibration_error, wilson
 
 SCHEMA_VERSION = 1
 
@@ -64,31 +64,39 @@ def subject(images: Images, split: Split | None = None, part: str = "test") -> S
 
 
 @dataclass(frozen=True)
-class Doubt:
+class DoubtFigures:
     """How a model's own doubt bears out on n images.
 
-    coverage: share of prediction sets that hold the truth. uncertain: share of images whose set is not one class.
-    accuracy_of_certain: accuracy on the rest, None if there is no rest. unfamiliar: share so marked.
+    calibration_error: expected calibration error of the probabilities. coverage: share of prediction sets that hold
+    the truth. uncertain: share of images whose set is not one class. n_certain, accuracy_of_certain: the rest and the
+    accuracy on it, None if there is no rest. unfamiliar: share so marked.
     """
 
+    calibration_error: float
     promised_coverage: float
     coverage: Interval
     uncertain: Interval
+    n_certain: int
     accuracy_of_certain: Interval | None
     unfamiliar: Interval
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model on a subject. labels and predicted, int64 (n,), index the contract's classes."""
+    """One model on a subject. labels and predicted, int64 (n,), index the contract's classes.
+
+    seen_in_training: "no" (another part of the model's own split), "yes" (its training part, or all the images it was
+    trained on), "maybe" (the model's images under another split) or "unknown" (other images).
+    """
 
     model: Path
     provider: str
     metrics: Metrics
-    doubt: Doubt
+    doubt: DoubtFigures
     labels: np.ndarray
     predicted: np.ndarray
     subject: Subject
+    seen_in_training: str
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -96,7 +104,8 @@ class Evaluation:
             "model": self.model.name,
             "provider": self.provider,
             "part": self.subject.part,
-            "split": self.subject.split,
+            "split": self.subject.split or {"protocol": "none: all images"},
+            "seen_in_training": self.seen_in_training,
             "metrics": self.metrics.to_dict(),
             "baseline": {"method": self.subject.baseline_method, **asdict(self.subject.baseline)},
             "doubt": asdict(self.doubt),
@@ -135,14 +144,16 @@ def evaluate(classifier: Classifier, on: Subject, on_image: Callable[[], None] =
         predictions.append(prediction)
         on_image()
     probabilities = np.array([list(prediction.probabilities.values()) for prediction in predictions], np.float32)
+    error = expected_calibration_error(probabilities, labels)
     return Evaluation(
         model=classifier.model_path,
         provider=classifier.provider,
         metrics=score(labels, probabilities, classes, on.groups if _enough(on.groups) else None),
-        doubt=_doubt(classifier, predictions, [classes[label] for label in labels]),
+        doubt=_doubt(classifier, predictions, [classes[label] for label in labels], error),
         labels=labels,
         predicted=probabilities.argmax(1),
         subject=on,
+        seen_in_training=_seen(classifier, on),
     )
 
 
@@ -152,17 +163,30 @@ def paired(first: Evaluation, second: Evaluation) -> PairedComparison:
     return compare(right, first.predicted == first.labels, second.predicted == second.labels)
 
 
+def _seen(classifier: Classifier, on: Subject) -> str:
+    contract = classifier.contract
+    if contract.data_fingerprint != fingerprint(on.images.hashes_by_path):
+        return "unknown"
+    if on.split is None:
+        return "yes"
+    if on.split["hash"] != contract.split["hash"]:
+        return "maybe"
+    return "yes" if on.part == "train" else "no"
+
+
 def _enough(groups: np.ndarray | None) -> bool:
     return groups is not None and len(np.unique(groups)) > 1
 
 
-def _doubt(classifier: Classifier, predictions: list[Prediction], truths: list[str]) -> Doubt:
+def _doubt(classifier: Classifier, predictions: list[Prediction], truths: list[str], error: float) -> DoubtFigures:
     n = len(predictions)
     certain = [(p, truth) for p, truth in zip(predictions, truths, strict=True) if not p.uncertain]
-    return Doubt(
+    return DoubtFigures(
+        calibration_error=error,
         promised_coverage=classifier.contract.abstention["coverage"],
         coverage=wilson(sum(truth in p.prediction_set for p, truth in zip(predictions, truths, strict=True)), n),
         uncertain=wilson(n - len(certain), n),
+        n_certain=len(certain),
         accuracy_of_certain=wilson(sum(p.label == truth for p, truth in certain), len(certain)) if certain else None,
         unfamiliar=wilson(sum(bool(p.unfamiliar) for p in predictions), n),
     )

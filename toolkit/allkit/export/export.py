@@ -25,12 +25,13 @@ from allkit.export.verify import Verification, compare
 from allkit.files import replacing, write_text
 from allkit.images import PixelPath, decode, read_bytes, stack
 from allkit.runtime.session import Model
+from allkit.training import architecture
 from allkit.training.run import Run
 
 # The least number of images that a file is verified on, where the dataset has as many.
 VERIFY_IMAGES = 64
 
-# How many training images the distance is fitted to: means of 64 numbers need no more, and it is the slow part.
+# How many training images the distance is fitted to, twice its numbers at full width: it is the slow part.
 FAMILIAR_IMAGES = 512
 
 # At full width and 300 px the first activations of one image take 22 MiB each.
@@ -39,12 +40,16 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that passed, its card, the figures of its verification and its contract."""
+    """A file that passed, its card, the figures of its verification and its contract.
+
+    replaced: whether a file of that name was there before.
+    """
 
     path: Path
     card: Path
     verification: Verification
     contract: Contract
+    replaced: bool
 
 
 def export(run: Run, data: Path, out: Path, coverage: float = 0.95) -> Exported:
@@ -69,6 +74,7 @@ def export(run: Run, data: Path, out: Path, coverage: float = 0.95) -> Exported:
     probabilities, features = _predict(tap, pixels)
     proto = convert.to_onnx(with_doubt(folded(model, settings), doubt))
     path = out / f"{settings.name}-fp32.onnx"
+    replaced = path.exists()
     with replacing(path) as temporary:
         convert.embed(proto, _contract(run, doubt, verification={}))
         onnx.save(proto, temporary)
@@ -87,7 +93,7 @@ def export(run: Run, data: Path, out: Path, coverage: float = 0.95) -> Exported:
     save_reliability(probabilities, doubt.calibrate(probabilities), labels, path.with_suffix(".reliability.png"))
     card = path.with_suffix(".md")
     write_text(card, model_card(path, contract))
-    return Exported(path, card, verification, contract)
+    return Exported(path, card, verification, contract, replaced)
 
 
 def _predict(tap: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,11 +104,17 @@ def _predict(tap: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def load_model(run: Run) -> keras.Model:
-    """The trained network, loaded in Keras' safe mode; AllkitError when the file is missing or damaged."""
+    """The trained network in float32, loaded in Keras' safe mode; AllkitError when the file is missing or damaged."""
     try:
-        return keras.models.load_model(run.model_path, compile=False, safe_mode=True)
+        trained = keras.models.load_model(run.model_path, compile=False, safe_mode=True)
     except (ValueError, OSError, KeyError) as error:
         raise AllkitError(f"{run.model_path} cannot be loaded ({error}): train again") from error
+    # A network trained in mixed bfloat16 would compute in it; its weights are float32, and so is the exported file.
+    settings = run.settings
+    keras.config.set_dtype_policy("float32")
+    model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, settings.recipe)
+    model.set_weights(trained.get_weights())
+    return model
 
 
 def verification_images(split: Split, root: Path, pixels: PixelPath) -> np.ndarray:
@@ -141,7 +153,7 @@ def _contract(run: Run, doubt: Doubt, verification: dict) -> Contract:
         architecture=settings.architecture,
         width=settings.width,
         precision="fp32",
-        recipe=settings.recipe.to_dict(),
+        recipe=settings.public()["recipe"],
         split=run.split.summary(),
         data_fingerprint=run.split.fingerprint,
         accuracy={**accuracy, "n": record["metrics"]["n"], "part": record["part"]},

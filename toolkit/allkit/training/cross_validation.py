@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from allkit.dataset.index import BASELINE
+from allkit.errors import AllkitError
 from allkit.metrics import Metrics, score
 from allkit.stats import Interval, wilson
 from allkit.training.figures import save_confusion
@@ -23,8 +24,10 @@ from allkit.training.run import SCHEMA_VERSION, Run, write_json
 def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:
     """Score the pooled out-of-fold predictions of finished runs; write `metrics.json` and `confusion.png`.
 
-    Returns the metrics and the pooled accuracy of the colour-histogram baseline.
+    Returns the metrics and the pooled accuracy of the colour-histogram baseline. Raises AllkitError when the runs are
+    not the folds of one cross-validation.
     """
+    _check_alike(runs)
     settings, records = runs[0].settings, [run.metrics() for run in runs]
     paths, labels, probabilities = (
         list(column) for column in zip(*(run.read_predictions() for run in runs), strict=True)
@@ -38,6 +41,18 @@ def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:
     baseline = wilson(round(hits), metrics.n)
     write_json(folder / "metrics.json", _record(runs, records, metrics, baseline))
     return metrics, baseline
+
+
+def _check_alike(runs: Sequence[Run]) -> None:
+    first = runs[0]
+    wanted = {**first.split.parameters, "folds": len(runs)}
+    for fold, run in enumerate(runs):
+        alike = run.settings == first.settings and run.split.hashes == first.split.hashes
+        if not alike or run.split.protocol != first.split.protocol or run.split.parameters != {**wanted, "fold": fold}:
+            raise AllkitError(
+                f"{run.folder} was trained with other settings than {first.folder}: "
+                "repeat the cross-validation with the options it was started with, or into another --out"
+            )
 
 
 def _record(

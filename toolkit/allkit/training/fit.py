@@ -19,6 +19,7 @@ from typing import Protocol
 import keras
 import numpy as np
 
+from allkit.errors import AllkitError
 from allkit.files import replacing
 from allkit.training.augment import augmented_batch
 from allkit.training.recipe import Recipe
@@ -98,6 +99,8 @@ def fit(
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         start = time.perf_counter()
         loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, observer)
+        if not math.isfinite(loss):
+            raise AllkitError(f"the training diverged in epoch {epoch}: start anew with a lower --learning-rate")
         probabilities = predict(model, validation.pixels)
         of_truth = probabilities[np.arange(len(validation.labels)), validation.labels]
         row = Epoch(

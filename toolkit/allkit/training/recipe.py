@@ -8,6 +8,7 @@ setting that cannot be seen and changed.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,11 @@ class Recipe:
             choices = field.metadata.get("choices")
             if choices and getattr(self, field.name) not in choices:
                 raise AllkitError(f"{field.name} is {getattr(self, field.name)!r}: choose {' or '.join(choices)}")
+        numbers = [value for value in dataclasses.astuple(self) if isinstance(value, float)]
+        if not all(math.isfinite(number) for number in numbers):
+            raise AllkitError("a field of the recipe is not a finite number: give ordinary numbers")
+        if bad := next((name for name in ("brightness", "channel_gain") if getattr(self, name) > 1), None):
+            raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be above 1")
         positive = ("epochs", "batch_size", "learning_rate")
         if bad := next((name for name in positive if getattr(self, name) <= 0), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must be above 0")

@@ -13,6 +13,7 @@ confusion.png     Figure 3 of the paper
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -55,6 +56,13 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         return {"schema_version": SCHEMA_VERSION, **asdict(self)}
 
+    def public(self) -> dict[str, Any]:
+        """The settings for a record that travels: without folders of this machine."""
+        record = self.to_dict()
+        del record["data"]
+        record["recipe"]["weights"] = Path(self.recipe.weights).name
+        return record
+
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Settings:
         values = {field.name: record[field.name] for field in fields(cls)}
@@ -78,7 +86,8 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, split: Split) -> Run:
-        if folder.exists() and any(folder.iterdir()):
+        """A new run; AllkitError when the folder holds anything but a run that never finished an epoch."""
+        if folder.exists() and any(entry.name not in ("run.json", "split.json") for entry in folder.iterdir()):
             raise AllkitError(f"{folder} is not empty: give another --out, or --resume to go on with the run in it")
         split.save(folder / "split.json")
         write_json(folder / "run.json", settings.to_dict())
@@ -143,9 +152,14 @@ class Run:
 
 
 def find_runs(folder: Path) -> list[Run]:
-    """The runs directly below `folder`, newest first by the time of their settings."""
+    """The readable runs directly below `folder`, newest first by the time of their settings."""
     settings = sorted(folder.glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [Run.open(path.parent) for path in settings]
+    runs = []
+    for path in settings:
+        # A damaged run must not stand in the way of the others; opened by its name it says what is wrong.
+        with contextlib.suppress(AllkitError):
+            runs.append(Run.open(path.parent))
+    return runs
 
 
 def newest_finished(folder: Path, size_px: int | None = None) -> Run:

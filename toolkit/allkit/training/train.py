@@ -22,6 +22,7 @@ from allkit.training.weights import load_imagenet
 def build_model(settings: Settings) -> keras.Model:
     """The network of the settings with its initial weights, compiled; the same for the same seed."""
     recipe = settings.recipe
+    keras.utils.clear_session()
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bf16" else "float32")
     model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, recipe)
@@ -67,8 +68,7 @@ def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interv
             "baseline": {"method": BASELINE, **asdict(baseline)},
             "training_seconds": sum(row.seconds for row in history),
             "device": device(),
-            # Without the folder of the images: a record is for others, a path is for this machine.
-            "settings": {name: value for name, value in settings.to_dict().items() if name != "data"},
+            "settings": settings.public(),
             "split": split.summary(),
             "data_fingerprint": split.fingerprint,
             "parameters": model.count_params(),

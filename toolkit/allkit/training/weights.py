@@ -17,27 +17,29 @@ def load_imagenet(model: keras.Model, source: str) -> None:
     source: "imagenet", fetched by Keras, or a file that `keras.applications.VGG16(include_top=False)` can load
     (.weights.h5, .keras, or the .h5 that Keras publishes). Raises AllkitError when it cannot be had.
     """
-    base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
-    if source == "imagenet":
-        base = _fetch()
-    elif not Path(source).is_file():
-        raise AllkitError(
-            f"no weights file {source}: give --weights imagenet, random, or a Keras weights file of VGG16"
-        )
-    else:
-        try:
-            base.load_weights(source)
-        except (ValueError, OSError, KeyError) as error:
-            raise AllkitError(
-                f"{source} does not hold the weights of VGG16 without top: {_first_line(error)}; a file made with "
-                "keras.applications.VGG16(include_top=False).save_weights('vgg16.weights.h5') does"
-            ) from error
+    base = _fetch() if source == "imagenet" else _read(source)
     for name in conv_names():
         kernel, bias = base.get_layer(name).get_weights()
         if name == "block1_conv1":
             # Keras' ImageNet weights expect BGR; reversing the input channels of the first kernel is exact.
             kernel = np.ascontiguousarray(kernel[:, :, ::-1])
         model.get_layer(name).set_weights([kernel, bias])
+
+
+def _read(source: str) -> keras.Model:
+    if not Path(source).is_file():
+        raise AllkitError(
+            f"no weights file {source}: give --weights imagenet, random, or a Keras weights file of VGG16"
+        )
+    base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
+    try:
+        base.load_weights(source)
+    except (ValueError, OSError, KeyError) as error:
+        raise AllkitError(
+            f"{source} does not hold the weights of VGG16 without top: {_first_line(error)}; a file made with "
+            "keras.applications.VGG16(include_top=False).save_weights('vgg16.weights.h5') does"
+        ) from error
+    return base
 
 
 def _fetch() -> keras.Model:
