@@ -10,11 +10,10 @@ from allkit.stats.calibration import (
     expected_calibration_error,
     fit_temperature,
     log_probabilities,
-    negative_log_likelihood,
     reliability,
     softmax,
 )
-from allkit.stats.conformal import conformal_threshold, prediction_sets
+from allkit.stats.conformal import conformal_threshold
 from allkit.stats.intervals import Interval, cluster_bootstrap, wilson
 from allkit.stats.paired import mcnemar_exact
 
@@ -27,8 +26,6 @@ __all__ = [
     "fit_temperature",
     "log_probabilities",
     "mcnemar_exact",
-    "negative_log_likelihood",
-    "prediction_sets",
     "reliability",
     "softmax",
     "wilson",

@@ -7,7 +7,6 @@ and Weinberger 2017, On Calibration of Modern Neural Networks (ICML), the source
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,12 +31,6 @@ def log_probabilities(probabilities: ArrayLike) -> np.ndarray:
     zero counts as its smallest normal number, 1.2e-38, so that the result is finite.
     """
     return np.log(np.maximum(np.asarray(probabilities, np.float64), np.finfo(np.float32).tiny))
-
-
-def negative_log_likelihood(probabilities: ArrayLike, labels: ArrayLike) -> float:
-    """Mean of -log p(truth) in nats over probabilities (n, k) and labels (n,); see `log_probabilities` for zero."""
-    probabilities, labels = labelled_scores(probabilities, labels)
-    return float(-log_probabilities(probabilities[np.arange(len(labels)), labels]).mean())
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
@@ -77,14 +70,6 @@ class Reliability:
     count: np.ndarray
     confidence: np.ndarray
     accuracy: np.ndarray
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready lists, None for an empty bin."""
-        means = {"confidence": self.confidence, "accuracy": self.accuracy}
-        return {
-            "count": self.count.tolist(),
-            **{name: [None if np.isnan(x) else float(x) for x in column] for name, column in means.items()},
-        }
 
 
 def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> Reliability:

@@ -31,8 +31,3 @@ def conformal_threshold(probabilities: ArrayLike, labels: ArrayLike, coverage: f
     # As a decimal fraction: in binary (n + 1) * 0.07 exceeds 7 at n = 99 and would ask for one rank more.
     rank = math.ceil((len(truth) + 1) * Fraction(str(share("coverage", coverage))))
     return float(truth[-rank]) if rank <= len(truth) else 0.0
-
-
-def prediction_sets(probabilities: ArrayLike, threshold: float) -> np.ndarray:
-    """Membership as bool (n, k). A set may hold no class, one or several; only one is an answer without doubt."""
-    return np.asarray(probabilities, np.float64) >= threshold
