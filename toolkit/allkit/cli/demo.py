@@ -12,7 +12,7 @@ Example:
   allkit demo --keep demo/       leave the images, the run and the model in demo/"""
 
 # A size that trains in well under a minute on two cores and still needs shape to be seen.
-_SIZE_PX, _WIDTH, _EPOCHS, _PER_CLASS = 64, 0.125, 12, 100
+_SIZE_PX, _WIDTH, _EPOCHS, _PER_CLASS = 64, 0.125, 20, 100
 
 
 @click.command(epilog=EPILOG)
