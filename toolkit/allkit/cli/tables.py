@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 
 from allkit.dataset.index import BASELINE
-from allkit.metrics import Metrics
-from allkit.stats import Interval
+
+if TYPE_CHECKING:
+    # scikit-learn takes seconds to load, and `allkit train --help` needs none of it.
+    from allkit.metrics import Metrics
+    from allkit.stats import Interval
 
 
 def with_interval(share: Interval | None, digits: int = 1) -> str:
