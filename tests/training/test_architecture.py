@@ -49,7 +49,7 @@ def test_normalisation_divides_by_255_or_subtracts_the_imagenet_mean_of_each_cha
 
     def normalised(recipe):
         model = architecture.build(32, 2, 0.0625, recipe)
-        first = keras.Model(model.inputs, model.get_layer("block1_conv1").input)
+        first = keras.Model(model.input, model.get_layer("block1_conv1").input)
         return np.asarray(first(image))[0, 0, 0]
 
     assert np.allclose(normalised(SCRATCH), np.array([10, 20, 30]) / 255)
