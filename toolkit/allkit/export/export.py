@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -75,8 +76,10 @@ def export(run: Run, data: Path, out: Path, coverage: float = 0.95) -> Exported:
     proto = convert.to_onnx(with_doubt(folded(model, settings), doubt))
     path = out / f"{settings.name}-fp32.onnx"
     replaced = path.exists()
+    _, test_labels, test_probabilities = run.read_predictions()
+    contract = _contract(run, doubt, doubt.calibration(test_probabilities, test_labels))
     with replacing(path) as temporary:
-        convert.embed(proto, _contract(run, doubt, verification={}))
+        convert.embed(proto, contract)
         onnx.save(proto, temporary)
         exported = Model(temporary)
         got = [exported.run(batch) for batch in np.array_split(pixels, -(-len(pixels) // _BATCH))]
@@ -86,11 +89,11 @@ def export(run: Run, data: Path, out: Path, coverage: float = 0.95) -> Exported:
         )
         if not verification.passed:
             raise AllkitError(f"{path.name} is not written, it does not agree with the Keras model: {verification}")
-        contract = _contract(run, doubt, asdict(verification))
+        contract = replace(contract, verification=asdict(verification))
         convert.embed(proto, contract)
         onnx.save(proto, temporary)
-    _, labels, probabilities = run.read_predictions()
-    save_reliability(probabilities, doubt.calibrate(probabilities), labels, path.with_suffix(".reliability.png"))
+    diagram = path.with_suffix(".reliability.png")
+    save_reliability(test_probabilities, doubt.calibrate(test_probabilities), test_labels, diagram)
     card = path.with_suffix(".md")
     write_text(card, model_card(path, contract))
     return Exported(path, card, verification, contract, replaced)
@@ -143,10 +146,10 @@ def _spread(paths: Sequence[str], count: int) -> list[str]:
     return [paths[i * len(paths) // count] for i in range(count)]
 
 
-def _contract(run: Run, doubt: Doubt, verification: dict) -> Contract:
+def _contract(run: Run, doubt: Doubt, calibration: Mapping[str, Any]) -> Contract:
+    """What the file says of itself before it is verified."""
     settings, record = run.settings, run.metrics()
     accuracy = record["metrics"]["accuracy"]
-    _, labels, probabilities = run.read_predictions()
     return Contract(
         classes=settings.classes,
         pixels=settings.pixels,
@@ -158,9 +161,9 @@ def _contract(run: Run, doubt: Doubt, verification: dict) -> Contract:
         data_fingerprint=run.split.fingerprint,
         accuracy={**accuracy, "n": record["metrics"]["n"], "part": record["part"]},
         baseline=record["baseline"],
-        verification=verification,
+        verification={},
         temperature=doubt.temperature,
-        calibration={"part": record["part"], **doubt.calibration(probabilities, labels)},
+        calibration={"part": record["part"], **calibration},
         abstention=doubt.abstention_record(),
         familiarity=doubt.familiarity_record(),
         versions={**record["versions"], **{name: version(name) for name in ("tf2onnx", "onnx")}},

@@ -19,8 +19,11 @@ from allkit.training.run import SCHEMA_VERSION, Run, Settings
 from allkit.training.weights import load_imagenet
 
 
-def build_model(settings: Settings) -> keras.Model:
-    """The network of the settings with its initial weights, compiled; the same for the same seed."""
+def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
+    """The network of the settings with its initial weights, compiled; the same for the same seed.
+
+    pretrained: whether to load the weights that the recipe names; a checkpoint that follows replaces them all.
+    """
     recipe = settings.recipe
     keras.utils.clear_session()
     keras.utils.set_random_seed(settings.seed)
@@ -32,7 +35,8 @@ def build_model(settings: Settings) -> keras.Model:
                 f"weights {recipe.weights} are those of the full-width network without batch normalisation: "
                 "give --width 1 and --recipe paper, or --weights random"
             )
-        load_imagenet(model, recipe.weights)
+        if pretrained:
+            load_imagenet(model, recipe.weights)
     for layer in model.layers:
         if layer.name.startswith("block"):
             layer.trainable = int(layer.name[len("block")]) <= recipe.trainable_blocks
@@ -48,7 +52,7 @@ def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interv
     settings, split = run.settings, run.split
     split.check(images.hashes_by_path)
     part = {name: _labelled(images, paths) for name, paths in split.parts.items()}
-    model = build_model(settings)
+    model = build_model(settings, pretrained=not run.checkpoint.exists())
     recorder = _Recorder(run, observer)
     history = fit(model, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder)
     probabilities = predict(model, part["test"].pixels)
