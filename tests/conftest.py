@@ -14,6 +14,18 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def brief_timing():
+    """What an export times in a test is thrown away: one turn is enough."""
+    from allkit.export import measure
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_SECONDS", "_TURN_SECONDS", "_SETTLING_SECONDS"):
+            patch.setattr(measure, name, 0.0)
+        patch.setattr(measure, "_LEAST_TURNS", 1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def smears(tmp_path_factory) -> Path:
     """A class-per-folder tree of 24 small random images in each of two classes."""

@@ -37,6 +37,10 @@ def tiny_contract(classes: Sequence[str] = CLASSES, size_px: int = 8, **fields: 
         "calibration": {},
         "abstention": {"coverage": 0.9, "threshold": 0.6},
         "familiarity": {"method": "none", "threshold": 200.0},
+        "gate": None,
+        "quantisation": None,
+        "latency": {"ms": 1.0, "fp32_ms": 1.0, "cores": 1},
+        "heatmap": None,
         "versions": {},
     }
     return Contract(**{**values, **fields})

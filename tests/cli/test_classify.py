@@ -135,11 +135,11 @@ def test_a_failure_half_way_leaves_the_older_file_and_nothing_else(monkeypatch):
     Path("out.csv").write_text("old")
     real, calls = Model.run, []
 
-    def failing(self, batch):
+    def failing(self, batch, heatmaps):
         calls.append(len(batch))
         if len(calls) == 2:
             raise AllkitError("out of memory")
-        return real(self, batch)
+        return real(self, batch, heatmaps)
 
     monkeypatch.setattr(Model, "run", failing)
     with pytest.raises(AllkitError, match="out of memory"):

@@ -13,17 +13,32 @@ import keras  # noqa: E402
 from allkit import Classifier  # noqa: E402
 from allkit.contract import METADATA_KEY  # noqa: E402
 from allkit.errors import AllkitError  # noqa: E402
-from allkit.export import export as room  # noqa: E402
-from allkit.export.export import export, verification_images  # noqa: E402
+from allkit.export import precision as precision_room  # noqa: E402
+from allkit.export import prepare as room  # noqa: E402
+from allkit.export.export import Options, export  # noqa: E402
 from allkit.export.fold import folded  # noqa: E402
+from allkit.export.gate import Gate, compare  # noqa: E402
+from allkit.export.prepare import verification_images  # noqa: E402
 from allkit.images import PixelPath  # noqa: E402
 from allkit.stats import expected_calibration_error  # noqa: E402
 from allkit.training.run import Run  # noqa: E402
 
 
+def make(run, data, out, **options):
+    return export(run, data, out, Options(**options), lambda text: None)
+
+
+@pytest.fixture(scope="module")
+def every(finished_run, smears, tmp_path_factory):
+    """All precisions with a heat map."""
+    out = tmp_path_factory.mktemp("every")
+    # One epoch on 36 images: a network that hesitates, and 4 validation images that a single flip drops by a quarter.
+    return make(finished_run, smears, out, precisions=("fp32", "fp16", "int8"), heatmap="hirescam", max_drop=1.0)
+
+
 @pytest.fixture(scope="module")
 def exported(finished_run, smears, tmp_path_factory):
-    return export(finished_run, smears, tmp_path_factory.mktemp("exported"))
+    return make(finished_run, smears, tmp_path_factory.mktemp("exported"))["fp32"]
 
 
 def test_the_file_is_named_by_architecture_width_size_and_precision(exported):
@@ -117,8 +132,9 @@ def test_the_card_is_for_a_person(exported):
 
 def test_a_failed_verification_leaves_nothing_behind(finished_run, smears, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "folded", lambda model, settings: keras.models.clone_model(folded(model, settings)))
-    with pytest.raises(AllkitError, match="is not written, it does not agree"):
-        export(finished_run, smears, tmp_path / "out")
+    result = make(finished_run, smears, tmp_path / "out")["fp32"]
+    assert isinstance(result, AllkitError)
+    assert "is not written, it does not agree" in str(result)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -126,14 +142,14 @@ def test_an_unfinished_run_names_the_command_that_finishes_it(finished_run, smea
     shutil.copytree(finished_run.folder, tmp_path / "run")
     (tmp_path / "run" / "metrics.json").unlink()
     with pytest.raises(AllkitError, match="--resume"):
-        export(Run.open(tmp_path / "run"), smears, tmp_path / "out")
+        make(Run.open(tmp_path / "run"), smears, tmp_path / "out")
 
 
 def test_a_damaged_model_file_is_named(finished_run, smears, tmp_path):
     shutil.copytree(finished_run.folder, tmp_path / "run")
     (tmp_path / "run" / "model.keras").write_bytes(b"no model")
     with pytest.raises(AllkitError, match=r"model\.keras cannot be loaded"):
-        export(Run.open(tmp_path / "run"), smears, tmp_path / "out")
+        make(Run.open(tmp_path / "run"), smears, tmp_path / "out")
 
 
 def test_images_that_changed_since_the_training_are_refused(finished_run, smears, tmp_path):
@@ -147,3 +163,93 @@ def test_images_that_changed_since_the_training_are_refused(finished_run, smears
 def test_the_metadata_holds_one_contract(exported):
     entries = [entry for entry in onnx.load(exported.path).metadata_props if entry.key == METADATA_KEY]
     assert len(entries) == 1
+
+
+def test_each_precision_is_a_file_that_is_run_like_any_other(every, finished_run, smears):
+    assert list(every) == ["fp32", "fp16", "int8"]
+    paths = [smears / path for path in finished_run.split.parts["test"]]
+    rows = {}
+    for precision, result in every.items():
+        assert result.path.name == f"vgg16x0.0625-32-{precision}.onnx"
+        classifier = Classifier(result.path, device="cpu", heatmaps=True)
+        assert classifier.contract.precision == precision
+        predictions = list(classifier(paths))
+        rows[precision] = np.array([list(p.probabilities.values()) for p in predictions])
+        assert all(p.heatmap.shape == (1, 1) for p in predictions)
+    assert np.abs(rows["fp16"] - rows["fp32"]).max() < 0.01
+    assert 0 < np.abs(rows["int8"] - rows["fp32"]).max() < 0.2
+
+
+def test_the_heat_map_is_verified_against_automatic_differentiation(every):
+    assert every["fp32"].verification.max_heatmap_difference < 1e-4
+    assert every["fp32"].contract.heatmap == {
+        "method": "hirescam",
+        "layer": "block5_pool",
+        "height": 1,
+        "width": 1,
+        "stride_px": 32,
+    }
+
+
+def test_the_contract_records_gate_time_and_how_int8_was_chosen(every):
+    contracts = {precision: result.contract for precision, result in every.items()}
+    assert contracts["fp32"].gate is None
+    assert contracts["fp16"].gate["n"] == contracts["int8"].gate["n"] == 4
+    assert contracts["fp16"].quantisation is None
+    record = contracts["int8"].quantisation
+    assert record["calibration_images"] == 38
+    assert set(record["methods"]) == {"min-max", "entropy", "percentile"}
+    assert [len(row["float_layers"]) for row in record["candidates"]] == [0, 1, 2, 3, 4]
+    fastest = min(record["candidates"], key=lambda row: row["ms"])
+    assert record["float_layers"] == fastest["float_layers"]
+    for contract in contracts.values():
+        assert contract.latency["fp32_ms"] == contracts["fp32"].latency["ms"] > 0
+
+
+def test_the_figures_of_a_file_are_its_own(every, finished_run, smears):
+    paths, labels, _ = finished_run.read_predictions()
+    for result in every.values():
+        predictions = list(Classifier(result.path, device="cpu")(smears / path for path in paths))
+        right = [p.label == path.split("/")[0] for p, path in zip(predictions, paths, strict=True)]
+        assert result.contract.accuracy["value"] == np.mean(right)
+        assert result.contract.accuracy["n"] == len(labels)
+
+
+def test_the_card_of_an_int8_file_shows_the_choice(every):
+    text = every["int8"].card.read_text()
+    for words in ("percentile", "In float:", "block1_conv1, block1_conv2", "hirescam of block5_pool", "below fp32"):
+        assert words in text
+
+
+def test_the_fastest_file_is_the_newest(every):
+    results = sorted(every.values(), key=lambda result: result.path.stat().st_mtime_ns)
+    taken = [result.contract.latency["ms"] for result in results]
+    assert taken == sorted(taken, reverse=True)
+
+
+def test_a_variant_that_loses_too_much_is_not_written_and_the_others_are(finished_run, smears, tmp_path, monkeypatch):
+    def flipped(proto, prepared, max_drop):
+        reference = prepared.reference
+        return compare(reference, reference[:, ::-1], reference.argmax(1), max_drop)
+
+    monkeypatch.setattr(precision_room, "_judge", flipped)
+    results = make(finished_run, smears, tmp_path, precisions=("int8", "fp16", "fp32"))
+    for precision in ("int8", "fp16"):
+        assert isinstance(results[precision], AllkitError)
+        assert "it loses too much: accuracy 0.00% on 4 validation images" in str(results[precision])
+    assert {path.name for path in tmp_path.glob("*.onnx")} == {"vgg16x0.0625-32-fp32.onnx"}
+
+
+def test_int8_leaves_the_layers_in_float_that_lose_most(finished_run, smears, tmp_path, monkeypatch):
+    def picky(proto, prepared, max_drop):
+        """Passes nothing in which block3_conv1 is int8, and finds block2_conv2 nearly as bad."""
+        int8 = {item.name.split(".")[0] for item in proto.graph.initializer if item.name.endswith(".weight_quantized")}
+        losses = {"block3_conv1": 0.2, "block2_conv2": 0.1}
+        lost = sum(loss for layer, loss in losses.items() if layer in int8)
+        return Gate(100, 1 - lost, lost, lost, 1.0, lost, 0.15)
+
+    monkeypatch.setattr(precision_room, "_judge", picky)
+    record = make(finished_run, smears, tmp_path, precisions=("int8",))["int8"].contract.quantisation
+    assert record["float_layers"] == ["block3_conv1"]
+    assert [row["passed"] for row in record["candidates"]] == [False] * 5 + [True]
+    assert [row["ms"] is None for row in record["candidates"]] == [True] * 5 + [False]

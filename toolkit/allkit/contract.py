@@ -6,7 +6,8 @@ that classify, bench and evaluate need; a file without it is refused, never gues
 
 The graph around it is fixed: input `image`, uint8 [batch, S, S, 3], RGB, straight from
 `PixelPath`; outputs `probabilities`, float32 [batch, classes], calibrated, and `distance`,
-float32 [batch], how far an image lies from the training images. Batch is dynamic, S is not.
+float32 [batch], how far an image lies from the training images; with a heat map also `heatmap`,
+float32 [batch, h, w], the evidence for the predicted class. Batch is dynamic, S is not.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from allkit.errors import AllkitError
 from allkit.images import PixelPath
 
 METADATA_KEY = "allkit.contract"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 INPUT_NAME = "image"
 OUTPUT_NAME = "probabilities"
 DISTANCE_NAME = "distance"
+HEATMAP_NAME = "heatmap"
 INTENDED_USE = "research; not for diagnosis"
 
 
@@ -35,12 +37,17 @@ class Contract:
     classes: in the order of the output. pixels: how an image becomes the input.
     recipe: the training recipe as a record. split: protocol, parameters and hash of the split file.
     data_fingerprint: SHA-256 over the relative path and content hash of every image.
-    accuracy: value, low, high (95 % Wilson interval), n, part. baseline: the same figures of a method that sees
-    no shape, on the same images. verification: the figures of the comparison with the Keras model.
+    accuracy: of this file: value, low, high (95 % Wilson interval), n, part. baseline: the same figures of a method
+    that sees no shape, on the same images. verification: the figures of the comparison with the Keras model.
     temperature: by which the logits are divided inside the graph. calibration: expected calibration error before
     and after, on n images of a part.
     abstention: coverage, and threshold: a class whose probability reaches it belongs to the prediction set.
     familiarity: method, and threshold: a `distance` above it marks an image as unfamiliar.
+    gate: the comparison with the float32 graph, None for float32 itself. quantisation: how int8 was calibrated, which
+    layers are in float and what the candidates took, else None. latency: median milliseconds for one image of this
+    file and of float32 on the machine of the export, on a number of cores. heatmap: method, layer, height, width and
+    stride_px: value [i, j] of the map lies over the stride_px pixels from i * stride_px down and from j * stride_px
+    right; None without the output.
     versions: library name to version.
     """
 
@@ -59,9 +66,18 @@ class Contract:
     calibration: Mapping[str, Any]
     abstention: Mapping[str, Any]
     familiarity: Mapping[str, Any]
+    gate: Mapping[str, Any] | None
+    quantisation: Mapping[str, Any] | None
+    latency: Mapping[str, Any]
+    heatmap: Mapping[str, Any] | None
     versions: Mapping[str, str]
     intended_use: str = INTENDED_USE
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def slower_than_fp32(self) -> bool:
+        """Whether it was slower than float32 on the machine of the export."""
+        return self.latency["ms"] > self.latency["fp32_ms"]
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
@@ -84,6 +100,9 @@ class Contract:
             raise AllkitError("the model's contract does not name two or more classes: export the model again")
         try:
             float(record["abstention"]["threshold"]), float(record["familiarity"]["threshold"])
+            if record["heatmap"] is not None:
+                all(int(record["heatmap"][name]) for name in ("height", "width", "stride_px"))
+            float(record["latency"]["ms"]), float(record["latency"]["fp32_ms"])
             return cls(**{**record, "pixels": PixelPath(**record["pixels"]), "classes": tuple(classes)})
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise AllkitError(f"the model's contract is incomplete: {error}; export the model again") from error

@@ -14,6 +14,7 @@ Examples:
   allkit classify a.jpg b.png --model exported/vgg16x0.25-150-fp32.onnx
   allkit classify smears/ --format csv --output labels.csv
   allkit classify smears/ --format jsonl | head
+  allkit classify smears/ --heatmaps maps/             an overlay an image, and a contact sheet
 
 An image is marked uncertain when the classes that the model's coverage does not rule
 out are not exactly one, and unfamiliar when it is unlike the training images.
@@ -50,8 +51,20 @@ Research use; not for diagnosis."""
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the rows to this file instead of stdout; it appears when all are written.",
 )
+@click.option(
+    "--heatmaps",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Draw where the evidence for each label lies into this folder, with a contact sheet of the strongest "
+    "images of each class; needs a model exported with --heatmap.",
+)
 def classify(
-    files_or_folders: tuple[Path, ...], model: Path | None, device: str, batch_size: int, form: str, output: Path | None
+    files_or_folders: tuple[Path, ...],
+    model: Path | None,
+    device: str,
+    batch_size: int,
+    form: str,
+    output: Path | None,
+    heatmaps: Path | None,
 ) -> None:
     """Classify images, or all images below folders, with an exported model: one row an image."""
     import sys
@@ -64,10 +77,12 @@ def classify(
     from allkit import Classifier
     from allkit.cli.output import WRITERS, opened
     from allkit.runtime.inputs import expand
+    from allkit.runtime.overlay import OverlayFolder
 
     stderr = Console(stderr=True)
     paths = expand(files_or_folders)
-    classifier = Classifier(model, device=device, batch_size=batch_size)
+    classifier = Classifier(model, device=device, batch_size=batch_size, heatmaps=heatmaps is not None)
+    overlays = OverlayFolder(heatmaps, paths, classifier.contract) if heatmaps else None
     if classifier.notice:
         click.echo(classifier.notice, err=True)
     counts: Counter[str | None] = Counter()
@@ -81,12 +96,16 @@ def classify(
             counts[prediction.label] += 1
             doubts["uncertain"] += bool(prediction.uncertain)
             doubts["unfamiliar"] += bool(prediction.unfamiliar)
+            if overlays:
+                overlays.add(path, prediction)
             yield path, prediction
 
     start = time.perf_counter()
     with opened(output) as stream:
         WRITERS[form](rows(), classifier.contract.classes, stream)
     seconds = time.perf_counter() - start
+    if overlays:
+        click.echo(f"heat maps: {overlays.write_contact_sheet()} and one file an image beside it", err=True)
 
     summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
     summary += [f"{doubt}: {count}" for doubt, count in doubts.items()] + [f"not read: {counts[None]}"]

@@ -9,11 +9,24 @@ import click
 EPILOG = """\b
 Examples:
   allkit export --size 200                 the newest finished run at 200 px
-  allkit export --run runs/mine --out models/
-  allkit export --size 150 --data /elsewhere/ALL
+  allkit export --size 150 --precision fp32,fp16,int8 --heatmap
+  allkit export --run runs/mine --out models/ --max-drop 0.005
+  allkit export --all                      every run, every precision, one table
 
-The file is compared with the Keras model on real images of the run's validation
-part before it is kept; one that does not agree is not written (exit status 2)."""
+fp32 is compared with the Keras model, fp16 and int8 with fp32, on real images of the
+run's validation part. A file that does not pass is not written.
+
+Exit status 0 when every file asked for was written, 1 when some did not pass, 2 for
+wrong usage or a run that cannot be read."""
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if wrong := [name for name in names if name not in PRECISIONS]:
+        raise click.BadParameter(f"{wrong[0]!r} is not one of {', '.join(PRECISIONS)}")
+    return names
 
 
 @click.command(epilog=EPILOG)
@@ -23,6 +36,30 @@ part before it is kept; one that does not agree is not written (exit status 2)."
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     help="Export this run folder instead.",
+)
+@click.option("--all", "every", is_flag=True, help="Export the newest run of each width and size, and print a table.")
+@click.option(
+    "--precision",
+    "precisions",
+    callback=_precisions,
+    default="fp32,int8",
+    show_default=True,
+    metavar="LIST",
+    help="Any of fp32, fp16 and int8, one file each; with --all the default is all three.",
+)
+@click.option(
+    "--heatmap",
+    is_flag=False,
+    flag_value="hirescam",
+    type=click.Choice(["hirescam", "gradcam"]),
+    help="Add the output `heatmap`: where the evidence for the predicted class lies.  [--heatmap alone: hirescam]",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="How much lower the validation accuracy of fp16 and int8 may be than that of fp32.",
 )
 @click.option(
     "--runs",
@@ -36,7 +73,7 @@ part before it is kept; one that does not agree is not written (exit status 2)."
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("exported"),
     show_default=True,
-    help="Folder for the model and its card.",
+    help="Folder for the models and their cards.",
 )
 @click.option("--data", type=click.Path(path_type=Path), help="The images the run was trained on, if they have moved.")
 @click.option(
@@ -46,34 +83,65 @@ part before it is kept; one that does not agree is not written (exit status 2)."
     show_default=True,
     help="Share of images whose prediction set shall hold the truth.",
 )
-def export(size_px: int | None, folder: Path | None, runs: Path, out: Path, data: Path | None, coverage: float) -> None:
-    """Turn a trained run into a verified ONNX model."""
-    from allkit.errors import AllkitError
-    from allkit.training.run import Run, newest_finished
+@click.pass_context
+def export(
+    ctx: click.Context,
+    size_px: int | None,
+    folder: Path | None,
+    every: bool,
+    precisions: tuple[str, ...],
+    heatmap: str | None,
+    max_drop: float,
+    runs: Path,
+    out: Path,
+    data: Path | None,
+    coverage: float,
+) -> None:
+    """Turn trained runs into verified ONNX models, small and fast ones too."""
+    if every and (folder or size_px):
+        raise click.UsageError("--all takes every run: give it without --run and --size")
 
-    run = Run.open(folder) if folder else newest_finished(runs, size_px)
-    if size_px not in (None, run.settings.pixels.size_px):
-        raise AllkitError(f"{run.folder} was trained at {run.settings.pixels.size_px} px, not {size_px}")
+    from allkit.cli.export_table import print_exports, print_failure, print_file
+    from allkit.cli.progress import stderr
+    from allkit.errors import AllkitError
+    from allkit.training.run import Run, newest_finished, newest_of_each
+
+    if every:
+        chosen = newest_of_each(runs)
+        if ctx.get_parameter_source("precisions") is click.core.ParameterSource.DEFAULT:
+            precisions = PRECISIONS
+    else:
+        run = Run.open(folder) if folder else newest_finished(runs, size_px)
+        if size_px not in (None, run.settings.pixels.size_px):
+            raise AllkitError(f"{run.folder} was trained at {run.settings.pixels.size_px} px, not {size_px}")
+        chosen = [run]
 
     from allkit.training.backend import prepare
 
     prepare()
+    from allkit.export.export import Options
     from allkit.export.export import export as export_run
 
-    click.echo(f"exporting {run.folder}", err=True)
-    exported = export_run(run, data or Path(run.settings.data), out, coverage)
-    contract, calibration = exported.contract, exported.contract.calibration
-    click.echo(f"verified: {exported.verification}")
-    click.echo(
-        f"calibrated: temperature {contract.temperature:.3f}, expected calibration error on the {calibration['part']} "
-        f"part {calibration['ece_before']:.4f} before, {calibration['ece_after']:.4f} after (n = {calibration['n']})"
-    )
-    click.echo(
-        f"doubt: prediction sets of coverage {coverage:g} from probability {contract.abstention['threshold']:.4f} on; "
-        f"unfamiliar from distance {contract.familiarity['threshold']:.2f} on"
-    )
-    if exported.replaced:
-        click.echo(f"replaced the model that was in {exported.path} before", err=True)
-    click.echo(f"model: {exported.path} ({exported.path.stat().st_size / 2**20:.2f} MiB)")
-    click.echo(f"card:  {exported.card}")
-    click.echo(f"next:  allkit classify FOLDER --model {exported.path}")
+    def say(text: str) -> None:
+        stderr.print(text, markup=False, soft_wrap=True)
+
+    options = Options(precisions, heatmap, max_drop, coverage)
+    rows = []
+    for run in chosen:
+        click.echo(f"exporting {run.folder}", err=True)
+        try:
+            results = export_run(run, data or Path(run.settings.data), out, options, say)
+        except AllkitError as error:
+            # One run that cannot be read must not keep the others from being exported.
+            if not every:
+                raise
+            results = dict.fromkeys(precisions, error)
+        rows += [(run, precision, result) for precision, result in results.items()]
+        for precision, result in results.items():
+            if isinstance(result, AllkitError):
+                print_failure(precision, result)
+            elif not every:
+                print_file(result)
+    print_exports(rows)
+    if any(isinstance(result, AllkitError) for _, _, result in rows):
+        ctx.exit(1)

@@ -18,6 +18,7 @@ COMMANDS = {
     "export": ("allkit.cli.export", "Turn a trained run into a verified ONNX model."),
     "classify": ("allkit.cli.classify", "Classify images with an exported model."),
     "evaluate": ("allkit.cli.evaluate", "Measure an exported model on labelled images."),
+    "inspect": ("allkit.cli.inspect", "Show the contract and the layers of an exported model."),
     "data": ("allkit.cli.data", "Get, draw and inspect labelled images."),
     "demo": ("allkit.cli.demo", "Walk the whole road on synthetic smears."),
 }

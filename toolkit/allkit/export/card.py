@@ -11,14 +11,10 @@ from allkit.contract import Contract
 
 def model_card(path: Path, contract: Contract) -> str:
     """Markdown for the exported file at `path`."""
-    accuracy, split, check, pixels = contract.accuracy, contract.split, contract.verification, contract.pixels
+    accuracy, split, pixels = contract.accuracy, contract.split, contract.pixels
     baseline, calibration, abstention = contract.baseline, contract.calibration, contract.abstention
     recipe = "\n".join(f"| {name} | {value} |" for name, value in contract.recipe.items())
     parameters = ", ".join(f"{name} {value}" for name, value in split["parameters"].items())
-    verified = (
-        f"{check['n']} images: largest probability difference from the Keras model "
-        f"{check['max_probability_difference']:.1e}, same class on {check['agreement']:.0%}"
-    )
     calibrated = (
         f"temperature {contract.temperature:.3f}; expected calibration error {calibration['ece_before']:.4f} before, "
         f"{calibration['ece_after']:.4f} after ({calibration['part']} part, n = {calibration['n']})"
@@ -27,6 +23,12 @@ def model_card(path: Path, contract: Contract) -> str:
         f"prediction sets of coverage {abstention['coverage']:g}: classes from probability "
         f"{abstention['threshold']:.4f} on (split conformal, n = {abstention['n']}); not exactly one: uncertain"
     )
+    latency = contract.latency
+    speed = f"{latency['ms']:.2f} ms an image (batch 1, median) on {latency['cores']} cores, where the export ran"
+    if contract.precision != "fp32":
+        speed += f"; {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32 there"
+    if contract.slower_than_fp32:
+        speed += "; **slower than fp32 there: not recommended on that machine**"
     unfamiliar = f"{contract.familiarity['method']} above {contract.familiarity['threshold']:.2f}"
     return f"""# {path.stem}
 
@@ -45,7 +47,9 @@ dataset; it is no evidence of clinical value.
 | baseline | {_share(baseline)}: {baseline["method"]}, on the same images |
 | measured on | {accuracy["part"]} part, split {split["protocol"]} ({parameters}), hash `{split["hash"][:12]}` |
 | data | fingerprint `{contract.data_fingerprint[:12]}` |
-| verified | {verified} |
+| verified | {_verified(contract)} |
+| speed | {speed} |
+| heat map | {_heatmap(contract)} |
 | calibrated | {calibrated} |
 | doubt | {doubt} |
 | unfamiliar | {unfamiliar} |
@@ -58,7 +62,7 @@ A model that is no better than the baseline has shown no more than that colour t
 
     allkit classify FOLDER --model {path.name}
 
-## Training
+{_int8(contract)}## Training
 
 Recipe `{contract.recipe["name"]}`:
 
@@ -73,6 +77,62 @@ Made with {", ".join(f"{name} {version}" for name, version in contract.versions.
 Architecture: Najjar, Abd Kadum, Kadhimi, Ramadhan, "Acute Lymphoblastic Leukemia Classification Using Modified
 VGG16 Architecture", Iraqi Journal of Science, 2025. If trained on the ALL image dataset: Aria et al., doi
 10.34740/KAGGLE/DSV/2175623; Ghaderzadeh et al. 2022, doi 10.1002/int.22753.
+"""
+
+
+def _verified(contract: Contract) -> str:
+    check, gate = contract.verification, contract.gate
+    if gate is None:
+        return (
+            f"{check['n']} images: largest probability difference from the Keras model "
+            f"{check['max_probability_difference']:.1e}, same class on {check['agreement']:.0%}"
+        )
+    return (
+        f"{gate['n']} {gate['part']} images: accuracy {gate['accuracy']:.2%}, {gate['drop']:.2%} below fp32 (allowed "
+        f"{gate['max_drop']:.2%}), largest probability difference {gate['max_probability_difference']:.4f}, same class "
+        f"on {gate['agreement']:.1%}, Kullback-Leibler divergence {gate['kl_divergence']:.1e}"
+    )
+
+
+def _heatmap(contract: Contract) -> str:
+    if contract.heatmap is None:
+        return "none"
+    return (
+        "`heatmap`: float32 [batch, {height}, {width}], {method} of {layer}; value [i, j] lies over the {stride_px} x "
+        "{stride_px} pixels from ({stride_px} i, {stride_px} j) on".format(**contract.heatmap)
+    )
+
+
+def _int8(contract: Contract) -> str:
+    """The measured choice of calibration and float layers, as a section; empty for other precisions."""
+    if contract.quantisation is None:
+        return ""
+    record = contract.quantisation
+    methods = "\n".join(
+        f"| {name} | {one['accuracy']:.2%} | {one['kl_divergence']:.1e} | {one['max_probability_difference']:.4f} |"
+        for name, one in record["methods"].items()
+    )
+    candidates = "\n".join(
+        f"| {', '.join(one['float_layers']) or 'none'} | {'-' if one['ms'] is None else format(one['ms'], '.2f')} | "
+        f"{one['accuracy']:.2%} | {one['kl_divergence']:.1e} | {'passes' if one['passed'] else 'fails'} |"
+        for one in record["candidates"]
+    )
+    return f"""## int8
+
+Static QDQ, weights int8 per channel, activations uint8, calibrated by {record["method"]} on
+{record["calibration_images"]} training images; on the validation part, all layers but the logits in int8:
+
+| calibration | accuracy | KL divergence from fp32 | largest probability difference |
+|---|---|---|---|
+{methods}
+
+In float: {", ".join(record["float_layers"]) or "none but the logits"}. Measured interleaved on the machine of the
+export, batch 1, fp32 {record["fp32_ms"]:.2f} ms:
+
+| in float | ms | accuracy | KL divergence from fp32 | gate |
+|---|---|---|---|---|
+{candidates}
+
 """
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf2onnx
 
 from allkit.contract import INPUT_NAME, METADATA_KEY, Contract
+from allkit.export.tidy import tidy
 
 OPSET = 18
 
@@ -15,13 +16,13 @@ OPSET = 18
 def to_onnx(model: keras.Model) -> onnx.ModelProto:
     """Convert a network with input uint8 (batch, S, S, 3) and outputs in a dictionary by name.
 
-    The result is checked by onnx, and its outputs keep their names.
+    The result is tidy (`tidy`), checked by onnx, and its outputs keep their names.
     """
     signature = (tf.TensorSpec(model.inputs[0].shape, tf.uint8, name=INPUT_NAME),)
     proto, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET)
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    onnx.checker.check_model(proto, full_check=True)
+    tidy(proto)
     return proto
 
 

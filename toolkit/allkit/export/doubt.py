@@ -1,27 +1,20 @@
 """What lets a model doubt: calibrated probabilities, a conformal threshold, a distance to the training images.
 
-All three are fitted here, once, on images that the network was not trained on (the distance: on those it was), and
-live in the exported file: the temperature inside the last Dense layer, the distance as a second output, the two
-thresholds in the contract.
+The temperature is fitted to images that the network was not trained on, the distance to those it was. Both live in
+the graph: the temperature inside the last Dense layer, the distance as a second output. The thresholds that go with
+them are fitted to what each exported file gives for the validation images, and stand in its contract.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from allkit.contract import DISTANCE_NAME, OUTPUT_NAME
-from allkit.stats import (
-    conformal_threshold,
-    expected_calibration_error,
-    fit_temperature,
-    log_probabilities,
-    softmax,
-)
+from allkit.stats import log_probabilities, softmax
 
 # Chosen by measurement (benchmarks/results/familiarity.json): channel means after block 3 told foreign smears from
 # the test part without an error, at 64 numbers an image; deeper layers forget what an image looks like.
@@ -38,87 +31,50 @@ _LEAST_VARIANCE = 1e-6
 
 @dataclass(frozen=True)
 class Familiarity:
-    """Mean (d,) and whitening matrix (d, d) of the training features, and the largest familiar distance.
+    """Mean (d,) and whitening matrix (d, d) of the training features.
 
     The distance of features x is |(x - mean) whitening|, the Mahalanobis distance (Lee et al. 2018, without classes).
     """
 
     mean: np.ndarray
     whitening: np.ndarray
-    threshold: float
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Distance float64 (n,) of features (n, d)."""
         return np.linalg.norm((features - self.mean) @ self.whitening, axis=1)
 
 
-def fit_familiarity(train: np.ndarray, validation: np.ndarray) -> Familiarity:
-    """Fit to features (n, d) of training images; the threshold to those of validation images."""
+def fit_familiarity(train: np.ndarray) -> Familiarity:
+    """Fit to features (n, d) of training images."""
     train = np.asarray(train, np.float64)
     mean = train.mean(0)
     covariance = np.cov(train, rowvar=False)
     covariance += _RIDGE * max(np.trace(covariance) / len(mean), _LEAST_VARIANCE) * np.eye(len(mean))
-    fitted = Familiarity(mean, np.linalg.cholesky(np.linalg.inv(covariance)), 0.0)
-    distances = fitted.distances(validation)
-    return Familiarity(mean, fitted.whitening, float(np.quantile(distances, QUANTILE, method="higher")))
+    return Familiarity(mean, np.linalg.cholesky(np.linalg.inv(covariance)))
+
+
+def familiar_threshold(distances: np.ndarray) -> float:
+    """The distance above which an image is unfamiliar, from those (n,) of validation images."""
+    return float(np.quantile(distances, QUANTILE, method="higher"))
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """All that is fitted, ready for the graph and the contract."""
+    """What the graph takes in."""
 
     temperature: float
-    coverage: float
-    conformal: float
-    n_validation: int
     familiarity: Familiarity
 
     def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
         """Probabilities (n, k) of the network as the exported graph gives them, float64."""
         return softmax(log_probabilities(probabilities), self.temperature)
 
-    def calibration(self, probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        """Expected calibration error of a part before and after, for the contract."""
-        return {
-            "n": len(labels),
-            "ece_before": expected_calibration_error(probabilities, labels),
-            "ece_after": expected_calibration_error(self.calibrate(probabilities), labels),
-        }
-
-    def abstention_record(self) -> dict[str, Any]:
-        return {
-            "method": "split conformal",
-            "coverage": self.coverage,
-            "threshold": self.conformal,
-            "n": self.n_validation,
-        }
-
-    def familiarity_record(self) -> dict[str, Any]:
-        return {"method": METHOD, "quantile": QUANTILE, "threshold": self.familiarity.threshold, "n": self.n_validation}
-
-
-def fit_doubt(
-    probabilities: np.ndarray, labels: np.ndarray, train: np.ndarray, validation: np.ndarray, coverage: float
-) -> Doubt:
-    """Fit temperature and conformal threshold to validation probabilities (n, k) and labels (n,).
-
-    train, validation: features (m, d) and (n, d) of the two parts. coverage: the share of images whose prediction
-    set shall hold the truth.
-    """
-    temperature = fit_temperature(log_probabilities(probabilities), labels)
-    calibrated = softmax(log_probabilities(probabilities), temperature)
-    return Doubt(
-        temperature,
-        coverage,
-        conformal_threshold(calibrated, labels, coverage),
-        len(labels),
-        fit_familiarity(train, validation),
-    )
-
 
 def with_features(model: keras.Model) -> keras.Model:
     """The network with two outputs: its probabilities and the features of the distance, float32 (n, d)."""
-    means = ops.mean(ops.cast(model.get_layer(LAYER).output, "float32"), (1, 2))
+    # Channels first, as in the exported graph: there the two transpositions cancel.
+    features = ops.transpose(model.get_layer(LAYER).output, (0, 3, 1, 2))
+    means = ops.mean(ops.cast(features, "float32"), (2, 3))
     return keras.Model(model.inputs, [model.output, means])
 
 

@@ -1,42 +1,49 @@
-"""One run to one verified file."""
+"""One run to verified files, one a precision."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import onnx
+import onnxruntime
 
 from allkit.contract import Contract
-from allkit.dataset.index import scan
-from allkit.dataset.split import PARTS, Split
 from allkit.errors import AllkitError
-from allkit.export import convert
+from allkit.export import convert, gate
 from allkit.export.card import model_card
-from allkit.export.doubt import Doubt, fit_doubt, with_doubt, with_features
+from allkit.export.doubt import METHOD, QUANTILE, familiar_threshold
 from allkit.export.figures import save_reliability
-from allkit.export.fold import folded
+from allkit.export.gradient import gradient_maps
+from allkit.export.heatmap import LAYER, STRIDE_PX
+from allkit.export.measure import in_batches, latencies, open_session
+from allkit.export.precision import Variant, make_variant
+from allkit.export.prepare import Prepared, Say, prepare_run
 from allkit.export.verify import Verification, compare
 from allkit.files import replacing, write_text
-from allkit.images import PixelPath, decode, read_bytes, stack
-from allkit.runtime.session import Model
-from allkit.training import architecture
+from allkit.runtime.session import Model, Output
+from allkit.stats import conformal_threshold, expected_calibration_error, wilson
 from allkit.training.run import Run
 
-# The least number of images that a file is verified on, where the dataset has as many.
-VERIFY_IMAGES = 64
 
-# How many training images the distance is fitted to, twice its numbers at full width: it is the slow part.
-FAMILIAR_IMAGES = 512
+@dataclass(frozen=True)
+class Options:
+    """What is asked of an export.
 
-# At full width and 300 px the first activations of one image take 22 MiB each.
-_BATCH = 16
+    precisions: of PRECISIONS, one file each. heatmap: a method of `heatmap`, or None. max_drop: how much lower the
+    validation accuracy of fp16 and int8 may be than that of fp32. coverage: the share of images whose prediction set
+    shall hold the truth.
+    """
+
+    precisions: Sequence[str] = ("fp32",)
+    heatmap: str | None = None
+    max_drop: float = gate.MAX_DROP
+    coverage: float = 0.95
 
 
 @dataclass(frozen=True)
@@ -48,123 +55,150 @@ class Exported:
 
     path: Path
     card: Path
-    verification: Verification
+    verification: Verification | None
     contract: Contract
     replaced: bool
 
 
-def export(run: Run, data: Path, out: Path, coverage: float = 0.95) -> Exported:
-    """Convert a finished run, verify the file against the Keras network and write it with its card into `out`.
+def export(run: Run, data: Path, out: Path, options: Options, say: Say) -> dict[str, Exported | AllkitError]:
+    """Convert a finished run and write each precision that passes, with its card, into `out`.
 
-    `data` is the folder of the images that the run was trained on; coverage is the share of images whose prediction
-    set shall hold the truth. Raises AllkitError, leaving nothing new in `out`, when the run is unfinished, its images
-    are not there or the verification fails.
+    `data` is the folder of the images that the run was trained on; `say` is told what goes on. A precision that does
+    not agree with the trained network, or loses more than `max_drop`, is an AllkitError in its place, and no file of
+    its name is new. Raises AllkitError when the run is unfinished or its images are not there.
     """
-    if not run.finished:
-        raise AllkitError(f"{run.folder} is not finished: allkit train --out {run.folder} --resume")
-    split, settings, root = run.split, run.settings, scan(data).root
-    model = load_model(run)
-    tap = with_features(model)
-    validation = split.parts["validation"]
-    probabilities, features = _predict(tap, read_part(split, validation, root, settings.pixels))
-    labels = np.array([settings.classes.index(path.split("/")[0]) for path in validation])
-    familiar = read_part(split, _spread(split.parts["train"], FAMILIAR_IMAGES), root, settings.pixels)
-    doubt = fit_doubt(probabilities, labels, _predict(tap, familiar)[1], features, coverage)
+    prepared = prepare_run(run, data, say)
+    results: dict[str, Exported | AllkitError] = {}
+    variants: dict[str, Variant] = {}
+    for precision in options.precisions:
+        try:
+            variants[precision] = make_variant(prepared, precision, options.heatmap, options.max_drop, say)
+        except AllkitError as error:
+            results[precision] = error
+    say("timing the files against fp32")
+    sessions = {precision: open_session(variant.proto) for precision, variant in variants.items()}
+    sessions.setdefault("fp32", open_session(prepared.proto))
+    taken = latencies(sessions, prepared.validation.pixels)
+    del sessions
+    # The fastest last: the newest file is the one that `allkit classify` takes.
+    for precision in sorted(variants, key=lambda name: -taken[name]):
+        latency = {"ms": taken[precision], "fp32_ms": taken["fp32"], "cores": os.cpu_count()}
+        try:
+            results[precision] = _write(prepared, precision, variants[precision], latency, options, out)
+        except AllkitError as error:
+            results[precision] = error
+    return {precision: results[precision] for precision in options.precisions}
 
-    pixels = verification_images(split, root, settings.pixels)
-    probabilities, features = _predict(tap, pixels)
-    proto = convert.to_onnx(with_doubt(folded(model, settings), doubt))
-    path = out / f"{settings.name}-fp32.onnx"
+
+def _write(
+    prepared: Prepared, precision: str, variant: Variant, latency: dict[str, Any], options: Options, out: Path
+) -> Exported:
+    settings, proto = prepared.run.settings, variant.proto
+    path = out / f"{settings.name}-{precision}.onnx"
     replaced = path.exists()
-    _, test_labels, test_probabilities = run.read_predictions()
-    contract = _contract(run, doubt, doubt.calibration(test_probabilities, test_labels))
+    contract = _draft(prepared, precision, variant, latency, options)
     with replacing(path) as temporary:
         convert.embed(proto, contract)
         onnx.save(proto, temporary)
-        exported = Model(temporary)
-        got = [exported.run(batch) for batch in np.array_split(pixels, -(-len(pixels) // _BATCH))]
-        verification = compare(
-            (doubt.calibrate(probabilities), doubt.familiarity.distances(features)),
-            tuple(np.concatenate(column) for column in zip(*got, strict=True)),
-        )
-        if not verification.passed:
+        # From here on the file itself speaks, through the code that classifies.
+        model = Model(temporary)
+        verification = _verify(prepared, model, options) if variant.gate is None else None
+        if verification and not verification.passed:
             raise AllkitError(f"{path.name} is not written, it does not agree with the Keras model: {verification}")
-        contract = replace(contract, verification=asdict(verification))
+        test = _run(model, prepared.test.pixels)
+        contract = replace(
+            contract,
+            **_measured(prepared, contract, _run(model, prepared.validation.pixels), test, options.coverage),
+            verification=asdict(verification) if verification else {},
+        )
         convert.embed(proto, contract)
         onnx.save(proto, temporary)
-    diagram = path.with_suffix(".reliability.png")
-    save_reliability(test_probabilities, doubt.calibrate(test_probabilities), test_labels, diagram)
+        onnx.checker.check_model(str(temporary), full_check=True)
+    _, _, before = prepared.run.read_predictions()
+    save_reliability(before, test.probabilities, prepared.test.labels, path.with_suffix(".reliability.png"))
     card = path.with_suffix(".md")
     write_text(card, model_card(path, contract))
     return Exported(path, card, verification, contract, replaced)
 
 
-def _predict(tap: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and features of uint8 images (n, S, S, 3)."""
-    batches = [tap.predict_on_batch(pixels[i : i + _BATCH]) for i in range(0, len(pixels), _BATCH)]
-    probabilities, features = (np.concatenate(column) for column in zip(*batches, strict=True))
-    return probabilities, features
+def _verify(prepared: Prepared, model: Model, options: Options) -> Verification:
+    """The float32 file against the trained network."""
+    pixels, expected = prepared.verification, prepared.expected
+    got = _run(model, pixels, heatmaps=options.heatmap is not None)
+    if options.heatmap is None:
+        return compare(expected, got[:2])
+    batches = in_batches(pixels)
+    maps = [gradient_maps(prepared.model, batch, options.heatmap, prepared.doubt.temperature) for batch in batches]
+    return compare((*expected, np.concatenate(maps)), got)
 
 
-def load_model(run: Run) -> keras.Model:
-    """The trained network in float32, loaded in Keras' safe mode; AllkitError when the file is missing or damaged."""
-    try:
-        trained = keras.models.load_model(run.model_path, compile=False, safe_mode=True)
-    except (ValueError, OSError, KeyError) as error:
-        raise AllkitError(f"{run.model_path} cannot be loaded ({error}): train again") from error
-    # A network trained in mixed bfloat16 would compute in it; its weights are float32, and so is the exported file.
-    settings = run.settings
-    keras.config.set_dtype_policy("float32")
-    model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, settings.recipe)
-    model.set_weights(trained.get_weights())
-    return model
+def _run(model: Model, pixels: np.ndarray, heatmaps: bool = False) -> Output:
+    batches = [model.run(batch, heatmaps)[: 3 if heatmaps else 2] for batch in in_batches(pixels)]
+    return Output(*(np.concatenate(column) for column in zip(*batches, strict=True)))
 
 
-def verification_images(split: Split, root: Path, pixels: PixelPath) -> np.ndarray:
-    """At least VERIFY_IMAGES validation images, uint8 (n, S, S, 3), spread evenly over the part.
+def _measured(
+    prepared: Prepared, contract: Contract, validation: Output, test: Output, coverage: float
+) -> dict[str, Any]:
+    """What the file's own outputs decide: thresholds on the validation part, accuracy on the test part."""
+    right = test.probabilities.argmax(1) == prepared.test.labels
+    labels = prepared.validation.labels
+    return {
+        "accuracy": {
+            **contract.accuracy,
+            **asdict(wilson(int(right.sum()), len(right))),
+        },
+        "calibration": {
+            **contract.calibration,
+            "ece_after": expected_calibration_error(test.probabilities, prepared.test.labels),
+        },
+        "abstention": {
+            **contract.abstention,
+            "threshold": conformal_threshold(validation.probabilities, labels, coverage),
+        },
+        "familiarity": {
+            **contract.familiarity,
+            "threshold": familiar_threshold(validation.distance),
+        },
+    }
 
-    A small validation part is filled up from the other parts.
-    """
-    chosen = _spread(split.parts["validation"], VERIFY_IMAGES)
-    others = [path for part in PARTS if part != "validation" for path in split.parts[part]]
-    return read_part(split, chosen + _spread(others, VERIFY_IMAGES - len(chosen)), root, pixels)
 
-
-def read_part(split: Split, paths: Sequence[str], root: Path, pixels: PixelPath) -> np.ndarray:
-    """Images uint8 (n, S, S, 3) of some paths of a split; AllkitError unless each file is the one that was split."""
-    images = []
-    for path in paths:
-        data = read_bytes(root / path)
-        if hashlib.sha256(data).hexdigest() != split.hashes[path]:
-            raise AllkitError(f"{root / path} has changed since the run was trained: give --data the images it used")
-        images.append(pixels.fit(decode(data)))
-    return stack(images, pixels.size_px)
-
-
-def _spread(paths: Sequence[str], count: int) -> list[str]:
-    count = min(count, len(paths))
-    return [paths[i * len(paths) // count] for i in range(count)]
-
-
-def _contract(run: Run, doubt: Doubt, calibration: Mapping[str, Any]) -> Contract:
-    """What the file says of itself before it is verified."""
+def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[str, Any], options: Options) -> Contract:
+    """What the file says of itself before it has been run."""
+    run = prepared.run
     settings, record = run.settings, run.metrics()
-    accuracy = record["metrics"]["accuracy"]
+    _, labels, probabilities = run.read_predictions()
+    _, height, width = prepared.feature_shape
+    # The thresholds follow from the file's own outputs (`_measured`).
+    fitted = {"threshold": 0.0, "n": len(prepared.validation.labels)}
     return Contract(
         classes=settings.classes,
         pixels=settings.pixels,
         architecture=settings.architecture,
         width=settings.width,
-        precision="fp32",
+        precision=precision,
         recipe=settings.public()["recipe"],
         split=run.split.summary(),
         data_fingerprint=run.split.fingerprint,
-        accuracy={**accuracy, "n": record["metrics"]["n"], "part": record["part"]},
+        accuracy={"n": len(labels), "part": record["part"]},
         baseline=record["baseline"],
         verification={},
-        temperature=doubt.temperature,
-        calibration={"part": record["part"], **calibration},
-        abstention=doubt.abstention_record(),
-        familiarity=doubt.familiarity_record(),
-        versions={**record["versions"], **{name: version(name) for name in ("tf2onnx", "onnx")}},
+        temperature=prepared.doubt.temperature,
+        calibration={
+            "part": record["part"],
+            "n": len(labels),
+            "ece_before": expected_calibration_error(probabilities, labels),
+        },
+        abstention={"method": "split conformal", "coverage": options.coverage, **fitted},
+        familiarity={"method": METHOD, "quantile": QUANTILE, **fitted},
+        gate=variant.gate and variant.gate.to_dict(),
+        quantisation=variant.quantisation,
+        latency=latency,
+        heatmap=options.heatmap
+        and {"method": options.heatmap, "layer": LAYER, "height": height, "width": width, "stride_px": STRIDE_PX},
+        versions={
+            **record["versions"],
+            **{name: version(name) for name in ("tf2onnx", "onnx")},
+            "onnxruntime": onnxruntime.__version__,
+        },
     )

@@ -6,6 +6,7 @@ Preprocessing that differs between training and use is the commonest cause of a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,33 +18,44 @@ TOLERANCE = 1e-4
 # Of a distance; the threshold it is held against is a percentile of a few hundred images.
 DISTANCE_TOLERANCE = 1e-2
 
+# Of a heat map, relative to the largest value of the map.
+HEATMAP_TOLERANCE = 1e-4
+
 
 @dataclass(frozen=True)
 class Verification:
     """n images compared; largest absolute difference of a probability; share with the same top class; largest
-    relative difference of a distance."""
+    relative difference of a distance, and of a heat map where there is one."""
 
     n: int
     max_probability_difference: float
     agreement: float
     max_distance_difference: float
+    max_heatmap_difference: float | None = None
     tolerance: float = TOLERANCE
 
     @property
     def passed(self) -> bool:
         near = self.max_probability_difference <= self.tolerance and self.max_distance_difference <= DISTANCE_TOLERANCE
-        return near and self.agreement == 1.0
+        shown = self.max_heatmap_difference is None or self.max_heatmap_difference <= HEATMAP_TOLERANCE
+        return near and shown and self.agreement == 1.0
 
     def __str__(self) -> str:
+        heatmap = (
+            ""
+            if self.max_heatmap_difference is None
+            else (f", of a heat map {self.max_heatmap_difference:.1e} (allowed {HEATMAP_TOLERANCE:.0e})")
+        )
         return (
             f"on {self.n} images the largest probability difference is {self.max_probability_difference:.1e} (allowed "
             f"{self.tolerance:.0e}), the same class on {self.agreement:.1%}, the largest relative difference of a "
-            f"distance {self.max_distance_difference:.1e} (allowed {DISTANCE_TOLERANCE:.0e})"
+            f"distance {self.max_distance_difference:.1e} (allowed {DISTANCE_TOLERANCE:.0e}){heatmap}"
         )
 
 
-def compare(expected: tuple[np.ndarray, np.ndarray], got: tuple[np.ndarray, np.ndarray]) -> Verification:
-    """Compare (probabilities (n, classes), distances (n,)) of the trained network and of the exported file."""
+def compare(expected: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> Verification:
+    """Compare the trained network and the exported file: probabilities (n, classes), distances (n,), and heat maps
+    (n, h, w) if there are any."""
     shapes = [[array.shape for array in arrays] for arrays in (expected, got)]
     if shapes[0] != shapes[1] or not len(got[0]):
         raise AllkitError(f"cannot compare outputs of shapes {shapes[0]} and {shapes[1]}")
@@ -52,7 +64,13 @@ def compare(expected: tuple[np.ndarray, np.ndarray], got: tuple[np.ndarray, np.n
         max_probability_difference=_largest(expected[0] - got[0]),
         agreement=float((expected[0].argmax(1) == got[0].argmax(1)).mean()),
         max_distance_difference=_largest((expected[1] - got[1]) / np.maximum(expected[1], 1.0)),
+        max_heatmap_difference=_map_difference(*expected[2:], *got[2:]) if len(got) > 2 else None,
     )
+
+
+def _map_difference(expected: np.ndarray, got: np.ndarray) -> float:
+    scale = np.abs(expected).max((1, 2), keepdims=True)
+    return _largest((expected - got) / np.maximum(scale, np.finfo(np.float32).tiny))
 
 
 def _largest(differences: np.ndarray) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from allkit.contract import Contract
 from allkit.errors import AllkitError
 from allkit.runtime.pipeline import Source, run_in_batches
+from allkit.runtime.providers import CPU
 from allkit.runtime.session import Model
 
 EXPORT_FOLDER = Path("exported")
@@ -23,7 +24,8 @@ class Prediction:
     label: the class of the highest probability. confidence: that probability. probabilities: class
     name to probability, in the model's order. prediction_set: the classes that the model's coverage
     does not rule out, maybe none. uncertain: the set is not exactly one class. distance: how far the
-    image lies from the training images. unfamiliar: farther than the model's threshold.
+    image lies from the training images. unfamiliar: farther than the model's threshold. heatmap: where the
+    evidence for the label lies, float32 (h, w), positive for and negative against it, if asked for.
     error: None, or the reason; then the rest is None or empty.
     """
 
@@ -34,16 +36,19 @@ class Prediction:
     uncertain: bool | None = None
     distance: float | None = None
     unfamiliar: bool | None = None
+    heatmap: np.ndarray | None = None
     error: str | None = None
 
 
 class Classifier:
     """An exported model as a function over images.
 
-    model: an ONNX file made by `allkit export`; None takes the newest in ./exported. device: auto, cpu,
-    cuda or tensorrt; auto takes CUDA where a session gets it, else the CPU, and says so in `notice`.
-    batch_size: images a run of the model. Raises AllkitError when there is no such model, when the
-    file is damaged or has no contract, or when a GPU named explicitly does not work.
+    model: an ONNX file made by `allkit export`; None takes the newest in ./exported that is worth it here.
+    device: auto, cpu, cuda or tensorrt; auto takes CUDA where a session gets it, else the CPU, and says so in
+    `notice`.
+    batch_size: images a run of the model. heatmaps: fill in `heatmap`, with a model exported with one.
+    Raises AllkitError when there is no such model, when the file is damaged or has no contract or no heat
+    map, or when a GPU named explicitly does not work.
 
     model_path: the file in use. contract: what the model says of itself. notice: one line about a
     fallback to the CPU, or None.
@@ -52,10 +57,15 @@ class Classifier:
     ...     print(prediction.label, prediction.confidence)
     """
 
-    def __init__(self, model: Path | str | None = None, device: str = "auto", batch_size: int = 32):
+    def __init__(
+        self, model: Path | str | None = None, device: str = "auto", batch_size: int = 32, heatmaps: bool = False
+    ):
         if batch_size < 1:
             raise AllkitError(f"batch size {batch_size} is out of range: give 1 or more")
-        self._model = Model(newest_model() if model is None else model, device)
+        self._model = _default(device) if model is None else Model(model, device)
+        if heatmaps and self._model.contract.heatmap is None:
+            raise AllkitError(f"{self._model.path.name} has no heat map: export it with --heatmap")
+        self._heatmaps = heatmaps
         self._batch_size = batch_size
         self.model_path: Path = self._model.path
         self.contract: Contract = self._model.contract
@@ -78,13 +88,14 @@ class Classifier:
         results = run_in_batches(images, self.contract.pixels, self._infer, self._batch_size)
         return map(self._prediction, results)
 
-    def _infer(self, batch: np.ndarray) -> Iterator[tuple[np.ndarray, np.float32]]:
-        return zip(*self._model.run(batch), strict=True)
+    def _infer(self, batch: np.ndarray) -> Iterator[tuple[np.ndarray, np.float32, np.ndarray | None]]:
+        probabilities, distances, heatmaps = self._model.run(batch, self._heatmaps)
+        return zip(probabilities, distances, [None] * len(batch) if heatmaps is None else heatmaps, strict=True)
 
-    def _prediction(self, result: tuple[np.ndarray, np.float32] | AllkitError) -> Prediction:
+    def _prediction(self, result: tuple[np.ndarray, np.float32, np.ndarray | None] | AllkitError) -> Prediction:
         if isinstance(result, AllkitError):
             return Prediction(error=str(result))
-        row, distance = result
+        row, distance, heatmap = result
         if not np.isfinite(row).all():
             return Prediction(error="the model gave no finite probabilities: export the model again")
         probabilities = dict(zip(self.contract.classes, row.tolist(), strict=True))
@@ -100,13 +111,26 @@ class Classifier:
             distance=float(distance),
             # Not `>`: a distance that is not a number is no sign of familiarity.
             unfamiliar=not distance <= self.contract.familiarity["threshold"],
+            heatmap=heatmap,
         )
 
 
-def newest_model(folder: Path = EXPORT_FOLDER) -> Path:
-    """The most recently written ONNX file of a folder; AllkitError when there is none."""
+def _default(device: str) -> Model:
+    """The newest model of ./exported, passing over those that were slower than float32 where the CPU is in use."""
+    newest, *others = models_in(EXPORT_FOLDER)
+    default = Model(newest, device)
+    if default.provider == CPU and default.contract.slower_than_fp32:
+        for path in others:
+            model = Model(path, device)
+            if not model.contract.slower_than_fp32:
+                return model
+    return default
+
+
+def models_in(folder: Path) -> list[Path]:
+    """The ONNX files of a folder, the most recently written first; AllkitError when there are none."""
     # Hidden names are files that an export is still writing.
     models = [path for path in folder.glob("*.onnx") if not path.name.startswith(".")]
     if not models:
         raise AllkitError(f"no model in {folder.absolute()}: make one with `allkit export`, or give --model FILE")
-    return max(models, key=lambda path: path.stat().st_mtime_ns)
+    return sorted(models, key=lambda path: path.stat().st_mtime_ns, reverse=True)

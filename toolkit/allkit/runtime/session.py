@@ -14,9 +14,16 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
-from allkit.contract import DISTANCE_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
 from allkit.errors import AllkitError
 from allkit.runtime.providers import CPU, gpu_attempt, providers_for, why_missing
+
+# What is not asked for, such as the heat map, is not computed.
+_NEEDED_ONLY = onnxruntime.RunOptions()
+_NEEDED_ONLY.only_execute_path_to_fetches = True
+
+# Protobuf reads no larger file, and no contract comes near its bound.
+_MOST_BYTES, _MOST_CONTRACT = 2**31 - 1, 2**20
 
 # The file itself is at fault, whatever the device.
 _FILE_ERRORS = (ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.NoSuchFile, ort.NotImplemented)
@@ -25,10 +32,11 @@ _DEVICE_ERRORS = (ort.EPFail, ort.Fail, ort.RuntimeException, RuntimeError, Valu
 
 
 class Output(NamedTuple):
-    """What the graph gives for n images: float32 (n, classes) and float32 (n,)."""
+    """What the graph gives for n images: float32 (n, classes), float32 (n,) and, if asked for, float32 (n, h, w)."""
 
     probabilities: np.ndarray
     distance: np.ndarray
+    heatmap: np.ndarray | None = None
 
 
 class Model:
@@ -49,13 +57,15 @@ class Model:
         """The execution provider that the session reports, such as CPUExecutionProvider."""
         return self._session.get_providers()[0]
 
-    def run(self, batch: np.ndarray) -> Output:
+    def run(self, batch: np.ndarray, heatmaps: bool = False) -> Output:
         """Pixels uint8 (n, S, S, 3), RGB, to probabilities and distances; all n in one go.
 
-        Raises AllkitError when the device fails, for want of memory for instance.
+        heatmaps: whether to compute the maps too, for a model that has them. Raises AllkitError when the device
+        fails, for want of memory for instance.
         """
+        names = [OUTPUT_NAME, DISTANCE_NAME, HEATMAP_NAME] if heatmaps else [OUTPUT_NAME, DISTANCE_NAME]
         try:
-            return Output(*self._session.run([OUTPUT_NAME, DISTANCE_NAME], {INPUT_NAME: batch}))
+            return Output(*self._session.run(names, {INPUT_NAME: batch}, _NEEDED_ONLY))
         except (*_DEVICE_ERRORS, *_FILE_ERRORS) as error:
             raise AllkitError(
                 f"{self.path.name} failed on a batch {batch.dtype} {batch.shape} on {self.provider}: {error}; "
@@ -67,6 +77,8 @@ def _open(path: Path, device: str) -> tuple[onnxruntime.InferenceSession, str | 
     providers = providers_for(device)
     if not path.is_file():
         raise AllkitError(f"{path} is not a file: give the ONNX file of a model made by `allkit export`")
+    if path.stat().st_size > _MOST_BYTES:
+        raise AllkitError(f"{path} is larger than 2 GiB: no model of allkit is")
     wanted = providers[0]
     if wanted == CPU:
         return _cpu_session(path), None
@@ -115,6 +127,8 @@ def _contract(path: Path, session: onnxruntime.InferenceSession) -> Contract:
             f"{path} has no entry {METADATA_KEY}, so its classes and pixel path are unknown: "
             "give a model made by `allkit export`"
         )
+    if len(text) > _MOST_CONTRACT:
+        raise AllkitError(f"{path} has a contract of more than 1 MiB: no model of allkit has")
     try:
         contract = Contract.from_json(text)
     except AllkitError as error:
@@ -123,13 +137,16 @@ def _contract(path: Path, session: onnxruntime.InferenceSession) -> Contract:
     _check(path, "input", session.get_inputs(), INPUT_NAME, "tensor(uint8)", [size, size, 3])
     _check(path, "output", session.get_outputs(), OUTPUT_NAME, "tensor(float)", [classes])
     _check(path, "output", session.get_outputs(), DISTANCE_NAME, "tensor(float)", [])
+    if contract.heatmap is not None:
+        height, width = contract.heatmap["height"], contract.heatmap["width"]
+        _check(path, "output", session.get_outputs(), HEATMAP_NAME, "tensor(float)", [height, width])
     return contract
 
 
 def _check(path: Path, kind: str, nodes: Sequence, name: str, dtype: str, shape: Sequence[int]) -> None:
     found = [f"{node.name} {node.type} {node.shape}" for node in nodes]
     named = [node for node in nodes if node.name == name]
-    # An input more would have to be fed; an output more (a heat map) does no harm.
+    # An input more would have to be fed; an output more does no harm.
     alone = kind == "output" or len(nodes) == 1
     fits = named and alone and named[0].type == dtype and list(named[0].shape[1:]) == list(shape)
     if not fits or isinstance(named[0].shape[0], int):

@@ -11,6 +11,7 @@ The model takes uint8 RGB and normalises it itself: whoever feeds it cannot do t
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import layers
 
 from allkit.training.recipe import Recipe
@@ -66,7 +67,7 @@ def build(size_px: int, classes: int, width: float, recipe: Recipe) -> keras.Mod
 
 def _normalise(inputs: keras.KerasTensor, normalisation: str) -> keras.KerasTensor:
     if normalisation == "imagenet":
-        return layers.Rescaling(1.0, offset=[-mean for mean in IMAGENET_MEAN_RGB], name="normalise")(inputs)
+        return keras.ops.cast(inputs, keras.config.dtype_policy().compute_dtype) - np.float32(IMAGENET_MEAN_RGB)
     if normalisation == "unit":
         # A pure scale folds into the first kernel exactly, borders included; an offset would not.
         return layers.Rescaling(1 / 255, name="normalise")(inputs)

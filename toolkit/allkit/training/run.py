@@ -27,7 +27,7 @@ import numpy as np
 from allkit.dataset.split import Split
 from allkit.errors import AllkitError
 from allkit.files import write_text
-from allkit.images import PixelPath
+from allkit.images import PixelPath, natural_key
 from allkit.training.recipe import Recipe
 
 SCHEMA_VERSION = 1
@@ -160,6 +160,17 @@ def find_runs(folder: Path) -> list[Run]:
         with contextlib.suppress(AllkitError):
             runs.append(Run.open(path.parent))
     return runs
+
+
+def newest_of_each(folder: Path) -> list[Run]:
+    """The newest finished run of each name (architecture, width, size), by name; AllkitError when there is none."""
+    newest: dict[str, Run] = {}
+    for run in find_runs(folder):
+        if run.finished:
+            newest.setdefault(run.settings.name, run)
+    if not newest:
+        raise AllkitError(f"no finished run in {folder}: train one with allkit train")
+    return [newest[name] for name in sorted(newest, key=natural_key)]
 
 
 def newest_finished(folder: Path, size_px: int | None = None) -> Run:

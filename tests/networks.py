@@ -1,0 +1,52 @@
+"""A network with random weights, its batch normalisation far from the initial one, and its exported graph."""
+
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+
+SIZE_PX, WIDTH, TEMPERATURE = 96, 0.125, 1.5
+
+
+class Network(NamedTuple):
+    model: object
+    proto: onnx.ModelProto
+    temperature: float
+    feature_shape: tuple[int, int, int]
+
+
+def random_network(recipe=None, seed: int = 0) -> Network:
+    """The network of a recipe (scratch if None) at 96 px, where the last feature map has 3 x 3 positions."""
+    from allkit.training.backend import prepare
+
+    prepare()
+    import keras
+
+    from allkit.export.convert import to_onnx
+    from allkit.export.doubt import Doubt, fit_familiarity, with_doubt
+    from allkit.export.fold import folded
+    from allkit.images import PixelPath
+    from allkit.training import architecture
+    from allkit.training.recipe import SCRATCH
+    from allkit.training.run import Settings
+
+    recipe = recipe or SCRATCH
+    keras.utils.set_random_seed(seed)
+    model = architecture.build(SIZE_PX, 3, WIDTH, recipe)
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights(
+                [
+                    rng.uniform(low, high, layer.gamma.shape)
+                    for low, high in ((0.8, 1.2), (-0.1, 0.3), (0, 0.1), (0.5, 1))
+                ]
+            )
+        elif isinstance(layer, keras.layers.Dense):
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel, rng.normal(0, 0.1, bias.shape)])
+    settings = Settings("vgg16", PixelPath(SIZE_PX), WIDTH, 0, recipe, ("a", "b", "c"), "")
+    doubt = Doubt(TEMPERATURE, fit_familiarity(rng.normal(size=(80, 32))))
+    proto = to_onnx(with_doubt(folded(model, settings), doubt))
+    _, height, width, channels = model.get_layer("flatten").input.shape
+    return Network(model, proto, TEMPERATURE, (channels, height, width))

@@ -1,0 +1,103 @@
+"""What an export has made, line by line and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from allkit.cli.tables import with_interval
+from allkit.contract import Contract
+from allkit.errors import AllkitError
+from allkit.export.export import Exported
+from allkit.graph import read_graph, summarise
+from allkit.stats import Interval
+from allkit.training.run import Run
+
+Row = tuple[Run, str, Exported | AllkitError]
+
+
+def print_failure(precision: str, error: AllkitError) -> None:
+    """A precision that was not written, on stderr."""
+    click.echo(f"{click.style('failed:', fg='red', bold=True)} {precision}: {error}", err=True)
+
+
+def print_file(exported: Exported) -> None:
+    """The figures of one file."""
+    contract = exported.contract
+    calibration, latency = contract.calibration, contract.latency
+    click.echo(f"\n{contract.precision}: {exported.path} ({exported.path.stat().st_size / 2**20:.2f} MiB)")
+    if exported.replaced:
+        click.echo(f"replaced the model that was in {exported.path} before", err=True)
+    if exported.verification:
+        click.echo(f"  verified: {exported.verification}")
+    if gate := contract.gate:
+        click.echo(
+            f"  against fp32: drop {gate['drop']:.2%} on {gate['n']} validation images (allowed {gate['max_drop']:.2%})"
+            f", largest probability difference {gate['max_probability_difference']:.4f}, the same class on "
+            f"{gate['agreement']:.1%}, Kullback-Leibler divergence {gate['kl_divergence']:.1e}"
+        )
+    if int8 := contract.quantisation:
+        layers = ", ".join(int8["float_layers"]) or "none but the logits"
+        click.echo(f"  int8: {int8['method']} on {int8['calibration_images']} training images; in float: {layers}")
+    click.echo(
+        f"  time: {latency['ms']:.2f} ms an image here, {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32"
+    )
+    click.echo(
+        f"  calibrated: temperature {contract.temperature:.3f}, expected calibration error on the "
+        f"{calibration['part']} part {calibration['ece_before']:.4f} before, {calibration['ece_after']:.4f} after "
+        f"(n = {calibration['n']})"
+    )
+    click.echo(
+        f"  doubt: prediction sets of coverage {contract.abstention['coverage']:g} from probability "
+        f"{contract.abstention['threshold']:.4f} on; unfamiliar from distance "
+        f"{contract.familiarity['threshold']:.2f} on"
+    )
+    click.echo(f"  card: {exported.card}")
+
+
+def print_exports(rows: Sequence[Row]) -> None:
+    """One row a file, those that failed included, and the command that comes next."""
+    table = Table(title="\nexported")
+    for column in ("file", "px", "precision", "MiB", "parameters", "GMAC", "ms/image", "accuracy", "drop", "status"):
+        table.add_column(
+            column, justify="left" if column in ("file", "precision", "status") else "right", overflow="fold"
+        )
+    for run, precision, result in rows:
+        size = str(run.settings.pixels.size_px)
+        if isinstance(result, AllkitError):
+            table.add_row(run.settings.name, size, precision, *["-"] * 6, f"failed: {result}", style="red")
+        else:
+            table.add_row(result.path.name, size, precision, *_figures(result))
+    # A pipe has no width: a table folded at 80 columns could not be read.
+    Console(highlight=False, width=None if click.get_text_stream("stdout").isatty() else 200).print(table)
+    made = [result for _, _, result in rows if isinstance(result, Exported)]
+    if best := min((one for one in made if not one.contract.slower_than_fp32), key=_milliseconds, default=None):
+        click.echo(f"next: allkit classify FOLDER --model {best.path}")
+
+
+def _figures(exported: Exported) -> list[str]:
+    contract = exported.contract
+    summary = summarise(read_graph(exported.path)[0])
+    accuracy = Interval(*(contract.accuracy[name] for name in ("value", "low", "high")))
+    return [
+        f"{exported.path.stat().st_size / 2**20:.2f}",
+        f"{summary.parameters:,}",
+        f"{summary.macs / 1e9:.3f}",
+        f"{_milliseconds(exported):.2f}",
+        with_interval(accuracy, 2),
+        f"{contract.gate['drop']:.2%}" if contract.gate else "-",
+        _status(contract),
+    ]
+
+
+def _milliseconds(exported: Exported) -> float:
+    return exported.contract.latency["ms"]
+
+
+def _status(contract: Contract) -> str:
+    if contract.slower_than_fp32:
+        return "slower than fp32 here" + (": for CUDA" if contract.precision == "fp16" else "")
+    return "verified" if contract.gate is None else f"{contract.latency['fp32_ms'] / contract.latency['ms']:.2f}x fp32"

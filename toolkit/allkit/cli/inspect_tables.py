@@ -1,0 +1,64 @@
+"""A contract and a graph as tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from allkit.contract import Contract
+from allkit.graph import Summary
+
+
+def print_contract(contract: Contract) -> None:
+    """One row a field; the int8 candidates are left to the JSON form and the card."""
+    table = Table(title="contract", show_header=False)
+    for field in dataclasses.fields(contract):
+        table.add_row(field.name, _words(getattr(contract, field.name)))
+    Console(highlight=False).print(table)
+
+
+def print_graph(path: Path, summary: Summary) -> None:
+    """Size, inputs, outputs and operators, then one row a layer."""
+    console = Console(highlight=False)
+    whole = Table(title="\ngraph", show_header=False)
+    whole.add_row("file", f"{path.name}, {path.stat().st_size / 2**20:.2f} MiB, opset {summary.opset}")
+    for name, lines in (("input", summary.inputs), ("output", summary.outputs)):
+        whole.add_row(name, "\n".join(lines))
+    whole.add_row("operators", ", ".join(f"{name} {count}" for name, count in summary.operators.most_common()))
+    whole.add_row("parameters", f"{summary.parameters:,}")
+    whole.add_row("GMAC an image", f"{summary.macs / 1e9:.4f}")
+    console.print(whole)
+
+    layers = Table(title="\nlayers")
+    for column in ("layer", "operator", "output", "parameters", "MMAC", "share", "precision"):
+        layers.add_column(column, justify="left" if column in ("layer", "operator", "precision") else "right")
+    for layer in summary.layers:
+        layers.add_row(
+            layer.name,
+            layer.operator,
+            " x ".join(map(str, layer.shape)),
+            f"{layer.parameters:,}",
+            f"{layer.macs / 1e6:.2f}",
+            f"{layer.macs / summary.macs:.1%}",
+            layer.precision,
+        )
+    console.print(layers)
+
+
+def _words(value: Any) -> str:
+    if dataclasses.is_dataclass(value):
+        value = dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return ", ".join(
+            f"{name} {_words(one)}" for name, one in value.items() if name not in ("candidates", "methods")
+        )
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "-" if value is None else str(value)

@@ -1,0 +1,160 @@
+"""A finished run made ready: the float32 graph, the fitted doubt, and the images that the variants are judged on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+
+from allkit.contract import OUTPUT_NAME
+from allkit.dataset.index import scan
+from allkit.dataset.split import PARTS, Split
+from allkit.errors import AllkitError
+from allkit.export import convert
+from allkit.export.doubt import Doubt, fit_familiarity, with_doubt, with_features
+from allkit.export.fold import folded
+from allkit.export.measure import in_batches, open_session, outputs
+from allkit.images import PixelPath, decode, read_bytes, stack
+from allkit.stats import fit_temperature, log_probabilities
+from allkit.training import architecture
+from allkit.training.run import Run
+
+# The least number of images that a file is verified on, where the dataset has as many.
+VERIFY_IMAGES = 64
+
+# How many training images calibrate int8 (300 is the least that is advised) and the distance.
+CALIBRATION_IMAGES, FAMILIAR_IMAGES = 320, 512
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images uint8 (n, S, S, 3) and labels int64 (n,) of a part of the run's split."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What every variant of one run is made from and held against.
+
+    model: the trained network in float32. proto: its tidy float32 graph. reference: what that graph gives for the
+    validation part, probabilities (n, k). calibration: training images. verification: at least VERIFY_IMAGES images;
+    expected: calibrated probabilities (n, k) and distances (n,) of the trained network for them. feature_shape:
+    channels, height and width of the last feature map.
+    """
+
+    run: Run
+    model: keras.Model
+    doubt: Doubt
+    proto: onnx.ModelProto
+    validation: Part
+    test: Part
+    reference: np.ndarray
+    calibration: np.ndarray
+    verification: np.ndarray
+    expected: tuple[np.ndarray, np.ndarray]
+    feature_shape: tuple[int, int, int]
+
+
+def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
+    """Read the images, load the network, fit its doubt, convert it.
+
+    `data` is the folder of the images that the run was trained on. Raises AllkitError when the run is unfinished or
+    its images are not there.
+    """
+    if not run.finished:
+        raise AllkitError(f"{run.folder} is not finished: allkit train --out {run.folder} --resume")
+    split, settings, root = run.split, run.settings, scan(data).root
+    say("reading the images of the run")
+    model = load_model(run)
+    tap = with_features(model)
+
+    def part(name: str) -> Part:
+        paths = split.parts[name]
+        labels = np.array([settings.classes.index(path.split("/")[0]) for path in paths])
+        return Part(read_part(split, paths, root, settings.pixels), labels)
+
+    validation, test = part("validation"), part("test")
+    familiar = read_part(split, _spread(split.parts["train"], FAMILIAR_IMAGES), root, settings.pixels)
+    verification = verification_images(split, root, settings.pixels)
+    say("fitting temperature and distance")
+    probabilities, _ = _predict(tap, validation.pixels)
+    temperature = fit_temperature(log_probabilities(probabilities), validation.labels)
+    doubt = Doubt(temperature, fit_familiarity(_predict(tap, familiar)[1]))
+    probabilities, features = _predict(tap, verification)
+    say("converting to ONNX")
+    proto = convert.to_onnx(with_doubt(folded(model, settings), doubt))
+    (reference,) = outputs(open_session(proto), [OUTPUT_NAME], validation.pixels)
+    _, height, width, channels = model.get_layer("flatten").input.shape
+    return Prepared(
+        run=run,
+        model=model,
+        doubt=doubt,
+        proto=proto,
+        validation=validation,
+        test=test,
+        reference=reference,
+        calibration=familiar[_evenly(len(familiar), CALIBRATION_IMAGES)],
+        verification=verification,
+        expected=(doubt.calibrate(probabilities), doubt.familiarity.distances(features)),
+        feature_shape=(channels, height, width),
+    )
+
+
+def load_model(run: Run) -> keras.Model:
+    """The trained network in float32, loaded in Keras' safe mode; AllkitError when the file is missing or damaged."""
+    try:
+        trained = keras.models.load_model(run.model_path, compile=False, safe_mode=True)
+    except (ValueError, OSError, KeyError) as error:
+        raise AllkitError(f"{run.model_path} cannot be loaded ({error}): train again") from error
+    # A network trained in mixed bfloat16 would compute in it; its weights are float32, and so is the exported file.
+    settings = run.settings
+    keras.config.set_dtype_policy("float32")
+    model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, settings.recipe)
+    model.set_weights(trained.get_weights())
+    return model
+
+
+def verification_images(split: Split, root: Path, pixels: PixelPath) -> np.ndarray:
+    """At least VERIFY_IMAGES validation images, uint8 (n, S, S, 3), spread evenly over the part.
+
+    A small validation part is filled up from the other parts.
+    """
+    chosen = _spread(split.parts["validation"], VERIFY_IMAGES)
+    others = [path for part in PARTS if part != "validation" for path in split.parts[part]]
+    return read_part(split, chosen + _spread(others, VERIFY_IMAGES - len(chosen)), root, pixels)
+
+
+def read_part(split: Split, paths: Sequence[str], root: Path, pixels: PixelPath) -> np.ndarray:
+    """Images uint8 (n, S, S, 3) of some paths of a split; AllkitError unless each file is the one that was split."""
+    images = []
+    for path in paths:
+        data = read_bytes(root / path)
+        if hashlib.sha256(data).hexdigest() != split.hashes[path]:
+            raise AllkitError(f"{root / path} has changed since the run was trained: give --data the images it used")
+        images.append(pixels.fit(decode(data)))
+    return stack(images, pixels.size_px)
+
+
+def _predict(tap: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and features of uint8 images (n, S, S, 3)."""
+    batches = [tap.predict_on_batch(batch) for batch in in_batches(pixels)]
+    probabilities, features = (np.concatenate(column) for column in zip(*batches, strict=True))
+    return probabilities, features
+
+
+def _spread(paths: Sequence[str], count: int) -> list[str]:
+    return [paths[i] for i in _evenly(len(paths), count)]
+
+
+def _evenly(total: int, count: int) -> list[int]:
+    count = min(count, total)
+    return [i * total // count for i in range(count)]

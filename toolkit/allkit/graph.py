@@ -1,0 +1,143 @@
+"""What an ONNX file holds: operators, layers, parameters, multiply-accumulates, precisions.
+
+The file is read as data and never run; one that points outside its folder, or is larger than any model of allkit, is
+refused before its contents are believed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, helper, shape_inference
+
+from allkit.contract import METADATA_KEY, Contract
+from allkit.errors import AllkitError
+
+# Protobuf reads no larger file.
+_MOST_BYTES = 2**31 - 1
+
+_PRECISIONS = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.INT8: "int8"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A node with weights. shape: of its output, without the batch. macs: multiply-accumulates an image."""
+
+    name: str
+    operator: str
+    shape: tuple[int, ...]
+    parameters: int
+    macs: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A graph in figures. parameters: numbers in the weights and biases of the layers, each counted once. inputs and
+    outputs: one line each."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    opset: int
+    operators: Counter[str]
+    layers: tuple[Layer, ...]
+    parameters: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates an image."""
+        return sum(layer.macs for layer in self.layers)
+
+
+def read_graph(path: Path | str) -> tuple[onnx.ModelProto, Contract]:
+    """The graph and the contract of an exported file.
+
+    Raises AllkitError when it is missing, too large, cut short, no ONNX, not made by `allkit export`, of a newer
+    schema, or refers to data outside its folder.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AllkitError(f"{path} is not a file: give an ONNX file made by `allkit export`")
+    if path.stat().st_size > _MOST_BYTES:
+        raise AllkitError(f"{path} is larger than 2 GiB: no model of allkit is")
+    try:
+        proto = onnx.load(path, load_external_data=False)
+    except (DecodeError, OSError, ValueError) as error:
+        raise AllkitError(f"{path} cannot be read as an ONNX model (damaged, cut short, or another format)") from error
+    _refuse_outside(path, proto)
+    text = next((entry.value for entry in proto.metadata_props if entry.key == METADATA_KEY), None)
+    if text is None:
+        raise AllkitError(f"{path} has no entry {METADATA_KEY}: give a model made by `allkit export`")
+    try:
+        contract = Contract.from_json(text)
+        onnx.checker.check_model(proto)
+    except AllkitError as error:
+        raise AllkitError(f"{path}: {error}") from error
+    except onnx.checker.ValidationError as error:
+        raise AllkitError(f"{path} is no valid ONNX model: {str(error).splitlines()[0]}; export it again") from error
+    return proto, contract
+
+
+def summarise(proto: onnx.ModelProto) -> Summary:
+    """The figures of a graph whose weights are constants, in float or behind a DequantizeLinear."""
+    inferred = shape_inference.infer_shapes(proto).graph
+    values = (*inferred.input, *inferred.output, *inferred.value_info)
+    shapes = {value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)[1:] for value in values}
+    constants = {item.name: item for item in proto.graph.initializer}
+    # A dequantised or cast constant stands for the constant itself.
+    origin = {
+        node.output[0]: node.input[0]
+        for node in proto.graph.node
+        if node.op_type in ("DequantizeLinear", "Transpose", "Cast") and node.input[0] in constants
+    }
+    layers, counted = [], {}
+    for node in proto.graph.node:
+        if node.op_type not in ("Conv", "Gemm", "MatMul", "MatMulInteger"):
+            continue
+        read = [constants[origin.get(name, name)] for name in node.input if origin.get(name, name) in constants]
+        weights = max(read, key=_size)
+        own = [tensor for tensor in read if tensor is weights or len(tensor.dims) == 1]
+        counted |= {tensor.name: _size(tensor) for tensor in own}
+        shape = shapes.get(node.output[0], ())
+        positions = int(np.prod(shape[1:])) if node.op_type == "Conv" else 1
+        layers.append(
+            Layer(
+                name=node.name,
+                operator=node.op_type,
+                shape=shape,
+                parameters=sum(map(_size, own)),
+                macs=_size(weights) * positions,
+                precision=_PRECISIONS.get(weights.data_type, TensorProto.DataType.Name(weights.data_type).lower()),
+            )
+        )
+    return Summary(
+        inputs=tuple(map(_describe, proto.graph.input)),
+        outputs=tuple(map(_describe, proto.graph.output)),
+        opset=next((entry.version for entry in proto.opset_import if not entry.domain), 0),
+        operators=Counter(node.op_type for node in proto.graph.node),
+        layers=tuple(layers),
+        parameters=sum(counted.values()),
+    )
+
+
+def _refuse_outside(path: Path, proto: onnx.ModelProto) -> None:
+    folder = path.parent.resolve()
+    for tensor in proto.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location" and not (folder / entry.value).resolve().is_relative_to(folder):
+                raise AllkitError(f"{path} refers to {entry.value}, outside its folder: do not trust this file")
+
+
+def _size(tensor: TensorProto) -> int:
+    return int(np.prod(tensor.dims, dtype=np.int64))
+
+
+def _describe(value: onnx.ValueInfoProto) -> str:
+    kind = value.type.tensor_type
+    dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    return f"{value.name}: {dtype} [{', '.join(d.dim_param or str(d.dim_value) for d in kind.shape.dim)}]"

@@ -1,0 +1,104 @@
+"""Heat maps for a person: the evidence laid over the image it comes from, one PNG an image, and a contact sheet."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from allkit.contract import Contract
+from allkit.errors import AllkitError
+from allkit.files import replacing
+from allkit.runtime.classifier import Prediction
+
+CONTACT_SHEET = "contact-sheet.png"
+
+# How much of the colour covers the image where the evidence is strongest.
+_OPACITY = 0.6
+_STRONGEST, _TILE_PX, _MARGIN_PX, _TEXT_PX = 6, 160, 6, 22
+
+
+def overlay(image: np.ndarray, heatmap: np.ndarray, stride_px: int) -> np.ndarray:
+    """Evidence for the label over an RGB uint8 image (S, S, 3), same shape and dtype.
+
+    heatmap: float32 (h, w), value [i, j] over the stride_px pixels from i * stride_px down and j * stride_px right. The
+    brighter and more opaque, the more evidence, relative to the strongest of this image; evidence against the label
+    is not drawn. The pools drop what is left over of S at the lower and right edge; there the nearest value is shown.
+    """
+    size = image.shape[0]
+    height, width = (side * stride_px for side in heatmap.shape)
+    evidence = np.maximum(heatmap, 0).astype(np.float32)
+    evidence /= max(float(evidence.max()), np.finfo(np.float32).tiny)
+    covered = cv2.resize(evidence, (width, height), interpolation=cv2.INTER_LINEAR)
+    whole = cv2.copyMakeBorder(covered, 0, max(size - height, 0), 0, max(size - width, 0), cv2.BORDER_REPLICATE)[
+        :size, :size
+    ]
+    colours = cv2.applyColorMap((255 * whole).round().astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    opacity = _OPACITY * whole[..., None]
+    return (image * (1 - opacity) + colours * opacity).round().astype(np.uint8)
+
+
+class OverlayFolder:
+    """Overlays in a folder that mirrors where the images lie, and at the end a sheet of the strongest of each class.
+
+    paths: all images to come, for their common folder. Each overlay is named after its image, `.png` appended.
+    """
+
+    def __init__(self, folder: Path, paths: Sequence[Path], contract: Contract):
+        self._folder, self._contract = folder, contract
+        self._root = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+        self._strongest: dict[str, list] = {name: [] for name in contract.classes}
+        self._order = count()
+
+    def add(self, path: Path, prediction: Prediction) -> None:
+        """Write the overlay of an image; one that could not be read has none."""
+        if prediction.heatmap is None:
+            return
+        try:
+            image = self._contract.pixels.load(path)
+        except AllkitError:
+            # Gone since it was classified: its row stands, and there is nothing to draw on.
+            return
+        drawn = overlay(image, prediction.heatmap, self._contract.heatmap["stride_px"])
+        relative = path.absolute().relative_to(self._root)
+        _write(self._folder / relative.with_name(f"{relative.name}.png"), drawn)
+        entry = (prediction.confidence, next(self._order), image, drawn)
+        strongest = self._strongest[prediction.label]
+        (heapq.heappush if len(strongest) < _STRONGEST else heapq.heappushpop)(strongest, entry)
+
+    def write_contact_sheet(self) -> Path:
+        """One band a class: its most confident images, each above its overlay."""
+        bands = [self._band(name, sorted(entries, reverse=True)) for name, entries in self._strongest.items()]
+        path = self._folder / CONTACT_SHEET
+        _write(path, np.concatenate(bands))
+        return path
+
+    def _band(self, name: str, entries: list) -> np.ndarray:
+        step = _TILE_PX + _MARGIN_PX
+        band = np.full((_TEXT_PX + 2 * step + _MARGIN_PX, _STRONGEST * step + _MARGIN_PX, 3), 255, np.uint8)
+        if not entries:
+            _text(band, f"{name}: no image", _MARGIN_PX)
+        for column, (confidence, _, image, drawn) in enumerate(entries):
+            left = _MARGIN_PX + column * step
+            _text(band, f"{name} {confidence:.3f}", left)
+            for row, picture in enumerate((image, drawn)):
+                top = _TEXT_PX + row * step
+                band[top : top + _TILE_PX, left : left + _TILE_PX] = cv2.resize(
+                    picture, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA
+                )
+        return band
+
+
+def _text(band: np.ndarray, text: str, left: int) -> None:
+    cv2.putText(band, text, (left, _TEXT_PX - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+
+
+def _write(path: Path, image: np.ndarray) -> None:
+    _, data = cv2.imencode(".png", image[..., ::-1])
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
