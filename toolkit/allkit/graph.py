@@ -38,13 +38,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Summary:
-    """A graph in figures. parameters: numbers in the weights and biases of the layers, each counted once. inputs and
-    outputs: one line each."""
+    """A graph in figures.
+
+    inputs and outputs: one line each. operators: how many of each, the most frequent first. parameters: numbers in the
+    weights and biases of the layers, each counted once.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     opset: int
-    operators: Counter[str]
+    operators: dict[str, int]
     layers: tuple[Layer, ...]
     parameters: int
 
@@ -119,7 +122,7 @@ def summarise(proto: onnx.ModelProto) -> Summary:
         inputs=tuple(map(_describe, proto.graph.input)),
         outputs=tuple(map(_describe, proto.graph.output)),
         opset=next((entry.version for entry in proto.opset_import if not entry.domain), 0),
-        operators=Counter(node.op_type for node in proto.graph.node),
+        operators=dict(Counter(node.op_type for node in proto.graph.node).most_common()),
         layers=tuple(layers),
         parameters=sum(counted.values()),
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from allkit.cli.tables import with_interval
+from allkit.cli.tables import wide_console, with_interval
 from allkit.contract import Contract
 from allkit.errors import AllkitError
 from allkit.export.export import Exported
@@ -68,11 +67,10 @@ def print_exports(rows: Sequence[Row]) -> None:
     for run, precision, result in rows:
         size = str(run.settings.pixels.size_px)
         if isinstance(result, AllkitError):
-            table.add_row(run.settings.name, size, precision, *["-"] * 6, f"failed: {result}", style="red")
+            table.add_row(run.settings.name, size, precision, *["-"] * 6, "failed, see above", style="red")
         else:
             table.add_row(result.path.name, size, precision, *_figures(result))
-    # A pipe has no width: a table folded at 80 columns could not be read.
-    Console(highlight=False, width=None if click.get_text_stream("stdout").isatty() else 200).print(table)
+    wide_console().print(table)
     made = [result for _, _, result in rows if isinstance(result, Exported)]
     if best := min((one for one in made if not one.contract.slower_than_fp32), key=_milliseconds, default=None):
         click.echo(f"next: allkit classify FOLDER --model {best.path}")

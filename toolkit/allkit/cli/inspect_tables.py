@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from allkit.cli.tables import wide_console
 from allkit.contract import Contract
 from allkit.graph import Summary
 
@@ -19,17 +19,17 @@ def print_contract(contract: Contract) -> None:
     table = Table(title="contract", show_header=False)
     for field in dataclasses.fields(contract):
         table.add_row(field.name, _words(getattr(contract, field.name)))
-    Console(highlight=False).print(table)
+    wide_console().print(table)
 
 
 def print_graph(path: Path, summary: Summary) -> None:
     """Size, inputs, outputs and operators, then one row a layer."""
-    console = Console(highlight=False)
+    console = wide_console()
     whole = Table(title="\ngraph", show_header=False)
     whole.add_row("file", f"{path.name}, {path.stat().st_size / 2**20:.2f} MiB, opset {summary.opset}")
     for name, lines in (("input", summary.inputs), ("output", summary.outputs)):
         whole.add_row(name, "\n".join(lines))
-    whole.add_row("operators", ", ".join(f"{name} {count}" for name, count in summary.operators.most_common()))
+    whole.add_row("operators", ", ".join(f"{name} {count}" for name, count in summary.operators.items()))
     whole.add_row("parameters", f"{summary.parameters:,}")
     whole.add_row("GMAC an image", f"{summary.macs / 1e9:.4f}")
     console.print(whole)

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from allkit.stats import Interval
 
 
+def wide_console() -> Console:
+    """Standard output for a table of many columns: a pipe has no width, and is not folded at 80 columns."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=200)
+
+
 def with_interval(share: Interval | None, digits: int = 1) -> str:
     """The share in percent with its interval; - where it is undefined."""
     return "-" if share is None else share.percent(digits)

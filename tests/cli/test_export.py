@@ -1,0 +1,113 @@
+"""`allkit export`, `allkit inspect` and the heat maps of `allkit classify` on the command line."""
+
+import json
+import shutil
+
+import onnx
+import pytest
+from click.testing import CliRunner
+
+from allkit.cli.main import cli
+from allkit.errors import AllkitError
+
+
+def invoke(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def exported(finished_run, tmp_path_factory):
+    """The folder and the result of an export of everything, beside a run that cannot be exported."""
+    work = tmp_path_factory.mktemp("all")
+    shutil.copytree(finished_run.folder, work / "runs" / "tiny")
+    broken = work / "runs" / "broken"
+    shutil.copytree(finished_run.folder, broken)
+    (broken / "model.keras").write_bytes(b"no model")
+    settings = json.loads((broken / "run.json").read_text())
+    settings["width"] = 0.5
+    (broken / "run.json").write_text(json.dumps(settings))
+    words = ("export", "--all", "--runs", work / "runs", "--out", work / "out", "--heatmap", "--max-drop", 1)
+    return work / "out", invoke(*words)
+
+
+def test_all_makes_every_precision_of_every_run_and_does_not_stop_at_a_failure(exported):
+    out, result = exported
+    assert result.exit_code == 1
+    assert {path.name for path in out.glob("*.onnx")} == {
+        f"vgg16x0.0625-32-{precision}.onnx" for precision in ("fp32", "fp16", "int8")
+    }
+    rows = [line for line in result.stdout.splitlines() if "vgg16x" in line and "│" in line]
+    assert len(rows) == 6
+    assert sum("failed, see above" in row for row in rows) == 3
+    assert result.stderr.count("cannot be loaded") == 3
+    for heading in ("MiB", "GMAC", "parameters", "ms/image", "accuracy", "drop", "status"):
+        assert heading in result.stdout
+
+
+def test_a_precision_that_fails_gives_exit_status_1(finished_run, tmp_path, monkeypatch):
+    from allkit.export import export as room
+
+    def failing(prepared, precision, *rest):
+        raise AllkitError(f"{precision} is not written, it loses too much")
+
+    monkeypatch.setattr(room, "make_variant", failing)
+    result = invoke("export", "--run", finished_run.folder, "--out", tmp_path, "--precision", "int8")
+    assert result.exit_code == 1
+    assert "failed: int8: int8 is not written" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--precision", "int4"), "'int4' is not one of fp32, fp16, int8"),
+        (("--all", "--size", "32"), "--all takes every run"),
+        (("--heatmap", "magic"), "hirescam"),
+    ],
+)
+def test_wrong_usage_is_named(words, reason):
+    result = invoke("export", *words)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+
+
+def test_inspect_shows_contract_and_layers(exported):
+    result = invoke("inspect", exported[0] / "vgg16x0.0625-32-int8.onnx")
+    assert result.exit_code == 0
+    for words in ("not for diagnosis", "block5_conv3", "int8", "QuantizeLinear", "hirescam", "heatmap: float32"):
+        assert words in result.stdout
+
+
+def test_inspect_as_json_is_one_object(exported):
+    record = json.loads(invoke("inspect", exported[0] / "vgg16x0.0625-32-fp32.onnx", "--json").stdout)
+    assert record["contract"]["precision"] == "fp32"
+    layers = {layer["name"]: layer for layer in record["graph"]["layers"]}
+    # 4 x 3 x 3 x 3 weights at 32 x 32 positions.
+    assert layers["block1_conv1"]["macs"] == 108 * 1024
+    assert record["graph"]["macs"] == sum(layer["macs"] for layer in layers.values())
+
+
+def test_inspect_refuses_what_is_not_a_model_of_allkit(exported, tmp_path):
+    data = (exported[0] / "vgg16x0.0625-32-fp32.onnx").read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(data[: len(data) // 2])
+    with pytest.raises(AllkitError, match=r"cut\.onnx"):
+        invoke("inspect", tmp_path / "cut.onnx")
+
+
+def test_classify_draws_heat_maps(exported, smears, tmp_path):
+    model = exported[0] / "vgg16x0.0625-32-int8.onnx"
+    result = invoke("classify", smears / "Dull", "--model", model, "--device", "cpu", "--heatmaps", tmp_path / "maps")
+    assert result.exit_code == 0
+    drawn = sorted(path.name for path in (tmp_path / "maps").rglob("*.png"))
+    assert len(drawn) == 25
+    assert "contact-sheet.png" in drawn
+
+
+def test_classify_refuses_heat_maps_of_a_model_without_one(exported, smears, tmp_path):
+    path = tmp_path / "plain.onnx"
+    proto = onnx.load(exported[0] / "vgg16x0.0625-32-fp32.onnx")
+    (entry,) = proto.metadata_props
+    entry.value = json.dumps({**json.loads(entry.value), "heatmap": None})
+    onnx.save(proto, path)
+    with pytest.raises(AllkitError, match="has no heat map: export it with --heatmap"):
+        invoke("classify", smears, "--model", path, "--device", "cpu", "--heatmaps", tmp_path / "maps")

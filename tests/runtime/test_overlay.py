@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from allkit.runtime.classifier import Prediction
+from allkit.runtime.overlay import CONTACT_SHEET, OverlayFolder, overlay
+from models import tiny_contract
+
+GREY = np.full((70, 70, 3), 128, np.uint8)
+MAP = {"method": "hirescam", "layer": "l", "height": 2, "width": 2, "stride_px": 32}
+
+
+def changed(heatmap):
+    """How much each pixel of a grey image is changed by a map, (70, 70)."""
+    drawn = overlay(GREY, np.array(heatmap, np.float32), 32)
+    assert drawn.shape == GREY.shape
+    assert drawn.dtype == np.uint8
+    return np.abs(drawn.astype(int) - 128).sum(2)
+
+
+def test_evidence_is_drawn_over_the_pixels_that_it_comes_from():
+    most, difference = changed([[5, 5], [5, 5]])[0, 0], changed([[0, 5], [0, 0]])
+    # The centre of the upper right quarter, and all that lies beyond it.
+    assert (difference[:16, 48:] == most).all()
+    assert (difference[48:, :16] == 0).all()
+    assert 0 < difference[15, 24] != most
+
+
+def test_the_edge_that_the_pools_drop_shows_the_nearest_value():
+    most, difference = changed([[1, 1], [1, 1]])[0, 0], changed([[0, 0], [0, 1]])
+    assert (difference[48:, 48:] == most).all()
+
+
+def test_evidence_against_the_label_and_an_empty_map_change_nothing():
+    assert changed([[-3, -1], [0, -2]]).max() == 0
+    assert changed([[0, 0], [0, 0]]).max() == 0
+    assert np.array_equal(changed([[-9, 5], [0, 0]]), changed([[0, 5], [0, 0]]))
+
+
+def test_the_strength_is_relative_to_the_image():
+    assert np.array_equal(changed([[0, 5], [1, 0]]), changed([[0, 50], [10, 0]]))
+
+
+def predict(label, confidence):
+    heatmap = np.array([[0, 1], [0, 0]], np.float32)
+    return Prediction(label, confidence, {}, heatmap=heatmap)
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    paths = [folder / name for name in ("a/1.png", "a/2.png", "b/1.png")]
+    for i, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((70, 70, 3), 60 * i, np.uint8))
+    return paths
+
+
+def test_overlays_mirror_the_folders_and_keep_names_apart(images, tmp_path):
+    contract = tiny_contract(size_px=70, heatmap=MAP)
+    overlays = OverlayFolder(tmp_path / "maps", images, contract)
+    for path in images:
+        overlays.add(path, predict("red", 0.9))
+    overlays.add(Path("broken.png"), Prediction(error="not readable"))
+    names = {path.relative_to(tmp_path / "maps").as_posix() for path in (tmp_path / "maps").rglob("*.png")}
+    assert names == {"a/1.png.png", "a/2.png.png", "b/1.png.png"}
+    written = cv2.imread(str(tmp_path / "maps/b/1.png.png"))[..., ::-1]
+    assert np.array_equal(written, overlay(np.full((70, 70, 3), 120, np.uint8), predict("red", 1).heatmap, 32))
+
+
+def test_the_contact_sheet_has_a_band_a_class_with_the_most_confident_first(images, tmp_path):
+    contract = tiny_contract(size_px=70, heatmap=MAP)
+    overlays = OverlayFolder(tmp_path / "maps", images, contract)
+    for path, confidence in zip(images, (0.5, 0.9, 0.7), strict=True):
+        overlays.add(path, predict("green", confidence))
+    path = overlays.write_contact_sheet()
+    assert path == tmp_path / "maps" / CONTACT_SHEET
+    sheet = cv2.imread(str(path))
+    band = sheet.shape[0] // 3
+    assert sheet.shape[0] == 3 * band
+    # Images, then overlays, in the second band: brightness 60 is the surest, then 120, then 0.
+    row = sheet[band + 100, :, 0]
+    assert [int(row[90 + 166 * column]) for column in range(4)] == [60, 120, 0, 255]
+
+
+def test_only_the_strongest_are_kept(images, tmp_path):
+    overlays = OverlayFolder(tmp_path / "maps", images, tiny_contract(size_px=70, heatmap=MAP))
+    for i in range(40):
+        overlays.add(images[i % 3], predict("red", i / 40))
+    kept = overlays._strongest["red"]
+    assert sorted(entry[0] for entry in kept) == [i / 40 for i in range(34, 40)]
+
+
+def test_an_image_that_has_gone_has_no_overlay(images, tmp_path):
+    overlays = OverlayFolder(tmp_path / "maps", images, tiny_contract(size_px=70, heatmap=MAP))
+    images[0].unlink()
+    overlays.add(images[0], predict("red", 0.9))
+    assert not (tmp_path / "maps").exists()
