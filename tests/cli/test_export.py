@@ -74,7 +74,14 @@ def test_wrong_usage_is_named(words, reason):
 def test_inspect_shows_contract_and_layers(exported):
     result = invoke("inspect", exported[0] / "vgg16x0.0625-32-int8.onnx")
     assert result.exit_code == 0
-    for words in ("not for diagnosis", "block5_conv3", "int8", "QuantizeLinear", "hirescam", "heatmap: float32"):
+    for words in (
+        "not for diagnosis",
+        "block5_conv3",
+        "int8",
+        "QuantizeLinear",
+        "hirescam",
+        "heatmap: float32 [batch, 1, 1]",
+    ):
         assert words in result.stdout
 
 

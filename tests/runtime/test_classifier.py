@@ -168,3 +168,20 @@ def test_doubt_follows_the_thresholds_of_the_contract(tmp_path):
     assert (one.prediction_set, one.uncertain) == (("red",), False)
     assert (three.uncertain, three.unfamiliar) == (True, True)
     assert (one.distance, one.unfamiliar) == (pytest.approx(32), False)
+
+
+def test_a_default_that_was_slower_than_fp32_is_passed_over_on_the_cpu(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    slow = {"ms": 3.0, "fp32_ms": 2.0, "cores": 2}
+    for age, (name, latency) in enumerate([("slow.onnx", slow), ("fp32.onnx", {**slow, "ms": 2.0})]):
+        os.utime(tiny_model(folder / name, latency=latency), ns=(0, 10**18 - age * 10**9))
+    assert Classifier(device="cpu").model_path.name == "fp32.onnx"
+    (folder / "fp32.onnx").unlink()
+    assert Classifier(device="cpu").model_path.name == "slow.onnx"
+
+
+def test_heat_maps_are_given_only_by_a_model_that_has_them(tmp_path):
+    with pytest.raises(AllkitError, match="has no heat map"):
+        Classifier(tiny_model(tmp_path / "m.onnx"), device="cpu", heatmaps=True)

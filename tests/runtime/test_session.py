@@ -1,6 +1,6 @@
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from allkit.contract import METADATA_KEY
 from allkit.errors import AllkitError
@@ -128,3 +128,42 @@ def test_a_batch_of_the_wrong_shape_names_model_and_shape(tmp_path):
     model = Model(tiny_model(tmp_path / "m.onnx"))
     with pytest.raises(AllkitError, match=r"m\.onnx failed on a batch uint8 \(1, 4, 4, 3\)"):
         model.run(flat(0, 0, 0, 4, 4)[None])
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/hostname"])
+def test_data_outside_the_folder_of_the_file_is_not_read(tmp_path, location):
+    (tmp_path / "folder").mkdir()
+
+    def point_outside(proto):
+        tensor = next(item for item in proto.graph.initializer if item.data_type == TensorProto.FLOAT and item.dims)
+        (tmp_path / "secret.bin").write_bytes(numpy_helper.to_array(tensor).tobytes())
+        kept = (tensor.name, list(tensor.dims))
+        tensor.Clear()
+        tensor.name, tensor.data_type, tensor.data_location = kept[0], TensorProto.FLOAT, TensorProto.EXTERNAL
+        tensor.dims.extend(kept[1])
+        tensor.external_data.add(key="location", value=location)
+
+    path = tiny_model(tmp_path / "folder" / "m.onnx")
+    proto = onnx.load(path)
+    point_outside(proto)
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(AllkitError, match=r"m\.onnx cannot be loaded"):
+        Model(path)
+
+
+def test_sizes_are_bounded(tmp_path, monkeypatch):
+    from allkit.runtime import session
+
+    path = tiny_model(tmp_path / "m.onnx")
+    monkeypatch.setattr(session, "_MOST_CONTRACT", 100)
+    with pytest.raises(AllkitError, match="contract of more than"):
+        Model(path)
+    monkeypatch.setattr(session, "_MOST_BYTES", 100)
+    with pytest.raises(AllkitError, match="larger than 2 GiB"):
+        Model(path)
+
+
+def test_a_contract_that_promises_a_heat_map_needs_the_output(tmp_path):
+    promise = {"method": "hirescam", "layer": "l", "height": 2, "width": 2, "stride_px": 4}
+    with pytest.raises(AllkitError, match=r"contradicts its contract.*heatmap"):
+        Model(tiny_model(tmp_path / "m.onnx", heatmap=promise))

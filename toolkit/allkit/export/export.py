@@ -21,7 +21,7 @@ from allkit.export.doubt import METHOD, QUANTILE, familiar_threshold
 from allkit.export.figures import save_reliability
 from allkit.export.gradient import gradient_maps
 from allkit.export.heatmap import LAYER, STRIDE_PX
-from allkit.export.measure import in_batches, latencies, open_session
+from allkit.export.measure import in_batches, median_latencies
 from allkit.export.precision import Variant, make_variant
 from allkit.export.prepare import Prepared, Say, prepare_run
 from allkit.export.verify import Verification, compare
@@ -76,10 +76,8 @@ def export(run: Run, data: Path, out: Path, options: Options, say: Say) -> dict[
         except AllkitError as error:
             results[precision] = error
     say("timing the files against fp32")
-    sessions = {precision: open_session(variant.proto) for precision, variant in variants.items()}
-    sessions.setdefault("fp32", open_session(prepared.proto))
-    taken = latencies(sessions, prepared.validation.pixels)
-    del sessions
+    protos = {"fp32": prepared.proto, **{precision: variant.proto for precision, variant in variants.items()}}
+    taken = median_latencies(protos, prepared.validation.pixels)
     # The fastest last: the newest file is the one that `allkit classify` takes.
     for precision in sorted(variants, key=lambda name: -taken[name]):
         latency = {"ms": taken[precision], "fp32_ms": taken["fp32"], "cores": os.cpu_count()}

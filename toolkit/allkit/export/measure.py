@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -39,24 +40,35 @@ def in_batches(pixels: np.ndarray) -> list[np.ndarray]:
     return np.array_split(pixels, -(-len(pixels) // BATCH))
 
 
-def latencies(sessions: Mapping[str, onnxruntime.InferenceSession], pixels: np.ndarray) -> dict[str, float]:
-    """Median milliseconds of each session for one image (batch 1), turn by turn so that drift meets them all alike.
+def latencies(runs: Mapping[str, Callable[[np.ndarray], object]], pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Milliseconds of each way to run one image (batch 1), turn by turn so that drift meets them all alike.
 
-    pixels: uint8 (n, S, S, 3); the image changes from run to run.
+    runs: functions of uint8 (1, S, S, 3). pixels: uint8 (n, S, S, 3); the image changes from run to run.
     """
-    taken: dict[str, list[float]] = {name: [] for name in sessions}
+    taken: dict[str, list[float]] = {name: [] for name in runs}
     images = itertools.cycle(pixels[:, None])
     start, turns = time.perf_counter(), 0
-    while turns < _LEAST_TURNS or time.perf_counter() - start < min(_SECONDS * len(sessions), _MOST_SECONDS):
-        for name, session in sessions.items():
+    while turns < _LEAST_TURNS or time.perf_counter() - start < min(_SECONDS * len(runs), _MOST_SECONDS):
+        for name, run in runs.items():
             turn = begin = time.perf_counter()
             counted = 0
             while not counted or begin - turn < _TURN_SECONDS:
                 image = next(images)
                 begin = time.perf_counter()
-                session.run(None, {INPUT_NAME: image})
+                run(image)
                 if begin - turn > _SETTLING_SECONDS:
-                    taken[name].append(time.perf_counter() - begin)
+                    taken[name].append(1000 * (time.perf_counter() - begin))
                     counted += 1
         turns += 1
-    return {name: 1000 * float(np.median(times)) for name, times in taken.items()}
+    return {name: np.array(times) for name, times in taken.items()}
+
+
+def median_latencies(protos: Mapping[str, onnx.ModelProto], pixels: np.ndarray) -> dict[str, float]:
+    """Median milliseconds of each graph for one image, by `latencies`."""
+    sessions = {name: open_session(proto) for name, proto in protos.items()}
+    runs = {name: functools.partial(_run, session) for name, session in sessions.items()}
+    return {name: float(np.median(times)) for name, times in latencies(runs, pixels).items()}
+
+
+def _run(session: onnxruntime.InferenceSession, image: np.ndarray) -> None:
+    session.run(None, {INPUT_NAME: image})

@@ -18,7 +18,7 @@ from allkit.export import gate, quantise
 from allkit.export.gate import Gate
 from allkit.export.half import halved
 from allkit.export.heatmap import add_heatmap
-from allkit.export.measure import latencies, open_session, outputs
+from allkit.export.measure import median_latencies, open_session, outputs
 from allkit.export.prepare import Prepared, Say
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -91,9 +91,8 @@ def _int8(prepared: Prepared, max_drop: float, say: Say) -> Variant:
         tried += _by_sensitivity(lambda float_layers: candidate(best, float_layers))
     fit = [found for found in tried if found.gate.passed]
     say(f"timing {len(fit)} candidates against float32")
-    sessions = {"fp32": open_session(prepared.proto)}
-    sessions |= {str(i): open_session(found.proto) for i, found in enumerate(tried) if found.gate.passed}
-    taken = latencies(sessions, prepared.validation.pixels)
+    protos = {"fp32": prepared.proto, **{str(i): found.proto for i, found in enumerate(tried) if found.gate.passed}}
+    taken = median_latencies(protos, prepared.validation.pixels)
     rows = [found.to_dict(taken.get(str(i))) for i, found in enumerate(tried)]
     for row in rows:
         say(_line(row))
