@@ -14,6 +14,13 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Plans that were tuned on this machine must not reach a test, nor those of a test the user."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def brief_timing():
     """What an export times in a test is thrown away: one turn is enough."""

@@ -167,7 +167,7 @@ def test_a_folder_without_images_is_an_error_that_names_it():
 def test_the_notice_of_a_fallback_is_one_line_on_stderr(monkeypatch):
     real = Model.__init__
 
-    def fallen_back(self, path, device):
+    def fallen_back(self, path, device, threads, shared):
         real(self, path, "cpu")
         self.notice = "running on the CPU: no NVIDIA driver found"
 

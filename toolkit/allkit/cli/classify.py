@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from allkit.cli.options import device_option
+from allkit.cli.options import batch_size_option, device_option
 
 EPILOG = """\b
 Examples:
@@ -37,7 +37,7 @@ Research use; not for diagnosis."""
     help="ONNX file made by `allkit export`.  [default: the newest in exported/]",
 )
 @device_option
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
+@batch_size_option
 @click.option(
     "--format",
     "form",
@@ -61,7 +61,7 @@ def classify(
     files_or_folders: tuple[Path, ...],
     model: Path | None,
     device: str,
-    batch_size: int,
+    batch_size: int | None,
     form: str,
     output: Path | None,
     heatmaps: Path | None,

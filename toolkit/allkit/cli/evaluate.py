@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from allkit.cli.options import data_option, device_option
+from allkit.cli.options import batch_size_option, data_option, device_option
 
 EPILOG = """\b
 Examples:
@@ -43,7 +43,7 @@ SEEN = {
 @click.option("--shift", is_flag=True, help="Repeat it under a suite of imaging shifts: stain, light, grey, blur ...")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the shifts.")
 @device_option
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
+@batch_size_option
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON instead of tables.")
 def evaluate(
     models: tuple[Path, ...],
@@ -53,7 +53,7 @@ def evaluate(
     shift: bool,
     seed: int,
     device: str,
-    batch_size: int,
+    batch_size: int | None,
     as_json: bool,
 ) -> None:
     """Measure exported models on labelled images: the paper's metrics, calibration and doubt, with intervals."""

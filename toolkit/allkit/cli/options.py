@@ -23,3 +23,7 @@ device_option = click.option(
     show_default=True,
     help="Where to run; auto takes CUDA where it works, else the CPU.",
 )
+
+batch_size_option = click.option(
+    "--batch-size", type=click.IntRange(1), help="Images a run of the model.  [what suits the model and the machine]"
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,13 @@ import numpy as np
 from allkit.contract import Contract
 from allkit.errors import AllkitError
 from allkit.runtime.pipeline import Source, run_in_batches
+from allkit.runtime.plan import Plan, default_plan, gpu_plan
 from allkit.runtime.providers import CPU
 from allkit.runtime.session import Model
+from allkit.runtime.tuning import tuned_plan
 
 EXPORT_FOLDER = Path("exported")
+MODES = ("throughput", "latency")
 
 
 @dataclass(frozen=True)
@@ -46,27 +49,36 @@ class Classifier:
     model: an ONNX file made by `allkit export`; None takes the newest in ./exported that is worth it here.
     device: auto, cpu, cuda or tensorrt; auto takes CUDA where a session gets it, else the CPU, and says so in
     `notice`.
-    batch_size: images a run of the model. heatmaps: fill in `heatmap`, with a model exported with one.
+    batch_size: images a run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
+    with one. mode: throughput (many images) or latency (one at a time, over all cores).
     Raises AllkitError when there is no such model, when the file is damaged or has no contract or no heat
     map, or when a GPU named explicitly does not work.
 
     model_path: the file in use. contract: what the model says of itself. notice: one line about a
-    fallback to the CPU, or None.
+    fallback to the CPU, or None. plan: how the machine is shared out.
 
     >>> for prediction in Classifier()(["smear.jpg"]):
     ...     print(prediction.label, prediction.confidence)
     """
 
     def __init__(
-        self, model: Path | str | None = None, device: str = "auto", batch_size: int = 32, heatmaps: bool = False
+        self,
+        model: Path | str | None = None,
+        device: str = "auto",
+        batch_size: int | None = None,
+        heatmaps: bool = False,
+        mode: str = "throughput",
     ):
-        if batch_size < 1:
+        if mode not in MODES:
+            raise AllkitError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
+        if batch_size is not None and batch_size < 1:
             raise AllkitError(f"batch size {batch_size} is out of range: give 1 or more")
-        self._model = _default(device) if model is None else Model(model, device)
+        self._model, self.plan = _default(device, mode) if model is None else _opened(Path(model), device, mode)
+        if batch_size is not None:
+            self.plan = replace(self.plan, batch_size=batch_size)
         if heatmaps and self._model.contract.heatmap is None:
             raise AllkitError(f"{self._model.path.name} has no heat map: export it with --heatmap")
         self._heatmaps = heatmaps
-        self._batch_size = batch_size
         self.model_path: Path = self._model.path
         self.contract: Contract = self._model.contract
         self.notice: str | None = self._model.notice
@@ -80,12 +92,12 @@ class Classifier:
         """One prediction an image, lazily and in order.
 
         images: paths, encoded bytes or RGB uint8 arrays (H, W, 3), in any mixture; the iterable may be
-        endless, at most two batches are read ahead. An image that cannot be read yields a prediction
+        endless, a few batches are read ahead (`run_in_batches`). An image that cannot be read yields a prediction
         with `error` in its place.
         """
         if isinstance(images, str | bytes):
             raise AllkitError("give a list of images, [image], not one image")
-        results = run_in_batches(images, self.contract.pixels, self._infer, self._batch_size)
+        results = run_in_batches(images, self.contract.pixels, self._infer, self.plan)
         return map(self._prediction, results)
 
     def _infer(self, batch: np.ndarray) -> Iterator[tuple[np.ndarray, np.float32, np.ndarray | None]]:
@@ -115,15 +127,24 @@ class Classifier:
         )
 
 
-def _default(device: str) -> Model:
+def _opened(path: Path, device: str, mode: str) -> tuple[Model, Plan]:
+    """The model, and the plan that its session was made for."""
+    plan = tuned_plan(path) if mode == "throughput" else None
+    # A file that is not there is named by `Model`.
+    plan = plan or default_plan(path.stat().st_size if path.is_file() else 0, mode)
+    model = Model(path, device, plan.threads, shared=plan.workers > 1)
+    return model, plan if model.provider == CPU else gpu_plan(mode)
+
+
+def _default(device: str, mode: str) -> tuple[Model, Plan]:
     """The newest model of ./exported, passing over those that were slower than float32 where the CPU is in use."""
     newest, *others = models_in(EXPORT_FOLDER)
-    default = Model(newest, device)
-    if default.provider == CPU and default.contract.slower_than_fp32:
+    default = _opened(newest, device, mode)
+    if default[0].provider == CPU and default[0].contract.slower_than_fp32:
         for path in others:
-            model = Model(path, device)
-            if not model.contract.slower_than_fp32:
-                return model
+            other = _opened(path, device, mode)
+            if not other[0].contract.slower_than_fp32:
+                return other
     return default
 
 

@@ -1,15 +1,15 @@
-"""Decode ahead, infer in batches, hand back in order.
+"""Whole batches side by side: read, decode, resize and infer in the same thread, hand back in order.
 
-Worker threads decode and resize (OpenCV lets go of the interpreter lock) while the caller's thread
-runs the model, so neither waits for the other. The look-ahead is two batches, one in the model and
-one being decoded: an endless source is read no faster than its results are taken.
+Each worker takes a batch through all stages. OpenCV and onnxruntime let go of the interpreter lock, so the cores are
+busy as long as there are batches, and no stage waits for another. What is in memory is a fixed number of batches,
+however many images there are.
 """
 
 from __future__ import annotations
 
-import os
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,8 @@ from typing import TypeVar
 import numpy as np
 
 from allkit.errors import AllkitError
-from allkit.images import PixelPath, stack
+from allkit.images import PixelPath
+from allkit.runtime.plan import Plan
 
 Source = Path | str | bytes | np.ndarray
 Result = TypeVar("Result")
@@ -28,36 +29,47 @@ def run_in_batches(
     sources: Iterable[Source],
     pixels: PixelPath,
     infer: Callable[[np.ndarray], Iterable[Result]],
-    batch_size: int,
-    workers: int | None = None,
+    plan: Plan,
 ) -> Iterator[Result | AllkitError]:
     """One result a source, in order: one of `infer`'s, or the error that kept the source from being read.
 
-    infer: uint8 (n, S, S, 3) to n results, 1 <= n <= batch_size; called in the caller's thread.
-    At most 2 * batch_size sources are read ahead of the results taken. workers: decoding threads, by
-    default one a processor. An exception of the iterable itself, or of `infer`, ends the iteration.
+    infer: uint8 (n, S, S, 3) to n results, 1 <= n <= plan.batch_size; called by plan.workers threads at a time, with
+    an array that is filled again afterwards. Sources of known number are dealt out so that every worker has some. At
+    most plan.workers + 1 batches of sources are read ahead of the results taken. An exception of the iterable
+    itself, or of `infer`, ends the iteration.
     """
+    size = plan.batch_size
+    if isinstance(sources, Sized):
+        size = max(1, min(size, -(-len(sources) // plan.workers)))
+    buffers = threading.local()
 
-    def load(source: Source) -> np.ndarray | AllkitError:
-        try:
-            return pixels.load(source)
-        except AllkitError as error:
-            return error
+    def run(batch: Sequence[Source]) -> list[Result | AllkitError]:
+        if not hasattr(buffers, "pixels"):
+            buffers.pixels = np.empty((size, pixels.size_px, pixels.size_px, 3), np.uint8)
+        errors: dict[int, AllkitError] = {}
+        for place, source in enumerate(batch):
+            try:
+                buffers.pixels[place - len(errors)] = pixels.load(source)
+            except AllkitError as error:
+                errors[place] = error
+        count = len(batch) - len(errors)
+        rows = iter(infer(buffers.pixels[:count]) if count else ())
+        return [errors[place] if place in errors else next(rows) for place in range(len(batch))]
 
-    sources = iter(sources)
+    waiting = iter(sources)
     ahead: deque[Future] = deque()
-    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    pool = ThreadPoolExecutor(plan.workers)
     try:
         while True:
-            for source in islice(sources, 2 * batch_size - len(ahead)):
-                # A camera loop may fill the same array again before a worker gets to it.
-                ahead.append(pool.submit(load, source.copy() if isinstance(source, np.ndarray) else source))
+            while len(ahead) <= plan.workers and (batch := [_own(source) for source in islice(waiting, size)]):
+                ahead.append(pool.submit(run, batch))
             if not ahead:
                 return
-            loaded = [ahead.popleft().result() for _ in range(min(batch_size, len(ahead)))]
-            images = [image for image in loaded if isinstance(image, np.ndarray)]
-            rows = iter(infer(stack(images, pixels.size_px)) if images else ())
-            for image in loaded:
-                yield next(rows) if isinstance(image, np.ndarray) else image
+            yield from ahead.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _own(source: Source) -> Source:
+    # A camera loop may fill the same array again before a worker gets to it.
+    return source.copy() if isinstance(source, np.ndarray) else source

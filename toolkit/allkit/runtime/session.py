@@ -42,14 +42,17 @@ class Output(NamedTuple):
 class Model:
     """An exported model, ready to run.
 
-    path: the file. contract: what it says of itself. notice: one line when `device="auto"` fell
-    back to the CPU, else None. Raises AllkitError when the file is missing, damaged, has no
-    contract or contradicts it, and when an explicitly named GPU is not what the session got.
+    threads: how many compute a run on the CPU, None for all cores. shared: other threads have work meanwhile, so that
+    these sleep while they wait.
+
+    path: the file. contract: what it says of itself. notice: one line when `device="auto"` fell back to the CPU, else
+    None. Raises AllkitError when the file is missing, damaged, has no contract or contradicts it, and when an
+    explicitly named GPU is not what the session got.
     """
 
-    def __init__(self, path: Path | str, device: str = "cpu"):
+    def __init__(self, path: Path | str, device: str = "cpu", threads: int | None = None, shared: bool = False):
         self.path = Path(path)
-        self._session, self.notice = _open(self.path, device)
+        self._session, self.notice = _open(self.path, device, _options(threads, shared))
         self.contract = _contract(self.path, self._session)
 
     @property
@@ -73,7 +76,9 @@ class Model:
             ) from error
 
 
-def _open(path: Path, device: str) -> tuple[onnxruntime.InferenceSession, str | None]:
+def _open(
+    path: Path, device: str, options: onnxruntime.SessionOptions
+) -> tuple[onnxruntime.InferenceSession, str | None]:
     providers = providers_for(device)
     if not path.is_file():
         raise AllkitError(f"{path} is not a file: give the ONNX file of a model made by `allkit export`")
@@ -81,12 +86,12 @@ def _open(path: Path, device: str) -> tuple[onnxruntime.InferenceSession, str | 
         raise AllkitError(f"{path} is larger than 2 GiB: no model of allkit is")
     wanted = providers[0]
     if wanted == CPU:
-        return _cpu_session(path), None
+        return _cpu_session(path, options), None
     session, detail = None, ""
     if wanted in onnxruntime.get_available_providers():
         try:
             with gpu_attempt():
-                session = _session(path, providers)
+                session = _session(path, providers, options)
         except _FILE_ERRORS as error:
             raise _not_loadable(path, error) from error
         except _DEVICE_ERRORS as error:
@@ -96,19 +101,26 @@ def _open(path: Path, device: str) -> tuple[onnxruntime.InferenceSession, str | 
     cause, fix = why_missing(wanted, detail)
     if device != "auto":
         raise AllkitError(f"device {device} does not work here: {cause}; {fix}, or choose the device auto or cpu")
-    return session or _cpu_session(path), f"running on the CPU: {cause}"
+    return session or _cpu_session(path, options), f"running on the CPU: {cause}"
 
 
-def _cpu_session(path: Path) -> onnxruntime.InferenceSession:
+def _cpu_session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     try:
-        return _session(path, (CPU,))
+        return _session(path, (CPU,), options)
     except (*_FILE_ERRORS, *_DEVICE_ERRORS) as error:
         raise _not_loadable(path, error) from error
 
 
-def _session(path: Path, providers: Sequence[str]) -> onnxruntime.InferenceSession:
+def _options(threads: int | None, shared: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what matters arrives as an exception
+    options.intra_op_num_threads = threads or 0
+    if shared:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _session(path: Path, providers: Sequence[str], options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     # Without this onnxruntime prints its own notice on stdout and goes on with another device.
     return onnxruntime.InferenceSession(path, options, providers=list(providers), enable_fallback=0)
 

@@ -1,0 +1,57 @@
+"""`allkit tune`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  allkit tune exported/vgg16x0.25-150-int8.onnx smears/
+  allkit tune MODEL --seconds 60
+
+The plan found is remembered for this user, machine, model file and version of
+onnxruntime, and `allkit classify` uses it from then on."""
+
+_IMAGES = 128
+
+
+@click.command(epilog=EPILOG)
+@click.argument("model", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("files_or_folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FILES_OR_FOLDERS]...")
+@click.option("--seconds", type=click.FloatRange(1), default=20.0, show_default=True, help="How long to measure.")
+def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> None:
+    """Measure which way of sharing out the processor classifies most images a second, and remember it.
+
+    Without images it draws synthetic smears to measure on.
+    """
+    from rich.table import Table
+
+    from allkit.cli.tables import wide_console
+    from allkit.runtime.inputs import expand
+    from allkit.runtime.session import Model
+    from allkit.runtime.tuning import measure, remember
+
+    Model(model)  # a file that is no model is named before anything is drawn or measured
+    with tempfile.TemporaryDirectory(prefix="allkit-tune-") as folder:
+        images = (expand(files_or_folders) if files_or_folders else _drawn(Path(folder)))[:_IMAGES]
+        click.echo(f"measuring on {len(images)} images for about {seconds:g} s", err=True)
+        rates = measure(model, images, seconds)
+    best = next(iter(rates))
+    table = Table(title="\nimages a second, from file to result")
+    for column in ("workers", "threads a run", "batch size", "images/s", "of the best"):
+        table.add_column(column, justify="right")
+    for plan, rate in rates.items():
+        figures = (plan.workers, plan.threads, plan.batch_size, f"{rate:.1f}", f"{rate / rates[best]:.0%}")
+        table.add_row(*map(str, figures), style="bold" if plan == best else "")
+    wide_console().print(table)
+    click.echo(f"remembered in {remember(model, best)}; `allkit classify --model {model}` uses it on the CPU")
+
+
+def _drawn(folder: Path) -> list[Path]:
+    from allkit.dataset.synth import CLASSES, synthesize
+
+    click.echo("no images named: drawing synthetic smears", err=True)
+    return sorted(synthesize(folder / "smears", _IMAGES // len(CLASSES)).rglob("*.jpg"))

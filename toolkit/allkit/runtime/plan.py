@@ -1,0 +1,43 @@
+"""How a machine is shared out between images.
+
+A session of one thread can be called by several threads at once: small networks run best so, each image on its own
+core and no core waiting for another. A large network fills the caches by itself and runs best over all cores, with a
+second caller that decodes meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+# A file up to this size holds a small network.
+SMALL_BYTES = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """workers: threads that each take whole batches from file to result. threads: that compute one run of the model.
+    batch_size: images a run."""
+
+    workers: int
+    threads: int
+    batch_size: int
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_plan(model_bytes: int, mode: str = "throughput") -> Plan:
+    """The plan for the CPU of a model that was not tuned. mode: throughput, many images; latency, one at a time."""
+    if mode == "latency":
+        return Plan(workers=1, threads=cores(), batch_size=1)
+    if model_bytes <= SMALL_BYTES:
+        return Plan(workers=cores(), threads=1, batch_size=8)
+    return Plan(workers=min(2, cores()), threads=cores(), batch_size=8)
+
+
+def gpu_plan(mode: str = "throughput") -> Plan:
+    """The plan where a card computes: the cores decode, and a batch fills the card."""
+    return Plan(workers=1, threads=1, batch_size=1) if mode == "latency" else Plan(cores(), threads=1, batch_size=32)

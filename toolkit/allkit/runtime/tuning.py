@@ -1,0 +1,110 @@
+"""The best plan for one model on one machine, measured and remembered.
+
+The winners lie in one file a user, `plans.json` in the cache folder, under the machine, the content of the model and
+the version of onnxruntime: another of any of them is another question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from allkit.errors import AllkitError
+from allkit.files import write_text
+from allkit.runtime.pipeline import Source, run_in_batches
+from allkit.runtime.plan import Plan, cores
+from allkit.runtime.session import Model
+
+_LEAST_ROUNDS = 3
+
+
+def cache_file() -> Path:
+    """Where plans are remembered: in $XDG_CACHE_HOME, %LOCALAPPDATA% or ~/.cache."""
+    folder = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
+    return (Path(folder) if folder else Path.home() / ".cache") / "allkit" / "plans.json"
+
+
+def tuned_plan(model: Path) -> Plan | None:
+    """The remembered plan, None where there is none or the file of plans cannot be read."""
+    if not (cache_file().is_file() and model.is_file()):
+        return None
+    plan = _remembered().get(_key(model))
+    try:
+        return None if plan is None else Plan(**plan)
+    except TypeError:
+        return None
+
+
+def remember(model: Path, plan: Plan) -> Path:
+    """Keep a plan for a model on this machine; returns the file it is in."""
+    write_text(cache_file(), json.dumps({**_remembered(), _key(model): asdict(plan)}, indent=1) + "\n")
+    return cache_file()
+
+
+def candidates() -> list[Plan]:
+    """The plans worth trying: one-thread runs side by side, or runs over all cores with another caller or none."""
+    count = cores()
+    side_by_side = [Plan(workers, 1, size) for workers in (count, count + 1) for size in (1, 8, 32)]
+    over_all = [Plan(workers, count, size) for workers in (1, 2) for size in (1, 8, 32)]
+    return list(dict.fromkeys(side_by_side + over_all))
+
+
+def measure(
+    model: Path, images: Sequence[Source], seconds: float, on_round: Callable[[], None] = lambda: None
+) -> dict[Plan, float]:
+    """Images a second of each candidate, from file to result, the fastest first.
+
+    The candidates take turns over all images for about `seconds`, three rounds at least, after one that does not
+    count; the figure is the median of the rounds. Raises AllkitError when an image cannot be read.
+    """
+    plans = candidates()
+    sessions = {
+        (plan.threads, plan.workers > 1): Model(model, "cpu", plan.threads, shared=plan.workers > 1) for plan in plans
+    }
+    rates: dict[Plan, list[float]] = {plan: [] for plan in plans}
+    start, rounds = time.perf_counter(), 0
+    while rounds <= _LEAST_ROUNDS or time.perf_counter() - start < seconds:
+        for plan in plans:
+            session = sessions[plan.threads, plan.workers > 1]
+            begin = time.perf_counter()
+            for result in run_in_batches(images, session.contract.pixels, _probabilities(session), plan):
+                if isinstance(result, AllkitError):
+                    raise result
+            if rounds:
+                rates[plan].append(len(images) / (time.perf_counter() - begin))
+        rounds += 1
+        on_round()
+    medians = {plan: statistics.median(rate) for plan, rate in rates.items()}
+    return dict(sorted(medians.items(), key=lambda item: -item[1]))
+
+
+def _probabilities(model: Model) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda batch: model.run(batch).probabilities
+
+
+def _remembered() -> dict[str, dict]:
+    try:
+        plans = json.loads(cache_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return plans if isinstance(plans, dict) else {}
+
+
+def _key(model: Path) -> str:
+    processor = platform.processor() or platform.machine()
+    if sys.platform == "linux":
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), processor)
+    content = hashlib.sha256(model.read_bytes()).hexdigest()
+    return f"{processor} x {cores()}, onnxruntime {onnxruntime.__version__}, model {content}"
