@@ -82,8 +82,11 @@ def main(model: str, data: str, split: str) -> None:
     json.dump(record, sys.stdout, indent=1)
 
 
-def summary(lifts: np.ndarray) -> dict[str, float]:
+def summary(lifts: np.ndarray) -> dict[str, float] | None:
+    """Figures of the images that have both evidence and nuclei; None if there are none."""
     finite = lifts[np.isfinite(lifts)]
+    if not len(finite):
+        return None
     return {
         "n": len(finite),
         "median": round(float(np.median(finite)), 3),

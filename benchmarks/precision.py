@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import platform
 import sys
 from pathlib import Path
@@ -20,11 +19,12 @@ import numpy as np
 import onnxruntime
 
 from allkit.dataset.index import scan
-from allkit.export import measure
+from allkit.export.measure import latencies
 from allkit.images import stack
+from allkit.runtime.machine import cores, processor
 from allkit.runtime.session import Model
 
-IMAGES, SECONDS, RESAMPLES = 64, 15.0, 2000
+IMAGES, SECONDS, RESAMPLES = 64, 60.0, 2000
 
 
 def ratio(slow: np.ndarray, fast: np.ndarray) -> dict[str, float]:
@@ -46,7 +46,7 @@ def pair(paths: list[Path], data: Path) -> dict:
     for name, model in models.items():
         if model.contract.heatmap:
             runs[f"{name}_heatmap"] = functools.partial(model.run, heatmaps=True)
-    taken = measure.latencies(runs, images)
+    taken = latencies(runs, images, SECONDS)
     contracts = {name: model.contract for name, model in models.items()}
     return {
         "models": [path.name for path in paths],
@@ -66,13 +66,11 @@ def pair(paths: list[Path], data: Path) -> dict:
 
 
 def main(data: str, *files: str) -> None:
-    measure._SECONDS, measure._MOST_SECONDS = SECONDS, 4 * SECONDS
     paths = [Path(file) for file in files]
-    cpu = Path("/proc/cpuinfo").read_text().splitlines()
     record = {
         "machine": {
-            "cpu": next(line.split(":")[1].strip() for line in cpu if line.startswith("model name")),
-            "cores": os.cpu_count(),
+            "processor": processor(),
+            "cores": cores(),
             "python": platform.python_version(),
             "onnxruntime": onnxruntime.__version__,
         },

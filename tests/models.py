@@ -39,7 +39,7 @@ def tiny_contract(classes: Sequence[str] = CLASSES, size_px: int = 8, **fields: 
         "familiarity": {"method": "none", "threshold": 200.0},
         "gate": None,
         "quantisation": None,
-        "latency": {"ms": 1.0, "fp32_ms": 1.0, "cores": 1},
+        "latency": {"ms": 1.0, "fp32_ms": 1.0, "cores": 1, "processor": "none"},
         "heatmap": None,
         "versions": {},
     }

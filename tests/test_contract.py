@@ -34,3 +34,16 @@ def test_what_is_no_contract_is_refused(text):
 def test_classes_must_be_two_or_more_names(classes):
     with pytest.raises(AllkitError, match="class"):
         Contract.from_json(changed(classes=classes))
+
+
+@pytest.mark.parametrize("side", [0, -1, 2.7, "2", None, 10**6])
+def test_a_heat_map_has_a_size(side):
+    heatmap = {"method": "hirescam", "layer": "l", "height": 2, "width": 2, "stride_px": 4}
+    assert Contract.from_json(changed(heatmap=heatmap)).heatmap == heatmap
+    with pytest.raises(AllkitError, match="export the model again"):
+        Contract.from_json(changed(heatmap={**heatmap, "stride_px": side}))
+
+
+def test_a_contract_that_is_nested_too_deeply_is_refused():
+    with pytest.raises(AllkitError, match="not readable"):
+        Contract.from_json("[" * 200_000)

@@ -131,3 +131,17 @@ def test_a_graph_that_onnx_does_not_accept_is_refused(tmp_path):
     proto.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.float32), "spare"))
     path.write_bytes(proto.SerializeToString())
     refused(path, "is no valid ONNX model")
+
+
+@pytest.mark.parametrize("name", ["m.json", "m.textproto", "m.onnxtxt"])
+def test_another_suffix_does_not_change_the_format(tmp_path, name):
+    (tmp_path / name).write_text('{"a": 1}')
+    refused(tmp_path / name, "cannot be read as an ONNX model")
+    tiny_model(tmp_path / "m.onnx").rename(tmp_path / name)
+    assert read_graph(tmp_path / name)[1].architecture == "tiny"
+
+
+def test_a_product_of_two_activations_is_no_layer():
+    nodes = [helper.make_node("MatMul", ["x", "x"], ["y"])]
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in "xy"]
+    assert summarise(helper.make_model(helper.make_graph(nodes, "g", value[:1], value[1:]))).layers == ()

@@ -39,6 +39,8 @@ def test_latencies_are_in_milliseconds_and_the_ways_take_turns(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(measure, "time", clock)
     monkeypatch.setattr(measure, "_LEAST_TURNS", 7)
+    # The first run of a turn begins at once, the second after 0.05 or 0.002 s.
+    monkeypatch.setattr(measure, "_SETTLING_SECONDS", 0.003)
     works = {"slow": Work(clock, 0.05), "fast": Work(clock, 0.002)}
     pixels = np.zeros((7, 2, 2, 3), np.uint8)
     pixels[:, 0, 0, 0] = range(7)
@@ -46,4 +48,5 @@ def test_latencies_are_in_milliseconds_and_the_ways_take_turns(monkeypatch):
     assert np.allclose(taken["slow"], 50)
     assert np.allclose(taken["fast"], 2)
     assert len(taken["slow"]) == len(taken["fast"]) == 7
+    assert (len(works["slow"].seen), len(works["fast"].seen)) == (2 * 7, 3 * 7)
     assert set(works["slow"].seen) == set(works["fast"].seen) == set(range(7))

@@ -2,6 +2,7 @@ import numpy as np
 import onnx
 import pytest
 
+from allkit.errors import AllkitError
 from allkit.export.measure import open_session, outputs
 from allkit.training.recipe import PAPER
 from networks import random_network
@@ -52,3 +53,14 @@ def test_imagenet_normalisation_is_one_subtraction():
     assert kinds(proto)[:4] == ["Cast", "Sub", "Transpose", "Conv"]
     assert not {"Mul"} & set(kinds(proto)[:4])
     onnx.checker.check_model(proto, full_check=True)
+
+
+def test_a_network_too_narrow_to_convert_is_named():
+    from allkit.export.tidy import tidy
+
+    reshapes = [onnx.helper.make_node("Reshape", [a, "s"], [b]) for a, b in (("x", "y"), ("y", "z"))]
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xz"]
+    shape = onnx.numpy_helper.from_array(np.array([1]), "s")
+    graph = onnx.helper.make_graph(reshapes, "g", values[:1], values[1:], [shape])
+    with pytest.raises(AllkitError, match="more Reshape than VGG16 has"):
+        tidy(onnx.helper.make_model(graph))

@@ -185,3 +185,13 @@ def test_a_default_that_was_slower_than_fp32_is_passed_over_on_the_cpu(tmp_path,
 def test_heat_maps_are_given_only_by_a_model_that_has_them(tmp_path):
     with pytest.raises(AllkitError, match="has no heat map"):
         Classifier(tiny_model(tmp_path / "m.onnx"), device="cpu", heatmaps=True)
+
+
+def test_a_damaged_file_beside_it_does_not_hide_the_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exported").mkdir()
+    os.utime(tiny_model(tmp_path / "exported" / "good.onnx"), ns=(0, 10**18))
+    (tmp_path / "exported" / "newer.onnx").write_bytes(b"no model")
+    assert Classifier(device="cpu").model_path.name == "good.onnx"
+    with pytest.raises(AllkitError, match=r"newer\.onnx"):
+        Classifier(device="cpu", heatmaps=True)

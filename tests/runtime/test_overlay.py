@@ -98,3 +98,19 @@ def test_an_image_that_has_gone_has_no_overlay(images, tmp_path):
     images[0].unlink()
     overlays.add(images[0], predict("red", 0.9))
     assert not (tmp_path / "maps").exists()
+
+
+def test_no_overlay_leaves_its_folder(images, tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    cv2.imwrite("here.png", np.zeros((70, 70, 3), np.uint8))
+    paths = [Path("../images/a/1.png"), Path("here.png")]
+    overlays = OverlayFolder(Path("maps"), paths, tiny_contract(size_px=70, heatmap=MAP))
+    for path in paths:
+        overlays.add(path, predict("red", 0.9))
+    drawn = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png.png")}
+    assert drawn == {"work/maps/images/a/1.png.png", "work/maps/work/here.png.png"}
+
+
+def test_a_map_of_no_numbers_is_not_drawn():
+    assert changed([[np.nan, np.nan], [np.nan, np.nan]]).max() == 0

@@ -27,6 +27,7 @@ INPUT_NAME = "image"
 OUTPUT_NAME = "probabilities"
 DISTANCE_NAME = "distance"
 HEATMAP_NAME = "heatmap"
+_MOST_CHARACTERS = 2**20
 INTENDED_USE = "research; not for diagnosis"
 
 
@@ -85,10 +86,12 @@ class Contract:
     @classmethod
     def from_json(cls, text: str) -> Contract:
         """Parse the metadata entry; AllkitError when it is not a contract this version reads."""
+        if len(text) > _MOST_CHARACTERS:
+            raise AllkitError("the model's contract is longer than 1 MiB: no model of allkit has such a one")
         try:
             record = json.loads(text)
             version = record["schema_version"]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise AllkitError("the model's contract is not readable: export the model again") from error
         if version != SCHEMA_VERSION:
             raise AllkitError(
@@ -100,9 +103,10 @@ class Contract:
             raise AllkitError("the model's contract does not name two or more classes: export the model again")
         try:
             float(record["abstention"]["threshold"]), float(record["familiarity"]["threshold"])
-            if record["heatmap"] is not None:
-                all(int(record["heatmap"][name]) for name in ("height", "width", "stride_px"))
             float(record["latency"]["ms"]), float(record["latency"]["fp32_ms"])
+            sides = [record["heatmap"][name] for name in ("height", "width", "stride_px")] if record["heatmap"] else []
+            if not all(type(side) is int and 0 < side <= record["pixels"]["size_px"] for side in sides):
+                raise ValueError("the heat map has no size")
             return cls(**{**record, "pixels": PixelPath(**record["pixels"]), "classes": tuple(classes)})
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise AllkitError(f"the model's contract is incomplete: {error}; export the model again") from error

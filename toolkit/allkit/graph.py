@@ -69,10 +69,11 @@ def read_graph(path: Path | str) -> tuple[onnx.ModelProto, Contract]:
     if path.stat().st_size > _MOST_BYTES:
         raise AllkitError(f"{path} is larger than 2 GiB: no model of allkit is")
     try:
-        proto = onnx.load(path, load_external_data=False)
+        # The format is named because onnx would guess it by the suffix.
+        proto = onnx.load(path, format="protobuf", load_external_data=False)
+        _refuse_outside(path, proto)
     except (DecodeError, OSError, ValueError) as error:
         raise AllkitError(f"{path} cannot be read as an ONNX model (damaged, cut short, or another format)") from error
-    _refuse_outside(path, proto)
     text = next((entry.value for entry in proto.metadata_props if entry.key == METADATA_KEY), None)
     if text is None:
         raise AllkitError(f"{path} has no entry {METADATA_KEY}: give a model made by `allkit export`")
@@ -98,11 +99,14 @@ def summarise(proto: onnx.ModelProto) -> Summary:
         for node in proto.graph.node
         if node.op_type in ("DequantizeLinear", "Transpose", "Cast") and node.input[0] in constants
     }
+    cast = {node.output[0] for node in proto.graph.node if node.op_type == "Cast"}
     layers, counted = [], {}
     for node in proto.graph.node:
         if node.op_type not in ("Conv", "Gemm", "MatMul", "MatMulInteger"):
             continue
         read = [constants[origin.get(name, name)] for name in node.input if origin.get(name, name) in constants]
+        if not read:
+            continue
         weights = max(read, key=_size)
         own = [tensor for tensor in read if tensor is weights or len(tensor.dims) == 1]
         counted |= {tensor.name: _size(tensor) for tensor in own}
@@ -115,7 +119,7 @@ def summarise(proto: onnx.ModelProto) -> Summary:
                 shape=shape,
                 parameters=sum(map(_size, own)),
                 macs=_size(weights) * positions,
-                precision=_PRECISIONS.get(weights.data_type, TensorProto.DataType.Name(weights.data_type).lower()),
+                precision="fp32" if cast.intersection(node.input) else _precision(weights),
             )
         )
     return Summary(
@@ -134,6 +138,10 @@ def _refuse_outside(path: Path, proto: onnx.ModelProto) -> None:
         for entry in tensor.external_data:
             if entry.key == "location" and not (folder / entry.value).resolve().is_relative_to(folder):
                 raise AllkitError(f"{path} refers to {entry.value}, outside its folder: do not trust this file")
+
+
+def _precision(tensor: TensorProto) -> str:
+    return _PRECISIONS.get(tensor.data_type, TensorProto.DataType.Name(tensor.data_type).lower())
 
 
 def _size(tensor: TensorProto) -> int:

@@ -140,7 +140,7 @@ def export(
         for precision, result in results.items():
             if isinstance(result, AllkitError):
                 print_failure(precision, result)
-            elif not every:
+            else:
                 print_file(result)
     print_exports(rows)
     if any(isinstance(result, AllkitError) for _, _, result in rows):

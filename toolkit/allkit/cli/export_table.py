@@ -30,8 +30,6 @@ def print_file(exported: Exported) -> None:
     click.echo(f"\n{contract.precision}: {exported.path} ({exported.path.stat().st_size / 2**20:.2f} MiB)")
     if exported.replaced:
         click.echo(f"replaced the model that was in {exported.path} before", err=True)
-    if exported.verification:
-        click.echo(f"  verified: {exported.verification}")
     if gate := contract.gate:
         click.echo(
             f"  against fp32: drop {gate['drop']:.2%} on {gate['n']} validation images (allowed {gate['max_drop']:.2%})"
@@ -72,7 +70,10 @@ def print_exports(rows: Sequence[Row]) -> None:
             table.add_row(result.path.name, size, precision, *_figures(result))
     wide_console().print(table)
     made = [result for _, _, result in rows if isinstance(result, Exported)]
-    if best := min((one for one in made if not one.contract.slower_than_fp32), key=_milliseconds, default=None):
+    # Between sizes and widths speed alone would choose the least accurate.
+    one_run = len({run.folder for run, _, _ in rows}) == 1
+    fit = [one for one in made if not one.contract.slower_than_fp32]
+    if one_run and (best := min(fit, key=_milliseconds, default=None)):
         click.echo(f"next: allkit classify FOLDER --model {best.path}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -13,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from allkit.contract import Contract
+from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, OUTPUT_NAME, Contract
 from allkit.errors import AllkitError
 from allkit.export import convert, gate
 from allkit.export.card import model_card
@@ -21,11 +20,12 @@ from allkit.export.doubt import METHOD, QUANTILE, familiar_threshold
 from allkit.export.figures import save_reliability
 from allkit.export.gradient import gradient_maps
 from allkit.export.heatmap import LAYER, STRIDE_PX
-from allkit.export.measure import in_batches, median_latencies
-from allkit.export.precision import Variant, make_variant
+from allkit.export.measure import in_batches, median_latencies, open_session, outputs
+from allkit.export.precision import Variant, make_variant, with_heatmap
 from allkit.export.prepare import Prepared, Say, prepare_run
 from allkit.export.verify import Verification, compare
 from allkit.files import replacing, write_text
+from allkit.runtime.machine import cores, processor
 from allkit.runtime.session import Model, Output
 from allkit.stats import conformal_threshold, expected_calibration_error, wilson
 from allkit.training.run import Run
@@ -35,7 +35,7 @@ from allkit.training.run import Run
 class Options:
     """What is asked of an export.
 
-    precisions: of PRECISIONS, one file each. heatmap: a method of `heatmap`, or None. max_drop: how much lower the
+    precisions: fp32, fp16, int8; one file each. heatmap: a method of `heatmap`, or None. max_drop: how much lower the
     validation accuracy of fp16 and int8 may be than that of fp32. coverage: the share of images whose prediction set
     shall hold the truth.
     """
@@ -48,26 +48,36 @@ class Options:
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that passed, its card, the figures of its verification and its contract.
-
-    replaced: whether a file of that name was there before.
-    """
+    """A file that passed, its card and its contract. replaced: whether a file of that name was there before."""
 
     path: Path
     card: Path
-    verification: Verification | None
     contract: Contract
     replaced: bool
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """The float32 graph held against the trained network: what it gave for the verification images, and the result."""
+
+    output: Output
+    verification: Verification
 
 
 def export(run: Run, data: Path, out: Path, options: Options, say: Say) -> dict[str, Exported | AllkitError]:
     """Convert a finished run and write each precision that passes, with its card, into `out`.
 
-    `data` is the folder of the images that the run was trained on; `say` is told what goes on. A precision that does
-    not agree with the trained network, or loses more than `max_drop`, is an AllkitError in its place, and no file of
-    its name is new. Raises AllkitError when the run is unfinished or its images are not there.
+    `data` is the folder of the images that the run was trained on; `say` is told what goes on. A precision that loses
+    more than `max_drop` is an AllkitError in its place, and no file of its name is new. Raises AllkitError when the
+    run is unfinished, its images are not there, or the graph does not agree with the trained network.
     """
     prepared = prepare_run(run, data, say)
+    fp32 = _checked(prepared, options)
+    if not fp32.verification.passed:
+        raise AllkitError(
+            f"{run.folder} is not exported, its graph does not agree with the Keras model: {fp32.verification}"
+        )
+    say(f"verified: {fp32.verification}")
     results: dict[str, Exported | AllkitError] = {}
     variants: dict[str, Variant] = {}
     for precision in options.precisions:
@@ -80,35 +90,37 @@ def export(run: Run, data: Path, out: Path, options: Options, say: Say) -> dict[
     taken = median_latencies(protos, prepared.validation.pixels)
     # The fastest last: the newest file is the one that `allkit classify` takes.
     for precision in sorted(variants, key=lambda name: -taken[name]):
-        latency = {"ms": taken[precision], "fp32_ms": taken["fp32"], "cores": os.cpu_count()}
+        latency = {"ms": taken[precision], "fp32_ms": taken["fp32"], "cores": cores(), "processor": processor()}
         try:
-            results[precision] = _write(prepared, precision, variants[precision], latency, options, out)
+            results[precision] = _write(prepared, precision, variants[precision], fp32, latency, options, out)
         except AllkitError as error:
             results[precision] = error
     return {precision: results[precision] for precision in options.precisions}
 
 
 def _write(
-    prepared: Prepared, precision: str, variant: Variant, latency: dict[str, Any], options: Options, out: Path
+    prepared: Prepared,
+    precision: str,
+    variant: Variant,
+    fp32: _Checked,
+    latency: dict[str, Any],
+    options: Options,
+    out: Path,
 ) -> Exported:
     settings, proto = prepared.run.settings, variant.proto
     path = out / f"{settings.name}-{precision}.onnx"
     replaced = path.exists()
-    contract = _draft(prepared, precision, variant, latency, options)
+    contract = replace(_draft(prepared, precision, variant, latency, options), verification=asdict(fp32.verification))
     with replacing(path) as temporary:
         convert.embed(proto, contract)
         onnx.save(proto, temporary)
         # From here on the file itself speaks, through the code that classifies.
         model = Model(temporary)
-        verification = _verify(prepared, model, options) if variant.gate is None else None
-        if verification and not verification.passed:
-            raise AllkitError(f"{path.name} is not written, it does not agree with the Keras model: {verification}")
+        if variant.gate is not None:
+            contract = replace(contract, gate={**contract.gate, **_differences(prepared, model, fp32)})
         test = _run(model, prepared.test.pixels)
-        contract = replace(
-            contract,
-            **_measured(prepared, contract, _run(model, prepared.validation.pixels), test, options.coverage),
-            verification=asdict(verification) if verification else {},
-        )
+        measured = _measured(prepared, contract, _run(model, prepared.validation.pixels), test, options.coverage)
+        contract = replace(contract, **measured)
         convert.embed(proto, contract)
         onnx.save(proto, temporary)
         onnx.checker.check_model(str(temporary), full_check=True)
@@ -116,18 +128,33 @@ def _write(
     save_reliability(before, test.probabilities, prepared.test.labels, path.with_suffix(".reliability.png"))
     card = path.with_suffix(".md")
     write_text(card, model_card(path, contract))
-    return Exported(path, card, verification, contract, replaced)
+    return Exported(path, card, contract, replaced)
 
 
-def _verify(prepared: Prepared, model: Model, options: Options) -> Verification:
-    """The float32 file against the trained network."""
+def _checked(prepared: Prepared, options: Options) -> _Checked:
+    """The float32 graph against the trained network."""
     pixels, expected = prepared.verification, prepared.expected
-    got = _run(model, pixels, heatmaps=options.heatmap is not None)
-    if options.heatmap is None:
-        return compare(expected, got[:2])
-    batches = in_batches(pixels)
-    maps = [gradient_maps(prepared.model, batch, options.heatmap, prepared.doubt.temperature) for batch in batches]
-    return compare((*expected, np.concatenate(maps)), got)
+    names = [OUTPUT_NAME, DISTANCE_NAME]
+    if options.heatmap:
+        names.append(HEATMAP_NAME)
+        temperature = prepared.doubt.temperature
+        maps = [gradient_maps(prepared.model, batch, options.heatmap, temperature) for batch in in_batches(pixels)]
+        expected = (*expected, np.concatenate(maps))
+    got = outputs(open_session(with_heatmap(prepared, prepared.proto, options.heatmap)), names, pixels)
+    return _Checked(Output(*got), compare(expected, got))
+
+
+def _differences(prepared: Prepared, model: Model, fp32: _Checked) -> dict[str, Any]:
+    """How far distance and heat map of a variant's file lie from those of float32, on the verification images."""
+    _, distance, maps = fp32.output
+    got = _run(model, prepared.verification, heatmaps=maps is not None)
+    if not all(np.isfinite(values).all() for values in got if values is not None):
+        raise AllkitError(f"{model.contract.precision} is not written, it gives numbers that are not finite")
+    record = {"max_distance_difference": float((np.abs(got.distance - distance) / np.maximum(distance, 1.0)).max())}
+    if maps is not None:
+        largest = np.maximum(np.abs(maps).max((1, 2)), np.finfo(np.float32).tiny)
+        record["median_heatmap_difference"] = float(np.median(np.abs(got.heatmap - maps).max((1, 2)) / largest))
+    return record
 
 
 def _run(model: Model, pixels: np.ndarray, heatmaps: bool = False) -> Output:

@@ -21,8 +21,6 @@ from allkit.export.heatmap import add_heatmap
 from allkit.export.measure import median_latencies, open_session, outputs
 from allkit.export.prepare import Prepared, Say
 
-PRECISIONS = ("fp32", "fp16", "int8")
-
 # How many convolutions, from the input on, stay in float in the candidates.
 _FLOAT_FIRST = range(5)
 
@@ -50,21 +48,22 @@ class _Candidate:
 
 
 def make_variant(prepared: Prepared, precision: str, heatmap: str | None, max_drop: float, say: Say) -> Variant:
-    """The run's graph at a precision of PRECISIONS, with the heat map of a method if one is named.
+    """The run's graph at precision fp32, fp16 or int8, with the heat map of a method if one is named.
 
     Raises AllkitError with the figures when it does not pass the gate.
     """
     if precision == "int8":
         variant = _int8(prepared, max_drop, say)
-        return replace(variant, proto=_with_heatmap(variant.proto, heatmap, prepared))
-    proto = _with_heatmap(prepared.proto, heatmap, prepared)
+        return replace(variant, proto=with_heatmap(prepared, variant.proto, heatmap))
+    proto = with_heatmap(prepared, prepared.proto, heatmap)
     if precision == "fp32":
         return Variant(proto)
     half = halved(proto)
     return _passed(Variant(half, _judge(half, prepared, max_drop)), precision)
 
 
-def _with_heatmap(proto: onnx.ModelProto, heatmap: str | None, prepared: Prepared) -> onnx.ModelProto:
+def with_heatmap(prepared: Prepared, proto: onnx.ModelProto, heatmap: str | None) -> onnx.ModelProto:
+    """A copy of one of the run's graphs, with the heat map of a method if one is named."""
     twin = onnx.ModelProto.FromString(proto.SerializeToString())
     if heatmap is not None:
         add_heatmap(twin, heatmap, prepared.feature_shape)
@@ -89,14 +88,14 @@ def _int8(prepared: Prepared, max_drop: float, say: Say) -> Variant:
     if not any(found.gate.passed for found in tried):
         say("no candidate passes: leaving the layers in float that lose most")
         tried += _by_sensitivity(lambda float_layers: candidate(best, float_layers))
-    fit = [found for found in tried if found.gate.passed]
+    fit = [i for i, found in enumerate(tried) if found.gate.passed]
     say(f"timing {len(fit)} candidates against float32")
-    protos = {"fp32": prepared.proto, **{str(i): found.proto for i, found in enumerate(tried) if found.gate.passed}}
+    protos = {"fp32": prepared.proto, **{str(i): tried[i].proto for i in fit}}
     taken = median_latencies(protos, prepared.validation.pixels)
     rows = [found.to_dict(taken.get(str(i))) for i, found in enumerate(tried)]
     for row in rows:
         say(_line(row))
-    chosen = min(fit, key=lambda found: taken[str(tried.index(found))]) if fit else tried[-1]
+    chosen = tried[min(fit, key=lambda i: taken[str(i)], default=-1)]
     record = {
         "calibration_images": len(prepared.calibration),
         "method": best,

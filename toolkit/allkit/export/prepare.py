@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -111,15 +112,15 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
 
 def load_model(run: Run) -> keras.Model:
     """The trained network in float32, loaded in Keras' safe mode; AllkitError when the file is missing or damaged."""
+    settings = run.settings
     try:
         trained = keras.models.load_model(run.model_path, compile=False, safe_mode=True)
-    except (ValueError, OSError, KeyError) as error:
+        # A network trained in mixed bfloat16 would compute in it; its weights are float32, and so is the exported file.
+        keras.config.set_dtype_policy("float32")
+        model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, settings.recipe)
+        model.set_weights(trained.get_weights())
+    except (ValueError, TypeError, OSError, KeyError, BadZipFile) as error:
         raise AllkitError(f"{run.model_path} cannot be loaded ({error}): train again") from error
-    # A network trained in mixed bfloat16 would compute in it; its weights are float32, and so is the exported file.
-    settings = run.settings
-    keras.config.set_dtype_policy("float32")
-    model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, settings.recipe)
-    model.set_weights(trained.get_weights())
     return model
 
 

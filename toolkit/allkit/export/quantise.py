@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -36,13 +36,8 @@ _BATCH = 8
 _PIXELS, _RAW = "transpose", ("cast", "transpose")
 
 
-def calibrate(
-    proto: onnx.ModelProto, pixels: np.ndarray, on_images: Callable[[int], None] = lambda count: None
-) -> dict[str, TensorsData]:
-    """The ranges of the activations by each method, from uint8 images (n, S, S, 3), in one pass over them.
-
-    on_images: told how many images each step has taken.
-    """
+def calibrate(proto: onnx.ModelProto, pixels: np.ndarray) -> dict[str, TensorsData]:
+    """The ranges of the activations by each method, from uint8 images (n, S, S, 3), in one pass over them."""
     tapped = onnx.ModelProto.FromString(proto.SerializeToString())
     relus = [node for node in proto.graph.node if node.op_type == "Relu"]
     names = [node.output[0] for node in relus]
@@ -64,7 +59,6 @@ def calibrate(
                 low[name], high[name] = min(low[name], array.min()), max(high[name], array.max())
             for collector in collectors.values():
                 collector.collect(values)
-            on_images(len(batch))
         found = {method: collector.compute_collection_result() for method, collector in collectors.items()}
     found["min-max"] = {name: (low[name], high[name]) for name in names}
     kinds = {"min-max": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy}

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import onnx
 
 from allkit.contract import DISTANCE_NAME
+from allkit.errors import AllkitError
 from allkit.training.architecture import BLOCKS, conv_names
 
 HIDDEN, LOGITS, FLATTEN = "fc", "logits", "flatten"
@@ -62,7 +63,10 @@ def _name(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         kind = node.op_type.lower()
         if node.op_type in layers:
-            own = next(layers[node.op_type])
+            own = next(layers[node.op_type], None)
+            if own is None:
+                # A layer of a single channel is converted to other operators.
+                raise AllkitError(f"the graph has more {node.op_type} than VGG16 has: train at a larger --width")
         else:
             own = f"{renamed[node.input[0]]}_{kind}" if node.op_type == "Relu" else kind
         node.name = _unique(own, taken)

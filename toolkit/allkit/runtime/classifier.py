@@ -39,7 +39,7 @@ class Prediction:
     uncertain: bool | None = None
     distance: float | None = None
     unfamiliar: bool | None = None
-    heatmap: np.ndarray | None = None
+    heatmap: np.ndarray | None = field(default=None, compare=False)
     error: str | None = None
 
 
@@ -73,7 +73,9 @@ class Classifier:
             raise AllkitError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
         if batch_size is not None and batch_size < 1:
             raise AllkitError(f"batch size {batch_size} is out of range: give 1 or more")
-        self._model, self.plan = _default(device, mode) if model is None else _opened(Path(model), device, mode)
+        self._model, self.plan = (
+            _default(device, mode, heatmaps) if model is None else _opened(Path(model), device, mode)
+        )
         if batch_size is not None:
             self.plan = replace(self.plan, batch_size=batch_size)
         if heatmaps and self._model.contract.heatmap is None:
@@ -136,16 +138,26 @@ def _opened(path: Path, device: str, mode: str) -> tuple[Model, Plan]:
     return model, plan if model.provider == CPU else gpu_plan(mode)
 
 
-def _default(device: str, mode: str) -> tuple[Model, Plan]:
-    """The newest model of ./exported, passing over those that were slower than float32 where the CPU is in use."""
-    newest, *others = models_in(EXPORT_FOLDER)
-    default = _opened(newest, device, mode)
-    if default[0].provider == CPU and default[0].contract.slower_than_fp32:
-        for path in others:
-            other = _opened(path, device, mode)
-            if not other[0].contract.slower_than_fp32:
-                return other
-    return default
+def _default(device: str, mode: str, heatmaps: bool) -> tuple[Model, Plan]:
+    """The newest model of ./exported that is worth it on the device in use, else the newest; with maps if asked for."""
+    newest = None
+    errors = []
+    for path in models_in(EXPORT_FOLDER):
+        try:
+            model, plan = _opened(path, device, mode)
+        except AllkitError as error:
+            # One damaged file must not hide the others; where all fail, the newest says why.
+            errors.append(error)
+            continue
+        if heatmaps and model.contract.heatmap is None:
+            continue
+        newest = newest or (model, plan)
+        contract = model.contract
+        if not (contract.slower_than_fp32 if model.provider == CPU else contract.precision == "int8"):
+            return model, plan
+    if newest:
+        return newest
+    raise errors[0] if errors else AllkitError(f"no model in {EXPORT_FOLDER} has a heat map: export with --heatmap")
 
 
 def models_in(folder: Path) -> list[Path]:

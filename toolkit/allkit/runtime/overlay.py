@@ -32,7 +32,7 @@ def overlay(image: np.ndarray, heatmap: np.ndarray, stride_px: int) -> np.ndarra
     """
     size = image.shape[0]
     height, width = (side * stride_px for side in heatmap.shape)
-    evidence = np.maximum(heatmap, 0).astype(np.float32)
+    evidence = np.maximum(np.nan_to_num(heatmap), 0).astype(np.float32)
     evidence /= max(float(evidence.max()), np.finfo(np.float32).tiny)
     covered = cv2.resize(evidence, (width, height), interpolation=cv2.INTER_LINEAR)
     whole = cv2.copyMakeBorder(covered, 0, max(size - height, 0), 0, max(size - width, 0), cv2.BORDER_REPLICATE)[
@@ -51,7 +51,7 @@ class OverlayFolder:
 
     def __init__(self, folder: Path, paths: Sequence[Path], contract: Contract):
         self._folder, self._contract = folder, contract
-        self._root = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+        self._root = Path(os.path.commonpath([_absolute(path).parent for path in paths]))
         self._strongest: dict[str, list] = {name: [] for name in contract.classes}
         self._order = count()
 
@@ -65,7 +65,7 @@ class OverlayFolder:
             # Gone since it was classified: its row stands, and there is nothing to draw on.
             return
         drawn = overlay(image, prediction.heatmap, self._contract.heatmap["stride_px"])
-        relative = path.absolute().relative_to(self._root)
+        relative = _absolute(path).relative_to(self._root)
         _write(self._folder / relative.with_name(f"{relative.name}.png"), drawn)
         entry = (prediction.confidence, next(self._order), image, drawn)
         strongest = self._strongest[prediction.label]
@@ -80,22 +80,27 @@ class OverlayFolder:
 
     def _band(self, name: str, entries: list) -> np.ndarray:
         step = _TILE_PX + _MARGIN_PX
-        band = np.full((_TEXT_PX + 2 * step + _MARGIN_PX, _STRONGEST * step + _MARGIN_PX, 3), 255, np.uint8)
-        if not entries:
-            _text(band, f"{name}: no image", _MARGIN_PX)
+        top = 2 * _TEXT_PX
+        band = np.full((top + 2 * step + _MARGIN_PX, _STRONGEST * step + _MARGIN_PX, 3), 255, np.uint8)
+        _text(band, name if entries else f"{name}: no image", _MARGIN_PX, _TEXT_PX)
         for column, (confidence, _, image, drawn) in enumerate(entries):
             left = _MARGIN_PX + column * step
-            _text(band, f"{name} {confidence:.3f}", left)
+            _text(band, f"{confidence:.3f}", left, top)
             for row, picture in enumerate((image, drawn)):
-                top = _TEXT_PX + row * step
-                band[top : top + _TILE_PX, left : left + _TILE_PX] = cv2.resize(
+                upper = top + row * step
+                band[upper : upper + _TILE_PX, left : left + _TILE_PX] = cv2.resize(
                     picture, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA
                 )
         return band
 
 
-def _text(band: np.ndarray, text: str, left: int) -> None:
-    cv2.putText(band, text, (left, _TEXT_PX - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+def _absolute(path: Path) -> Path:
+    # Unlike `Path.absolute` without `..`, which would lead out of the folder of overlays.
+    return Path(os.path.abspath(path))
+
+
+def _text(band: np.ndarray, text: str, left: int, bottom: int) -> None:
+    cv2.putText(band, text, (left, bottom - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 def _write(path: Path, image: np.ndarray) -> None:

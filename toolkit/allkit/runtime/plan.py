@@ -7,8 +7,9 @@ second caller that decodes meanwhile.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+
+from allkit.runtime.machine import cores
 
 # A file up to this size holds a small network.
 SMALL_BYTES = 8 * 2**20
@@ -22,11 +23,6 @@ class Plan:
     workers: int
     threads: int
     batch_size: int
-
-
-def cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_plan(model_bytes: int, mode: str = "throughput") -> Plan:

@@ -19,11 +19,11 @@ from allkit.errors import AllkitError
 from allkit.runtime.providers import CPU, gpu_attempt, providers_for, why_missing
 
 # What is not asked for, such as the heat map, is not computed.
-_NEEDED_ONLY = onnxruntime.RunOptions()
-_NEEDED_ONLY.only_execute_path_to_fetches = True
+NEEDED_ONLY = onnxruntime.RunOptions()
+NEEDED_ONLY.only_execute_path_to_fetches = True
 
-# Protobuf reads no larger file, and no contract comes near its bound.
-_MOST_BYTES, _MOST_CONTRACT = 2**31 - 1, 2**20
+# Protobuf reads no larger file.
+_MOST_BYTES = 2**31 - 1
 
 # The file itself is at fault, whatever the device.
 _FILE_ERRORS = (ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.NoSuchFile, ort.NotImplemented)
@@ -68,7 +68,7 @@ class Model:
         """
         names = [OUTPUT_NAME, DISTANCE_NAME, HEATMAP_NAME] if heatmaps else [OUTPUT_NAME, DISTANCE_NAME]
         try:
-            return Output(*self._session.run(names, {INPUT_NAME: batch}, _NEEDED_ONLY))
+            return Output(*self._session.run(names, {INPUT_NAME: batch}, NEEDED_ONLY))
         except (*_DEVICE_ERRORS, *_FILE_ERRORS) as error:
             raise AllkitError(
                 f"{self.path.name} failed on a batch {batch.dtype} {batch.shape} on {self.provider}: {error}; "
@@ -139,8 +139,6 @@ def _contract(path: Path, session: onnxruntime.InferenceSession) -> Contract:
             f"{path} has no entry {METADATA_KEY}, so its classes and pixel path are unknown: "
             "give a model made by `allkit export`"
         )
-    if len(text) > _MOST_CONTRACT:
-        raise AllkitError(f"{path} has a contract of more than 1 MiB: no model of allkit has")
     try:
         contract = Contract.from_json(text)
     except AllkitError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -22,8 +21,9 @@ import onnxruntime
 
 from allkit.errors import AllkitError
 from allkit.files import write_text
+from allkit.runtime.machine import cores, processor
 from allkit.runtime.pipeline import Source, run_in_batches
-from allkit.runtime.plan import Plan, cores
+from allkit.runtime.plan import Plan
 from allkit.runtime.session import Model
 
 _LEAST_ROUNDS = 3
@@ -102,9 +102,5 @@ def _remembered() -> dict[str, dict]:
 
 
 def _key(model: Path) -> str:
-    processor = platform.processor() or platform.machine()
-    if sys.platform == "linux":
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-        processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), processor)
     content = hashlib.sha256(model.read_bytes()).hexdigest()
-    return f"{processor} x {cores()}, onnxruntime {onnxruntime.__version__}, model {content}"
+    return f"{processor()} x {cores()}, onnxruntime {onnxruntime.__version__}, model {content}"

@@ -118,7 +118,8 @@ class Run:
 
     def metrics(self) -> dict[str, Any]:
         """The record of a finished run."""
-        return json.loads((self.folder / "metrics.json").read_text())
+        with self._reading("metrics.json") as path:
+            return json.loads(path.read_text())
 
     def write_metrics(self, record: Mapping[str, Any]) -> None:
         write_json(self.folder / "metrics.json", record)
@@ -138,10 +139,19 @@ class Run:
 
     def read_predictions(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         """Paths, labels int64 (n,) and probabilities float64 (n, classes) of the test part."""
-        with (self.folder / "predictions.csv").open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.reader(stream))[1:]
-        labels = np.array([self.settings.classes.index(row[1]) for row in rows])
-        return [row[0] for row in rows], labels, np.array([row[2:] for row in rows], np.float64)
+        with self._reading("predictions.csv") as path:
+            with path.open(newline="", encoding="utf-8") as stream:
+                rows = list(csv.reader(stream))[1:]
+            labels = np.array([self.settings.classes.index(row[1]) for row in rows])
+            return [row[0] for row in rows], labels, np.array([row[2:] for row in rows], np.float64)
+
+    @contextlib.contextmanager
+    def _reading(self, name: str) -> Iterator[Path]:
+        """The path of a file of the folder; an error while it is read becomes one that names it."""
+        try:
+            yield self.folder / name
+        except (OSError, ValueError, IndexError) as error:
+            raise AllkitError(f"{self.folder / name} is missing or damaged ({error}): train again") from error
 
     def _write_csv(self, name: str, header: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
         text = io.StringIO()
