@@ -23,8 +23,9 @@ from allkit.training.architecture import BLOCKS, conv_names
 
 METHODS = ("min-max", "entropy", "percentile")
 
-# The defaults of onnxruntime's own calibrators.
-_ENTROPY = {"num_bins": 128, "num_quantized_bins": 128, "percentile": None}
+# The percentile is onnxruntime's default. Its 128 bins for entropy are not: with as many bins as steps the search has
+# nothing to choose from, and the range is that of min-max.
+_ENTROPY = {"num_bins": 512, "num_quantized_bins": 128, "percentile": None}
 _PERCENTILE = {"num_bins": 2048, "num_quantized_bins": None, "percentile": 99.999}
 
 _OPERATORS = ["Conv", "MaxPool", "Relu", "Reshape", "Gemm"]
