@@ -1,9 +1,15 @@
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 
 from allkit.errors import AllkitError
-from allkit.images import PixelPath, decode, is_image_name
+from allkit.images import PixelPath, decode, is_image_name, read_bytes
 
 
 def png(rgb: np.ndarray) -> bytes:
@@ -78,3 +84,66 @@ def test_image_names_are_known_by_suffix_in_any_case():
     assert is_image_name("b.tiff")
     assert not is_image_name("notes.txt")
     assert not is_image_name("jpg")
+
+
+@pytest.mark.parametrize("name", ["fifo", "folder", "/dev/zero", "nul\0"])
+def test_what_is_not_a_regular_file_is_refused_and_not_waited_for(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(AllkitError, match="cannot read"):
+        read_bytes(os.path.join(tmp_path, name))
+
+
+def test_a_file_of_gigabytes_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "huge.png").open("wb") as stream:
+        stream.truncate(2**33)
+    with pytest.raises(AllkitError, match=r"huge\.png: it is larger than 512 MiB"):
+        read_bytes(tmp_path / "huge.png")
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
+    # 30,000 x 30,000 grey pixels promised in a file of 100 bytes.
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(bomb)
+    # In a process of its own: OpenCV takes its limit when it is loaded, and here another test may have loaded it.
+    code = """if True:
+        import sys
+        from allkit.errors import AllkitError
+        from allkit.images import PixelPath
+        try:
+            PixelPath(32).load(sys.argv[1])
+        except AllkitError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "bomb.png"], capture_output=True, text=True)
+    assert "more than 67 megapixels" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tiff", ".webp"])
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+def test_a_truncated_image_is_an_error(suffix, share):
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    data = cv2.imencode(suffix, image)[1].tobytes()
+    with pytest.raises(AllkitError, match="not a readable image"):
+        decode(data[: int(share * len(data))])
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("sixteen.png", np.full((8, 8, 3), 128 * 257, np.uint16)),
+        ("alpha.png", np.full((8, 8, 4), 128, np.uint8)),
+        ("grey.tiff", np.full((8, 8), 128, np.uint8)),
+        ("one-pixel.bmp", np.full((1, 1, 3), 128, np.uint8)),
+        ("thin.png", np.full((2, 900, 3), 128, np.uint8)),
+    ],
+)
+def test_other_kinds_of_images_become_eight_bit_rgb(name, array):
+    data = cv2.imencode(name[name.rindex(".") :], array)[1].tobytes()
+    assert np.array_equal(PixelPath(16).load(data), np.full((16, 16, 3), 128, np.uint8))

@@ -8,15 +8,24 @@ with one path, described by a value that travels inside the model, that cannot h
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from allkit.errors import AllkitError
+
+# A photograph of a microscope has 5 to 25 megapixels; a small file that unpacks to more is a trap. OpenCV reads its
+# settings when it is loaded, looks at the size before it decodes, and would write its own messages on stderr.
+MOST_PIXELS, MOST_BYTES = 2**26, 2**29
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+
+import cv2  # noqa: E402
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -70,11 +79,22 @@ class PixelPath:
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """The content of a file; AllkitError when it cannot be read."""
+    """The content of a regular file of at most MOST_BYTES; AllkitError when it cannot be read.
+
+    A FIFO or a device is refused, not waited for.
+    """
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise AllkitError(f"cannot read {path}: {error.strerror or error}") from error
+        # Without O_NONBLOCK opening a FIFO waits for a writer.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(path, flags), "rb") as stream:
+            facts = os.fstat(stream.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise AllkitError(f"cannot read {path}: it is not a regular file")
+            if facts.st_size > MOST_BYTES:
+                raise AllkitError(f"cannot read {path}: it is larger than {MOST_BYTES // 2**20} MiB")
+            return stream.read()
+    except (OSError, ValueError) as error:
+        raise AllkitError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -84,6 +104,11 @@ def decode(data: bytes) -> np.ndarray:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
+        if "MAX_IMAGE_PIXELS" in str(error.err):
+            raise AllkitError(
+                f"more than {MOST_PIXELS / 1e6:.0f} megapixels: too large to be decoded; "
+                "set OPENCV_IO_MAX_IMAGE_PIXELS to allow more"
+            ) from error
         raise AllkitError(f"not a readable image: {error.err}") from error
     if image is None:
         raise AllkitError("not a readable image: damaged, or a format other than JPEG, PNG, BMP, TIFF or WebP")
