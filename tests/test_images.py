@@ -147,3 +147,34 @@ def test_a_truncated_image_is_an_error(suffix, share):
 def test_other_kinds_of_images_become_eight_bit_rgb(name, array):
     data = cv2.imencode(name[name.rindex(".") :], array)[1].tobytes()
     assert np.array_equal(PixelPath(16).load(data), np.full((16, 16, 3), 128, np.uint8))
+
+
+def jpeg(rgb: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+
+
+def test_half_scale_halves_a_jpeg_and_keeps_its_colours():
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[:, :48], image[:, 48:] = (200, 30, 10), (10, 30, 200)
+    half = decode(jpeg(image), scale=2)
+    assert half.shape == (32, 48, 3)
+    assert np.abs(half[:, :20].astype(int) - (200, 30, 10)).max() < 8
+    assert np.abs(half[:, 28:].astype(int) - (10, 30, 200)).max() < 8
+
+
+def test_half_scale_is_nearly_what_averaging_gives():
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8), (5, 5), 0)
+    plain, half = PixelPath(32).load(jpeg(image)), PixelPath(32, jpeg_scale=2).load(jpeg(image))
+    assert np.abs(plain.astype(int) - half).mean() < 4
+    assert not np.array_equal(plain, half)
+
+
+def test_half_scale_leaves_other_formats_and_arrays_alone():
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    for source in (png(image), image):
+        assert np.array_equal(PixelPath(32, jpeg_scale=2).load(source), PixelPath(32).load(source))
+
+
+def test_another_scale_is_refused():
+    with pytest.raises(AllkitError, match="JPEG scale 3"):
+        PixelPath(32, jpeg_scale=3)

@@ -138,3 +138,14 @@ def test_the_fingerprint_changes_with_a_byte_and_with_a_name(tmp_path):
 def test_the_real_images_are_counted_as_published(shared_data):
     dataset = scan(shared_data / "all")
     assert dataset.counts() == {"Benign": 429, "Early": 838, "Pre": 819, "Pro": 684}
+
+
+def test_pixels_are_those_that_the_pixel_path_loads_from_the_file(tmp_path):
+    for name in ("A", "B"):
+        (tmp_path / name).mkdir()
+        noise = np.random.default_rng(len(name)).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / name / "smear.jpg"), noise)
+    for pixels in (PixelPath(32), PixelPath(32, jpeg_scale=2)):
+        images = read(scan(tmp_path), pixels)
+        loaded = [pixels.load(tmp_path / path) for path in images.dataset.paths]
+        assert np.array_equal(images.pixels, loaded)

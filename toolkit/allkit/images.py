@@ -32,19 +32,27 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 _KERNELS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 
+# There is no name for half scale in RGB: the constant of OpenCV for half scale implies BGR.
+_READ_FLAGS = {1: cv2.IMREAD_COLOR_RGB, 2: cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_REDUCED_COLOR_2 ^ cv2.IMREAD_COLOR_BGR)}
+_JPEG = b"\xff\xd8"
+
+
 @dataclass(frozen=True)
 class PixelPath:
     """How an image becomes a (size_px, size_px, 3) uint8 RGB array.
 
     An image that is not square is cropped to its central square first, never stretched:
     the shape of a cell is evidence. `shrink` and `enlarge` name the OpenCV kernels used
-    when the square is larger or smaller than `size_px`.
+    when the square is larger or smaller than `size_px`. With `jpeg_scale` 2 JPEG files are
+    decoded by libjpeg at half their size, which costs half the time and leaves less to resize;
+    other formats and arrays are not.
     """
 
     size_px: int
     shrink: str = "area"
     enlarge: str = "linear"
     aspect: str = "center-crop"
+    jpeg_scale: int = 1
 
     def __post_init__(self):
         if not 8 <= self.size_px <= 4096:
@@ -54,6 +62,8 @@ class PixelPath:
                 raise AllkitError(f"unknown resize kernel {kernel!r}: allkit knows {', '.join(sorted(_KERNELS))}")
         if self.aspect != "center-crop":
             raise AllkitError(f"unknown aspect rule {self.aspect!r}: allkit knows center-crop")
+        if self.jpeg_scale not in _READ_FLAGS:
+            raise AllkitError(f"unknown JPEG scale {self.jpeg_scale!r}: allkit knows 1 and 2")
 
     def fit(self, image: np.ndarray) -> np.ndarray:
         """Crop and resize an RGB uint8 array (H, W, 3) to (size_px, size_px, 3)."""
@@ -75,7 +85,8 @@ class PixelPath:
         """
         if isinstance(source, np.ndarray):
             return self.fit(source)
-        return self.fit(decode(source if isinstance(source, bytes) else read_bytes(source)))
+        data = source if isinstance(source, bytes) else read_bytes(source)
+        return self.fit(decode(data, self.jpeg_scale if data.startswith(_JPEG) else 1))
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -97,12 +108,15 @@ def read_bytes(path: Path | str) -> bytes:
         raise AllkitError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def decode(data: bytes) -> np.ndarray:
-    """Decode an encoded image to RGB uint8 (H, W, 3), turned upright by its EXIF orientation."""
+def decode(data: bytes, scale: int = 1) -> np.ndarray:
+    """Decode an encoded image to RGB uint8 (H, W, 3), turned upright by its EXIF orientation.
+
+    scale: 1, or 2 for half the height and width.
+    """
     if not data:
         raise AllkitError("not an image: the file is empty")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _READ_FLAGS[scale])
     except cv2.error as error:
         if "MAX_IMAGE_PIXELS" in str(error.err):
             raise AllkitError(

@@ -154,7 +154,10 @@ def read(dataset: Dataset, pixels: PixelPath | None = None, on_image: Callable[[
             return error
         reference = PIXELS.fit(image)[None]
         traits = difference_hashes(reference)[0], colour_histograms(reference)[0]
-        return hashlib.sha256(data).hexdigest(), *traits, pixels.fit(image) if pixels else None
+        kept = None
+        if pixels:
+            kept = pixels.fit(image) if pixels.jpeg_scale == 1 else pixels.load(data)
+        return hashlib.sha256(data).hexdigest(), *traits, kept
 
     good = []
     reasons: dict[str, str] = {}

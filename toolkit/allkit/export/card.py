@@ -24,6 +24,7 @@ def model_card(path: Path, contract: Contract) -> str:
         f"{abstention['threshold']:.4f} on (split conformal, n = {abstention['n']}); not exactly one: uncertain"
     )
     latency = contract.latency
+    jpeg = "; JPEG files decoded at half scale" if pixels.jpeg_scale == 2 else ""
     speed = f"{latency['ms']:.2f} ms an image (batch 1, median) on {latency['cores']} cores ({latency['processor']})"
     if contract.precision != "fp32":
         speed += f"; {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32 there"
@@ -41,7 +42,7 @@ dataset; it is no evidence of clinical value.
 | architecture | {contract.architecture}, width {contract.width:g}, after Najjar et al. 2025 |
 | file | {path.name}, {path.stat().st_size / 2**20:.2f} MiB, {contract.precision} |
 | input | `image`: uint8 [batch, {pixels.size_px}, {pixels.size_px}, 3], RGB, normalised inside the graph |
-| pixel path | {pixels.aspect}, then resized with {pixels.shrink} (shrinking) or {pixels.enlarge} (enlarging) |
+| pixel path | {pixels.aspect}, then resized with {pixels.shrink} (shrinking) or {pixels.enlarge} (enlarging){jpeg} |
 | output | `probabilities`: float32 [batch, {len(contract.classes)}]; `distance`: float32 [batch] |
 | accuracy | {_share(accuracy)}, n = {accuracy["n"]} |
 | baseline | {_share(baseline)}: {baseline["method"]}, on the same images |

@@ -85,6 +85,8 @@ def export(run: Run, data: Path, out: Path, options: Options, say: Say) -> dict[
             variants[precision] = make_variant(prepared, precision, options.heatmap, options.max_drop, say)
         except AllkitError as error:
             results[precision] = error
+    if not variants:
+        return results
     say("timing the files against fp32")
     protos = {"fp32": prepared.proto, **{precision: variant.proto for precision, variant in variants.items()}}
     taken = median_latencies(protos, prepared.validation.pixels)

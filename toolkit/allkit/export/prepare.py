@@ -20,7 +20,7 @@ from allkit.export import convert
 from allkit.export.doubt import Doubt, fit_familiarity, with_doubt, with_features
 from allkit.export.fold import folded
 from allkit.export.measure import in_batches, open_session, outputs
-from allkit.images import PixelPath, decode, read_bytes, stack
+from allkit.images import PixelPath, read_bytes, stack
 from allkit.stats import fit_temperature, log_probabilities
 from allkit.training import architecture
 from allkit.training.run import Run
@@ -141,7 +141,7 @@ def read_part(split: Split, paths: Sequence[str], root: Path, pixels: PixelPath)
         data = read_bytes(root / path)
         if hashlib.sha256(data).hexdigest() != split.hashes[path]:
             raise AllkitError(f"{root / path} has changed since the run was trained: give --data the images it used")
-        images.append(pixels.fit(decode(data)))
+        images.append(pixels.load(data))
     return stack(images, pixels.size_px)
 
 
