@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+# Before any test loads OpenCV, which takes its pixel limit when it is loaded.
+import allkit.images  # noqa: F401
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -47,3 +47,12 @@ def test_a_heat_map_has_a_size(side):
 def test_a_contract_that_is_nested_too_deeply_is_refused():
     with pytest.raises(AllkitError, match="not readable"):
         Contract.from_json("[" * 200_000)
+
+
+@pytest.mark.parametrize("field", ["abstention", "familiarity", "latency"])
+@pytest.mark.parametrize("value", ["0.5", None, [0.5], {}])
+def test_numbers_that_decide_something_are_numbers(field, value):
+    record = json.loads(CONTRACT.to_json())[field]
+    name = "ms" if field == "latency" else "threshold"
+    with pytest.raises(AllkitError, match="incomplete"):
+        Contract.from_json(changed(**{field: {**record, name: value}}))

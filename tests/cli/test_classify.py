@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -130,23 +131,101 @@ def test_output_goes_to_a_file_that_replaces_an_older_one():
     assert sorted(os.listdir()) == ["exported", "images", "out.csv"]
 
 
-@pytest.mark.usefixtures("folder")
-def test_a_failure_half_way_leaves_the_older_file_and_nothing_else(monkeypatch):
-    Path("out.csv").write_text("old")
+def failing_at(monkeypatch, number, error):
+    """Have the model fail with `error` at its run of that number; returns the sizes of the batches."""
     real, calls = Model.run, []
 
-    def failing(self, batch, heatmaps):
+    def run(self, batch, heatmaps):
         calls.append(len(batch))
-        if len(calls) == 2:
-            raise AllkitError("out of memory")
+        if len(calls) == number:
+            raise error
         return real(self, batch, heatmaps)
 
-    monkeypatch.setattr(Model, "run", failing)
-    with pytest.raises(AllkitError, match="out of memory"):
-        run("images", "--format", "csv", "--output", "out.csv", "--batch-size", 1)
-    assert len(calls) == 2
+    monkeypatch.setattr(Model, "run", run)
+    monkeypatch.setattr("allkit.runtime.plan.cores", lambda: 1)
+    return calls
+
+
+ONE_BY_ONE = ("images", "--format", "csv", "--output", "out.csv", "--batch-size", 1)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_failure_half_way_leaves_the_older_file_and_can_be_gone_on_with(monkeypatch):
+    Path("out.csv").write_text("old")
+    with monkeypatch.context() as patch:
+        failing_at(patch, 2, AllkitError("out of memory"))
+        with pytest.raises(AllkitError, match="out of memory"):
+            run(*ONE_BY_ONE)
     assert Path("out.csv").read_text() == "old"
+    assert sorted(os.listdir()) == [".out.csv.journal", "exported", "images", "out.csv"]
+    calls = failing_at(monkeypatch, 99, None)
+    result = run(*ONE_BY_ONE, "--resume")
+    assert (result.exit_code, calls) == (0, [1])
+    assert "1 image(s) were classified before" in result.stderr
+    assert Path("out.csv").read_text() == CSV
     assert sorted(os.listdir()) == ["exported", "images", "out.csv"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_interrupt_leaves_the_rows_so_far_and_says_how_to_go_on(monkeypatch):
+    with monkeypatch.context() as patch:
+        failing_at(patch, 2, KeyboardInterrupt())
+        result = run(*ONE_BY_ONE)
+    assert result.exit_code == 130
+    assert "stopped after 1 of 2 image(s); out.csv holds them, the same command with --resume goes on" in result.stderr
+    assert Path("out.csv").read_text() == "".join(CSV.splitlines(keepends=True)[:2])
+    run(*ONE_BY_ONE, "--resume")
+    assert Path("out.csv").read_text() == CSV
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_resumed_run_takes_changed_and_unreadable_images_again(monkeypatch):
+    add_broken()
+    with monkeypatch.context() as patch:
+        failing_at(patch, 2, KeyboardInterrupt())
+        run(*ONE_BY_ONE)
+    cv2.imwrite("images/broken.jpg", flat(0, 0, 96))
+    # The first line that was cut short, as by a sudden end, is done again.
+    journal = Path(".out.csv.journal")
+    journal.write_bytes(journal.read_bytes() + b'{"path": "images/sm')
+    assert run(*ONE_BY_ONE, "--resume").exit_code == 0
+    lines = Path("out.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        ["images/broken.jpg", "red"],
+        ["images/smear2.png", "red"],
+        ["images/smear10.png", "green"],
+    ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_journal_of_another_model_is_not_gone_on_with(monkeypatch):
+    with monkeypatch.context() as patch:
+        failing_at(patch, 2, KeyboardInterrupt())
+        run(*ONE_BY_ONE)
+    tiny_model(Path("exported/tiny.onnx"), temperature=2.0)
+    with pytest.raises(AllkitError, match="was made with another model"):
+        run(*ONE_BY_ONE, "--resume")
+
+
+def test_sigterm_ends_it_like_an_interrupt(folder):
+    for i in range(400):
+        cv2.imwrite(f"images/more{i}.png", np.zeros((900, 900, 3), np.uint8))
+    process = subprocess_classify("images", "--format", "csv", "--output", "out.csv", stdout=subprocess.PIPE)
+    journal = Path(".out.csv.journal")
+    while not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
+        assert process.poll() is None
+    process.terminate()
+    errors = process.communicate()[1].decode()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    rows = Path("out.csv").read_text().splitlines()
+    assert 3 < len(rows) < 403
+    assert f"stopped after {len(rows) - 1} of 402" in errors
+
+
+@pytest.mark.usefixtures("folder")
+def test_resume_needs_an_output():
+    assert "give --output too" in run("images", "--resume").stderr
 
 
 @pytest.mark.usefixtures("folder")

@@ -28,6 +28,9 @@ OUTPUT_NAME = "probabilities"
 DISTANCE_NAME = "distance"
 HEATMAP_NAME = "heatmap"
 _MOST_CHARACTERS = 2**20
+# What `from_json` holds the fields against: the beginning of an annotation, and the numbers that decide something.
+_KINDS = {"Mapping": Mapping, "str": str, "float": (int, float)}
+_NUMBERS = (("abstention", "threshold"), ("familiarity", "threshold"), ("latency", "ms"), ("latency", "fp32_ms"))
 INTENDED_USE = "research; not for diagnosis"
 
 
@@ -102,11 +105,23 @@ class Contract:
         if not isinstance(classes, list) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
             raise AllkitError("the model's contract does not name two or more classes: export the model again")
         try:
-            float(record["abstention"]["threshold"]), float(record["familiarity"]["threshold"])
-            float(record["latency"]["ms"]), float(record["latency"]["fp32_ms"])
-            sides = [record["heatmap"][name] for name in ("height", "width", "stride_px")] if record["heatmap"] else []
-            if not all(type(side) is int and 0 < side <= record["pixels"]["size_px"] for side in sides):
-                raise ValueError("the heat map has no size")
-            return cls(**{**record, "pixels": PixelPath(**record["pixels"]), "classes": tuple(classes)})
+            contract = cls(**{**record, "pixels": PixelPath(**record["pixels"]), "classes": tuple(classes)})
+            contract._check()
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise AllkitError(f"the model's contract is incomplete: {error}; export the model again") from error
+        return contract
+
+    def _check(self) -> None:
+        """TypeError, KeyError or ValueError where a field is not what the code that reads it counts on."""
+        for field in dataclasses.fields(self):
+            kind = next((kind for name, kind in _KINDS.items() if field.type.startswith(name)), object)
+            value = getattr(self, field.name)
+            if not isinstance(value, kind) and not (value is None and field.type.endswith("None")):
+                raise TypeError(f"{field.name} is not {field.type}")
+        for place, name in _NUMBERS:
+            if not isinstance(getattr(self, place)[name], int | float):
+                raise TypeError(f"{name} of {place} is not a number")
+        if self.heatmap is not None:
+            sides = [self.heatmap[name] for name in ("height", "width", "stride_px")]
+            if not all(type(side) is int and 0 < side <= self.pixels.size_px for side in sides):
+                raise ValueError("the heat map has no size")

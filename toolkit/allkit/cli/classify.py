@@ -13,13 +13,15 @@ Examples:
   allkit classify smears/                              a table and a summary
   allkit classify a.jpg b.png --model exported/vgg16x0.25-150-fp32.onnx
   allkit classify smears/ --format csv --output labels.csv
+  allkit classify smears/ --format csv --output labels.csv --resume    go on after Ctrl-C
   allkit classify smears/ --format jsonl | head
   allkit classify smears/ --heatmaps maps/             an overlay an image, and a contact sheet
 
 An image is marked uncertain when the classes that the model's coverage does not rule
 out are not exactly one, and unfamiliar when it is unlike the training images.
 
-Exit status 0 when all images were read, 1 when some could not be, 2 for wrong usage.
+Exit status 0 when all images were read, 1 when some could not be, 2 for wrong usage,
+130 when it was stopped (Ctrl-C or SIGTERM).
 Research use; not for diagnosis."""
 
 
@@ -49,8 +51,9 @@ Research use; not for diagnosis."""
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the rows to this file instead of stdout; it appears when all are written.",
+    help="Write the rows to this file instead of stdout; it appears when all are there, or the work is stopped.",
 )
+@click.option("--resume", is_flag=True, help="Go on with a stopped --output: images that have not changed are kept.")
 @click.option(
     "--heatmaps",
     type=click.Path(file_okay=False, path_type=Path),
@@ -64,9 +67,13 @@ def classify(
     batch_size: int | None,
     form: str,
     output: Path | None,
+    resume: bool,
     heatmaps: Path | None,
 ) -> None:
     """Classify images, or all images below folders, with an exported model: one row an image."""
+    if resume and output is None:
+        raise click.UsageError("--resume goes on with a file: give --output too")
+
     import sys
     import time
     from collections import Counter
@@ -75,7 +82,8 @@ def classify(
     from rich.progress import track
 
     from allkit import Classifier
-    from allkit.cli.output import WRITERS, opened
+    from allkit.cli.journal import Journal
+    from allkit.cli.output import WRITERS, opened, terminated_as_interrupt
     from allkit.runtime.inputs import expand
     from allkit.runtime.overlay import OverlayFolder
 
@@ -91,19 +99,42 @@ def classify(
     def rows():
         # Rows that run over the same terminal are progress enough.
         shown = stderr.is_terminal and (output is not None or not sys.stdout.isatty())
-        pairs = zip(paths, classifier(paths), strict=True)
-        for path, prediction in track(pairs, "classifying", len(paths), console=stderr, disable=not shown):
-            counts[prediction.label] += 1
-            doubts["uncertain"] += bool(prediction.uncertain)
-            doubts["unfamiliar"] += bool(prediction.unfamiliar)
+        pairs = zip(todo, classifier(todo), strict=True)
+        for path, prediction in track(pairs, "classifying", len(todo), console=stderr, disable=not shown):
             if overlays:
                 overlays.add(path, prediction)
             yield path, prediction
 
+    def counted(rows):
+        for path, prediction in rows:
+            counts[prediction.label] += 1
+            doubts["uncertain"] += bool(prediction.uncertain)
+            doubts["unfamiliar"] += bool(prediction.unfamiliar)
+            yield path, prediction
+
+    def write(rows):
+        with opened(output) as stream:
+            WRITERS[form](counted(rows), classifier.contract.classes, stream)
+
+    journal = Journal(output, classifier.contract.to_json(), resume) if output else None
+    todo = [path for path in paths if not journal.knows(path)] if journal else paths
+    if kept := len(paths) - len(todo):
+        click.echo(f"{kept} image(s) were classified before", err=True)
+    stopped = False
     start = time.perf_counter()
-    with opened(output) as stream:
-        WRITERS[form](rows(), classifier.contract.classes, stream)
+    try:
+        with terminated_as_interrupt():
+            if journal:
+                for path, prediction in rows():
+                    journal.add(path, prediction)
+            else:
+                write(rows())
+    except KeyboardInterrupt:
+        stopped = True
     seconds = time.perf_counter() - start
+    if journal:
+        write(journal.rows(paths))
+        journal.close(remove=not stopped)
     if overlays:
         click.echo(f"heat maps: {overlays.write_contact_sheet()} and one file an image beside it", err=True)
 
@@ -111,9 +142,13 @@ def classify(
     summary += [f"{doubt}: {count}" for doubt, count in doubts.items()] + [f"not read: {counts[None]}"]
     click.echo(
         f"\n{'  '.join(summary)}\n"
-        f"{len(paths)} image(s), {len(paths) / seconds:.1f} images/s with {classifier.model_path.name} "
+        f"{len(todo)} image(s), {len(todo) / seconds:.1f} images/s with {classifier.model_path.name} "
         f"on {classifier.provider}; research use; not for diagnosis",
         err=form != "table",
     )
+    if stopped:
+        advice = f"; {output} holds them, the same command with --resume goes on" if output else ""
+        click.echo(f"stopped after {counts.total()} of {len(paths)} image(s){advice}", err=True)
+        click.get_current_context().exit(130)
     if counts[None]:
         click.get_current_context().exit(1)

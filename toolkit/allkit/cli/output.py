@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +80,24 @@ def opened(output: Path | None) -> Iterator[TextIO]:
     else:
         with replacing(output) as temporary, temporary.open("w", newline="", **_ENCODING) as stream:
             yield stream
+
+
+@contextmanager
+def terminated_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does, by KeyboardInterrupt."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    # Elsewhere than in the main thread no handler can be set, and no signal arrives.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _record(path: Path, prediction: Prediction, classes: Sequence[str]) -> dict:

@@ -1,0 +1,107 @@
+"""What a classification into a file has done so far, so that one that was stopped can go on.
+
+A hidden file beside the output takes one line of JSON an image as soon as it is classified: the path, the size and
+time of the file, and the prediction. Whatever ends the process, at most its last line is cut short.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from allkit.errors import AllkitError
+from allkit.runtime.classifier import Prediction
+
+
+class Journal:
+    """The journal of an output file.
+
+    model: a text that tells models apart. resume: go on with a journal that is there, else begin a new one. Raises
+    AllkitError when it cannot be written, or was made with another model.
+    """
+
+    def __init__(self, output: Path, model: str, resume: bool):
+        if output.exists() and not output.is_file():
+            # Now, not when hours of work are to be written there.
+            raise AllkitError(f"cannot write {output}: it is there already and is not a regular file")
+        self.path = output.with_name(f".{output.name}.journal")
+        self._model = model
+        self._at: dict[str, int] = {}
+        self._files: dict[str, list[int]] = {}
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = self.path.open("r+b" if resume and self.path.exists() else "w+b")
+            if resume:
+                self._read()
+            if not self._stream.tell():
+                self._write({"model": model})
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def knows(self, path: Path) -> bool:
+        """Whether the image was classified, and its file has not changed since."""
+        return str(path) in self._at and self._files.get(str(path)) == _facts(path)
+
+    def add(self, path: Path, prediction: Prediction) -> None:
+        """Note the prediction of an image."""
+        record = {**asdict(prediction), "heatmap": None}
+        try:
+            self._at[str(path)] = self._write({"path": str(path), "file": _facts(path), "prediction": record})
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def rows(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Prediction]]:
+        """The images noted so far and their predictions, in the order of `paths`."""
+        for path in paths:
+            if (at := self._at.get(str(path))) is not None:
+                self._stream.seek(at)
+                record = json.loads(self._stream.readline())["prediction"]
+                yield path, Prediction(**{**record, "prediction_set": tuple(record["prediction_set"])})
+        self._stream.seek(0, os.SEEK_END)
+
+    def close(self, remove: bool) -> None:
+        """Close the file; it stays where the work is to be gone on with."""
+        self._stream.close()
+        if remove:
+            self.path.unlink(missing_ok=True)
+
+    def _write(self, record: dict) -> int:
+        at = self._stream.tell()
+        self._stream.write(json.dumps(record).encode() + b"\n")
+        self._stream.flush()
+        return at
+
+    def _read(self) -> None:
+        end = 0
+        for line in self._stream:
+            try:
+                record = json.loads(line) if line.endswith(b"\n") else None
+            except ValueError:
+                record = None
+            if record is None:
+                break
+            if not end and record.get("model") != self._model:
+                raise AllkitError(f"{self.path} was made with another model: leave out --resume, or name that model")
+            if "path" in record:
+                self._at[record["path"]] = end
+                # What could not be read is tried again.
+                self._files[record["path"]] = record["file"] if record["prediction"]["error"] is None else None
+            end += len(line)
+        self._stream.seek(end)
+        self._stream.truncate()
+
+
+def _facts(path: Path) -> list[int] | None:
+    """Size in bytes and time of the last change in nanoseconds; None where there is no file."""
+    try:
+        facts = path.stat()
+    except (OSError, ValueError):
+        return None
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+def _unwritable(path: Path, error: OSError) -> AllkitError:
+    return AllkitError(f"cannot write {path}: {error.strerror or error}")
