@@ -172,6 +172,7 @@ def test_an_interrupt_leaves_the_rows_so_far_and_says_how_to_go_on(monkeypatch):
         failing_at(patch, 2, KeyboardInterrupt())
         result = run(*ONE_BY_ONE)
     assert result.exit_code == 130
+    assert "\n1 image(s), " in result.stderr
     assert "stopped after 1 of 2 image(s); out.csv holds them, the same command with --resume goes on" in result.stderr
     assert Path("out.csv").read_text() == "".join(CSV.splitlines(keepends=True)[:2])
     run(*ONE_BY_ONE, "--resume")

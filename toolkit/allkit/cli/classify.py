@@ -103,6 +103,7 @@ def classify(
         for path, prediction in track(pairs, "classifying", len(todo), console=stderr, disable=not shown):
             if overlays:
                 overlays.add(path, prediction)
+            done.append(path)
             yield path, prediction
 
     def counted(rows):
@@ -120,6 +121,7 @@ def classify(
     todo = [path for path in paths if not journal.knows(path)] if journal else paths
     if kept := len(paths) - len(todo):
         click.echo(f"{kept} image(s) were classified before", err=True)
+    done: list[Path] = []
     stopped = False
     start = time.perf_counter()
     try:
@@ -142,7 +144,7 @@ def classify(
     summary += [f"{doubt}: {count}" for doubt, count in doubts.items()] + [f"not read: {counts[None]}"]
     click.echo(
         f"\n{'  '.join(summary)}\n"
-        f"{len(todo)} image(s), {len(todo) / seconds:.1f} images/s with {classifier.model_path.name} "
+        f"{len(done)} image(s), {len(done) / seconds:.1f} images/s with {classifier.model_path.name} "
         f"on {classifier.provider}; research use; not for diagnosis",
         err=form != "table",
     )
