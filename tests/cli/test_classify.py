@@ -295,3 +295,12 @@ def test_one_row_for_each_of_many_real_images(folder, shared_data):
     assert result.exit_code == 0
     assert len(rows) == 429
     assert {row["error"] for row in rows} == {""}
+
+
+@pytest.mark.usefixtures("folder")
+def test_profile_shows_stages_and_the_share_of_the_limit():
+    result = run("images", "--format", "csv", "--profile")
+    assert result.exit_code == 0
+    assert result.stdout == CSV
+    for words in ("where the time went", "decode", "one alone", "worker_0", "of the limit"):
+        assert words in result.stderr

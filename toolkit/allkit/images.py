@@ -85,8 +85,11 @@ class PixelPath:
         """
         if isinstance(source, np.ndarray):
             return self.fit(source)
-        data = source if isinstance(source, bytes) else read_bytes(source)
-        return self.fit(decode(data, self.jpeg_scale if data.startswith(_JPEG) else 1))
+        return self.fit(self.decode(source if isinstance(source, bytes) else read_bytes(source)))
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """Decode an encoded image to RGB uint8 (H, W, 3), a JPEG at `jpeg_scale`."""
+        return decode(data, self.jpeg_scale if data.startswith(_JPEG) else 1)
 
 
 def read_bytes(path: Path | str) -> bytes:

@@ -15,6 +15,7 @@ Examples:
   allkit classify smears/ --format csv --output labels.csv
   allkit classify smears/ --format csv --output labels.csv --resume    go on after Ctrl-C
   allkit classify smears/ --format jsonl | head
+  allkit classify smears/ --profile                    where the time goes
   allkit classify smears/ --heatmaps maps/             an overlay an image, and a contact sheet
 
 An image is marked uncertain when the classes that the model's coverage does not rule
@@ -54,6 +55,7 @@ Research use; not for diagnosis."""
     help="Write the rows to this file instead of stdout; it appears when all are there, or the work is stopped.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a stopped --output: images that have not changed are kept.")
+@click.option("--profile", is_flag=True, help="Show on stderr where the time went, and how near the limit it came.")
 @click.option(
     "--heatmaps",
     type=click.Path(file_okay=False, path_type=Path),
@@ -68,6 +70,7 @@ def classify(
     form: str,
     output: Path | None,
     resume: bool,
+    profile: bool,
     heatmaps: Path | None,
 ) -> None:
     """Classify images, or all images below folders, with an exported model: one row an image."""
@@ -148,6 +151,12 @@ def classify(
         f"on {classifier.provider}; research use; not for diagnosis",
         err=form != "table",
     )
+    if profile and done:
+        from allkit.cli.profile_table import print_profile
+        from allkit.runtime.tuning import stage_costs
+
+        alone = stage_costs(classifier.model_path, done[:128])
+        print_profile(seconds, len(done), classifier.profile.by_thread(), alone)
     if stopped:
         advice = f"; {output} holds them, the same command with --resume goes on" if output else ""
         click.echo(f"stopped after {counts.total()} of {len(paths)} image(s){advice}", err=True)

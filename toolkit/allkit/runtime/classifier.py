@@ -12,6 +12,7 @@ from allkit.contract import Contract
 from allkit.errors import AllkitError
 from allkit.runtime.pipeline import Source, run_in_batches
 from allkit.runtime.plan import Plan, default_plan, gpu_plan
+from allkit.runtime.profile import Profile
 from allkit.runtime.providers import CPU
 from allkit.runtime.session import Model
 from allkit.runtime.tuning import tuned_plan
@@ -56,6 +57,7 @@ class Classifier:
 
     model_path: the file in use. contract: what the model says of itself. notice: one line about a
     fallback to the CPU, or None. plan: how the machine is shared out.
+    profile: where the time of the last call went.
 
     >>> for prediction in Classifier()(["smear.jpg"]):
     ...     print(prediction.label, prediction.confidence)
@@ -84,6 +86,7 @@ class Classifier:
         self.model_path: Path = self._model.path
         self.contract: Contract = self._model.contract
         self.notice: str | None = self._model.notice
+        self.profile = Profile()
 
     @property
     def provider(self) -> str:
@@ -99,8 +102,17 @@ class Classifier:
         """
         if isinstance(images, str | bytes):
             raise AllkitError("give a list of images, [image], not one image")
-        results = run_in_batches(images, self.contract.pixels, self._infer, self.plan)
-        return map(self._prediction, results)
+        self.profile = profile = Profile()
+        return self._predictions(run_in_batches(images, self.contract.pixels, self._infer, self.plan, profile), profile)
+
+    def _predictions(self, results: Iterable, profile: Profile) -> Iterator[Prediction]:
+        for result in results:
+            profile.start()
+            prediction = self._prediction(result)
+            profile.lap("post")
+            yield prediction
+            # What the taker did with it.
+            profile.lap("write")
 
     def _infer(self, batch: np.ndarray) -> Iterator[tuple[np.ndarray, np.float32, np.ndarray | None]]:
         probabilities, distances, heatmaps = self._model.run(batch, self._heatmaps)

@@ -24,6 +24,7 @@ from allkit.files import write_text
 from allkit.runtime.machine import cores, processor
 from allkit.runtime.pipeline import Source, run_in_batches
 from allkit.runtime.plan import Plan
+from allkit.runtime.profile import Profile
 from allkit.runtime.session import Model
 
 _LEAST_ROUNDS = 3
@@ -87,6 +88,16 @@ def measure(
         on_round()
     medians = {plan: statistics.median(rate) for plan, rate in rates.items()}
     return dict(sorted(medians.items(), key=lambda item: -item[1]))
+
+
+def stage_costs(model: Path, images: Sequence[Source]) -> dict[str, float]:
+    """Seconds an image of each stage from file to result, on one thread that has the machine to itself."""
+    session, profile = Model(model, "cpu", threads=1), Profile()
+    run = _probabilities(session)
+    for _ in run_in_batches(images, session.contract.pixels, run, Plan(1, 1, 8), profile):
+        pass
+    worker = next(stages for stages in profile.by_thread().values() if stages["infer"])
+    return {stage: worker[stage] / len(images) for stage in ("read", "decode", "resize", "infer")}
 
 
 def _probabilities(model: Model) -> Callable[[np.ndarray], np.ndarray]:

@@ -1,0 +1,37 @@
+"""Where the time of a classification went, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from allkit.runtime.machine import cores
+from allkit.runtime.profile import STAGES
+
+
+def print_profile(
+    seconds: float, images: int, by_thread: Mapping[str, Mapping[str, float]], alone: Mapping[str, float]
+) -> None:
+    """On stderr: milliseconds an image of each stage and thread, and the share of the limit that was reached.
+
+    alone: seconds an image of each stage on one thread by itself.
+    """
+    table = Table(title="\nwhere the time went: ms an image of the whole run")
+    for column in ("thread", *STAGES, "idle"):
+        table.add_column(column, justify="left" if column == "thread" else "right", no_wrap=True)
+    for thread, stages in by_thread.items():
+        cells = [*(stages[stage] for stage in STAGES), max(0.0, seconds - sum(stages.values()))]
+        table.add_row(thread, *(f"{1000 * cell / images:.3f}" for cell in cells))
+    table.add_section()
+    cells = (f"{1000 * alone[stage]:.3f}" if stage in alone else "-" for stage in STAGES)
+    table.add_row("one alone", *cells, "-")
+    console = Console(stderr=True, highlight=False)
+    console.print(table)
+    limit = cores() / sum(alone.values())
+    console.print(
+        f"{images / seconds:.1f} images/s; {cores()} core(s) over {1000 * sum(alone.values()):.3f} ms an image on one "
+        f"thread allow {limit:.1f}: {images / seconds / limit:.0%} of the limit",
+        soft_wrap=True,
+    )
