@@ -4,7 +4,7 @@
 
 Rounds of three ways over the same files (page cache warm), turn by turn: allkit's Classifier; a plain loop as one
 would write it (OpenCV read, colour conversion and resize, one image a run, onnxruntime's default session); and the
-stages one after the other on one thread. The limit is cores divided by the summed cost of those stages.
+stages on one thread alone. The limit is cores divided by the summed cost of those stages.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ import time
 from pathlib import Path
 
 import cv2
-import numpy as np
 import onnxruntime
 
 from allkit import Classifier
-from allkit.images import decode, read_bytes
 from allkit.runtime.inputs import expand
 from allkit.runtime.machine import cores, processor
-from allkit.runtime.session import Model
+from allkit.runtime.tuning import stage_costs
 
 ROUNDS, STAGE_IMAGES = 7, 400
 
@@ -36,30 +34,12 @@ def plain_loop(session: onnxruntime.InferenceSession, size_px: int, paths: list[
         session.run(None, {"image": image[None]})
 
 
-def stage_seconds(model: Model, paths: list[Path], batch: int) -> dict[str, float]:
-    """Seconds an image of each stage, alone on one thread."""
-    pixels = model.contract.pixels
-    start = time.perf_counter()
-    files = [read_bytes(path) for path in paths]
-    read = time.perf_counter()
-    decoded = [decode(data) for data in files]
-    decoding = time.perf_counter()
-    fitted = np.stack([pixels.fit(image) for image in decoded])
-    fitting = time.perf_counter()
-    for i in range(0, len(fitted), batch):
-        model.run(fitted[i : i + batch])
-    done = time.perf_counter()
-    spans = {"read": read - start, "decode": decoding - read, "resize": fitting - decoding, "infer": done - fitting}
-    return {name: span / len(paths) for name, span in spans.items()}
-
-
 def main(model: str, data: str) -> None:
     cv2.setNumThreads(1)
     paths = expand([Path(data)])
     classifier = Classifier(model, device="cpu")
     size_px = classifier.contract.pixels.size_px
     plain = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    single = Model(model, "cpu", threads=1)
     some = paths[:: max(1, len(paths) // STAGE_IMAGES)]
     rates: dict[str, list[float]] = {"allkit": [], "plain_loop": [], "limit": []}
     stages: list[dict[str, float]] = []
@@ -70,7 +50,7 @@ def main(model: str, data: str) -> None:
         middle = time.perf_counter()
         plain_loop(plain, size_px, some)
         end = time.perf_counter()
-        costs = stage_seconds(single, some, classifier.plan.batch_size)
+        costs = stage_costs(Path(model), some)
         if round_:
             rates["allkit"].append(len(paths) / (middle - begin))
             rates["plain_loop"].append(len(some) / (end - middle))

@@ -68,12 +68,12 @@ def test_a_slow_first_image_does_not_change_the_order():
     second_done = threading.Event()
 
     class Waiting(PixelPath):
-        def load(self, source):
+        def load(self, source, lap):
             if source[0, 0, 0] == 1:
                 assert second_done.wait(30)
             else:
                 second_done.set()
-            return super().load(source)
+            return super().load(source, lap)
 
     assert list(run_in_batches([flat(1, 0, 0), flat(2, 0, 0)], Waiting(8), first_pixel, plan(1))) == [1, 2]
 

@@ -153,13 +153,12 @@ def test_data_outside_the_folder_of_the_file_is_not_read(tmp_path, location):
 
 def test_sizes_are_bounded(tmp_path, monkeypatch):
     from allkit import contract
-    from allkit.runtime import session
 
     path = tiny_model(tmp_path / "m.onnx")
     monkeypatch.setattr(contract, "_MOST_CHARACTERS", 100)
     with pytest.raises(AllkitError, match="contract is longer than"):
         Model(path)
-    monkeypatch.setattr(session, "_MOST_BYTES", 100)
+    monkeypatch.setattr(contract, "_MOST_BYTES", 100)
     with pytest.raises(AllkitError, match="larger than 2 GiB"):
         Model(path)
 

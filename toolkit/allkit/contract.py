@@ -16,6 +16,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from allkit.errors import AllkitError
@@ -31,6 +32,8 @@ _MOST_CHARACTERS = 2**20
 # What `from_json` holds the fields against: the beginning of an annotation, and the numbers that decide something.
 _KINDS = {"Mapping": Mapping, "str": str, "float": (int, float)}
 _NUMBERS = (("abstention", "threshold"), ("familiarity", "threshold"), ("latency", "ms"), ("latency", "fp32_ms"))
+# Protobuf reads no larger file.
+_MOST_BYTES = 2**31 - 1
 INTENDED_USE = "research; not for diagnosis"
 
 
@@ -125,3 +128,24 @@ class Contract:
             sides = [self.heatmap[name] for name in ("height", "width", "stride_px")]
             if not all(type(side) is int and 0 < side <= self.pixels.size_px for side in sides):
                 raise ValueError("the heat map has no size")
+
+
+def check_file(path: Path) -> None:
+    """AllkitError unless the path is a file of a size that a model can have; before anything reads it."""
+    if not path.is_file():
+        raise AllkitError(f"{path} is not a file: give the ONNX file of a model made by `allkit export`")
+    if path.stat().st_size > _MOST_BYTES:
+        raise AllkitError(f"{path} is larger than 2 GiB: no model of allkit is")
+
+
+def contract_of(path: Path, text: str | None) -> Contract:
+    """The contract in the metadata entry of a file, None where it has none; AllkitError names the file."""
+    if text is None:
+        raise AllkitError(
+            f"{path} has no entry {METADATA_KEY}, so its classes and pixel path are unknown: "
+            "give a model made by `allkit export`"
+        )
+    try:
+        return Contract.from_json(text)
+    except AllkitError as error:
+        raise AllkitError(f"{path}: {error}") from error

@@ -18,8 +18,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     Raises AllkitError when the folder cannot be written.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
-        raise AllkitError(f"cannot write {path}: it is there already and is not a regular file")
+    check_replaceable(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,6 +31,12 @@ def replacing(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise AllkitError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_replaceable(path: Path) -> None:
+    """AllkitError where `replacing` would refuse the name: before long work whose result is to be written there."""
+    if path.exists() and not path.is_file():
+        raise AllkitError(f"cannot write {path}: it is there already and is not a regular file")
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -15,11 +15,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, shape_inference
 
-from allkit.contract import METADATA_KEY, Contract
+from allkit.contract import METADATA_KEY, Contract, check_file, contract_of
 from allkit.errors import AllkitError
-
-# Protobuf reads no larger file.
-_MOST_BYTES = 2**31 - 1
 
 _PRECISIONS = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.INT8: "int8"}
 
@@ -64,24 +61,17 @@ def read_graph(path: Path | str) -> tuple[onnx.ModelProto, Contract]:
     schema, or refers to data outside its folder.
     """
     path = Path(path)
-    if not path.is_file():
-        raise AllkitError(f"{path} is not a file: give an ONNX file made by `allkit export`")
-    if path.stat().st_size > _MOST_BYTES:
-        raise AllkitError(f"{path} is larger than 2 GiB: no model of allkit is")
+    check_file(path)
     try:
         # The format is named because onnx would guess it by the suffix.
         proto = onnx.load(path, format="protobuf", load_external_data=False)
         _refuse_outside(path, proto)
     except (DecodeError, OSError, ValueError) as error:
         raise AllkitError(f"{path} cannot be read as an ONNX model (damaged, cut short, or another format)") from error
-    text = next((entry.value for entry in proto.metadata_props if entry.key == METADATA_KEY), None)
-    if text is None:
-        raise AllkitError(f"{path} has no entry {METADATA_KEY}: give a model made by `allkit export`")
+    entries = {entry.key: entry.value for entry in proto.metadata_props}
+    contract = contract_of(path, entries.get(METADATA_KEY))
     try:
-        contract = Contract.from_json(text)
         onnx.checker.check_model(proto)
-    except AllkitError as error:
-        raise AllkitError(f"{path}: {error}") from error
     except onnx.checker.ValidationError as error:
         raise AllkitError(f"{path} is no valid ONNX model: {str(error).splitlines()[0]}; export it again") from error
     return proto, contract

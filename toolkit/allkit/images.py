@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,18 +78,23 @@ class PixelPath:
         kernel = _KERNELS[self.shrink if side > self.size_px else self.enlarge]
         return cv2.resize(square, (self.size_px, self.size_px), interpolation=kernel)
 
-    def load(self, source: Path | str | bytes | np.ndarray) -> np.ndarray:
+    def load(
+        self, source: Path | str | bytes | np.ndarray, lap: Callable[[str], None] = lambda stage: None
+    ) -> np.ndarray:
         """Read a path, encoded bytes or an RGB uint8 array (H, W, 3) into a (size_px, size_px, 3) array.
 
+        lap: told the name of each stage when it is done: read, decode, resize; an array is only resized.
         Raises AllkitError, naming the cause, for what cannot be read as an image.
         """
-        if isinstance(source, np.ndarray):
-            return self.fit(source)
-        return self.fit(self.decode(source if isinstance(source, bytes) else read_bytes(source)))
-
-    def decode(self, data: bytes) -> np.ndarray:
-        """Decode an encoded image to RGB uint8 (H, W, 3), a JPEG at `jpeg_scale`."""
-        return decode(data, self.jpeg_scale if data.startswith(_JPEG) else 1)
+        image = source
+        if not isinstance(source, np.ndarray):
+            data = source if isinstance(source, bytes) else read_bytes(source)
+            lap("read")
+            image = decode(data, self.jpeg_scale if data.startswith(_JPEG) else 1)
+            lap("decode")
+        fitted = self.fit(image)
+        lap("resize")
+        return fitted
 
 
 def read_bytes(path: Path | str) -> bytes:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from allkit.errors import AllkitError
+from allkit.files import check_replaceable
 from allkit.runtime.classifier import Prediction
 
 
@@ -24,9 +25,7 @@ class Journal:
     """
 
     def __init__(self, output: Path, model: str, resume: bool):
-        if output.exists() and not output.is_file():
-            # Now, not when hours of work are to be written there.
-            raise AllkitError(f"cannot write {output}: it is there already and is not a regular file")
+        check_replaceable(output)
         self.path = output.with_name(f".{output.name}.journal")
         self._model = model
         self._at: dict[str, int] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -46,10 +47,9 @@ class Part:
 class Prepared:
     """What every variant of one run is made from and held against.
 
-    model: the trained network in float32. proto: its tidy float32 graph. reference: what that graph gives for the
-    validation part, probabilities (n, k). calibration: training images. verification: at least VERIFY_IMAGES images;
-    expected: calibrated probabilities (n, k) and distances (n,) of the trained network for them. feature_shape:
-    channels, height and width of the last feature map.
+    model: the trained network in float32. proto: its tidy float32 graph. calibration: training images. verification:
+    at least VERIFY_IMAGES images; expected: calibrated probabilities (n, k) and distances (n,) of the trained network
+    for them. feature_shape: channels, height and width of the last feature map.
     """
 
     run: Run
@@ -58,11 +58,15 @@ class Prepared:
     proto: onnx.ModelProto
     validation: Part
     test: Part
-    reference: np.ndarray
     calibration: np.ndarray
     verification: np.ndarray
     expected: tuple[np.ndarray, np.ndarray]
     feature_shape: tuple[int, int, int]
+
+    @cached_property
+    def reference(self) -> np.ndarray:
+        """What the float32 graph gives for the validation part, probabilities (n, k); fp32 alone never asks."""
+        return outputs(open_session(self.proto), [OUTPUT_NAME], self.validation.pixels)[0]
 
 
 def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
@@ -93,7 +97,6 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
     probabilities, features = _predict(tap, verification)
     say("converting to ONNX")
     proto = convert.to_onnx(with_doubt(folded(model, settings), doubt))
-    (reference,) = outputs(open_session(proto), [OUTPUT_NAME], validation.pixels)
     _, height, width, channels = model.get_layer("flatten").input.shape
     return Prepared(
         run=run,
@@ -102,7 +105,6 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
         proto=proto,
         validation=validation,
         test=test,
-        reference=reference,
         calibration=familiar[_evenly(len(familiar), CALIBRATION_IMAGES)],
         verification=verification,
         expected=(doubt.calibrate(probabilities), doubt.familiarity.distances(features)),

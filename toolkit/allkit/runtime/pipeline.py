@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from allkit.errors import AllkitError
-from allkit.images import PixelPath, read_bytes
+from allkit.images import PixelPath
 from allkit.runtime.plan import Plan
 from allkit.runtime.profile import Profile
 
@@ -53,14 +53,7 @@ def run_in_batches(
         profile.start()
         for place, source in enumerate(batch):
             try:
-                image = source
-                if not isinstance(source, np.ndarray):
-                    data = source if isinstance(source, bytes) else read_bytes(source)
-                    profile.lap("read")
-                    image = pixels.decode(data)
-                    profile.lap("decode")
-                buffers.pixels[place - len(errors)] = pixels.fit(image)
-                profile.lap("resize")
+                buffers.pixels[place - len(errors)] = pixels.load(source, profile.lap)
             except AllkitError as error:
                 errors[place] = error
         count = len(batch) - len(errors)

@@ -14,16 +14,22 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
-from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+from allkit.contract import (
+    DISTANCE_NAME,
+    HEATMAP_NAME,
+    INPUT_NAME,
+    METADATA_KEY,
+    OUTPUT_NAME,
+    Contract,
+    check_file,
+    contract_of,
+)
 from allkit.errors import AllkitError
 from allkit.runtime.providers import CPU, gpu_attempt, providers_for, why_missing
 
 # What is not asked for, such as the heat map, is not computed.
 NEEDED_ONLY = onnxruntime.RunOptions()
 NEEDED_ONLY.only_execute_path_to_fetches = True
-
-# Protobuf reads no larger file.
-_MOST_BYTES = 2**31 - 1
 
 # The file itself is at fault, whatever the device.
 _FILE_ERRORS = (ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.NoSuchFile, ort.NotImplemented)
@@ -80,10 +86,7 @@ def _open(
     path: Path, device: str, options: onnxruntime.SessionOptions
 ) -> tuple[onnxruntime.InferenceSession, str | None]:
     providers = providers_for(device)
-    if not path.is_file():
-        raise AllkitError(f"{path} is not a file: give the ONNX file of a model made by `allkit export`")
-    if path.stat().st_size > _MOST_BYTES:
-        raise AllkitError(f"{path} is larger than 2 GiB: no model of allkit is")
+    check_file(path)
     wanted = providers[0]
     if wanted == CPU:
         return _cpu_session(path, options), None
@@ -133,16 +136,7 @@ def _not_loadable(path: Path, error: Exception) -> AllkitError:
 
 
 def _contract(path: Path, session: onnxruntime.InferenceSession) -> Contract:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise AllkitError(
-            f"{path} has no entry {METADATA_KEY}, so its classes and pixel path are unknown: "
-            "give a model made by `allkit export`"
-        )
-    try:
-        contract = Contract.from_json(text)
-    except AllkitError as error:
-        raise AllkitError(f"{path}: {error}") from error
+    contract = contract_of(path, session.get_modelmeta().custom_metadata_map.get(METADATA_KEY))
     size, classes = contract.pixels.size_px, len(contract.classes)
     _check(path, "input", session.get_inputs(), INPUT_NAME, "tensor(uint8)", [size, size, 3])
     _check(path, "output", session.get_outputs(), OUTPUT_NAME, "tensor(float)", [classes])

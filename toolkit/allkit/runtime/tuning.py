@@ -61,9 +61,7 @@ def candidates() -> list[Plan]:
     return list(dict.fromkeys(side_by_side + over_all))
 
 
-def measure(
-    model: Path, images: Sequence[Source], seconds: float, on_round: Callable[[], None] = lambda: None
-) -> dict[Plan, float]:
+def measure(model: Path, images: Sequence[Source], seconds: float) -> dict[Plan, float]:
     """Images a second of each candidate, from file to result, the fastest first.
 
     The candidates take turns over all images for about `seconds`, three rounds at least, after one that does not
@@ -85,7 +83,6 @@ def measure(
             if rounds:
                 rates[plan].append(len(images) / (time.perf_counter() - begin))
         rounds += 1
-        on_round()
     medians = {plan: statistics.median(rate) for plan, rate in rates.items()}
     return dict(sorted(medians.items(), key=lambda item: -item[1]))
 
