@@ -1,6 +1,10 @@
-import numpy as np
+import colorsys
 
-from allkit.training.augment import augment, augmented_batch
+import numpy as np
+import pytest
+
+from allkit.evaluation import shifts
+from allkit.training.augment import augment, augmented_batch, colour_matrix
 from allkit.training.recipe import SCRATCH
 
 STILL = SCRATCH.override(brightness=0.0, rotation_degrees=0.0, reflection=False, channel_gain=0.0)
@@ -34,6 +38,63 @@ def test_brightness_scales_all_channels_by_one_factor_within_its_range():
 def test_channel_gain_scales_each_channel_by_its_own_factor():
     spread = [np.ptp(v.mean((0, 1)) / IMAGE.mean((0, 1))) for v in variants(STILL.override(channel_gain=0.1))]
     assert max(spread) > 0.05
+
+
+def test_channel_offset_moves_each_channel_by_its_own_share_of_the_full_scale():
+    image = np.full((8, 8, 3), 100, np.uint8)
+    moves = np.array([augment(image, STILL.override(channel_offset=0.1), np.random.default_rng(i)) for i in range(40)])
+    moves = moves[:, 0, 0].astype(int) - 100
+    assert np.abs(moves).max() <= 26
+    assert moves.min() < -15
+    assert moves.max() > 15
+    assert np.ptp(moves, axis=1).max() > 10
+
+
+def test_gamma_keeps_black_and_white_and_moves_the_middle_both_ways():
+    image = np.tile(np.array([0, 128, 255], np.uint8)[:, None, None], (1, 3, 3))
+    middles = []
+    for i in range(40):
+        variant = augment(image, STILL.override(gamma=1.0), np.random.default_rng(i))
+        assert (variant[0].max(), variant[2].min()) == (0, 255)
+        middles.append(variant[1, 0, 0])
+    # 255 (128 / 255) ** 2 = 64.3 and 255 (128 / 255) ** 0.5 = 180.7
+    assert 64 <= min(middles) < 90
+    assert 150 < max(middles) <= 181
+
+
+def test_grey_takes_all_colour_from_its_share_of_the_images_and_keeps_luma():
+    # One level apart at most: OpenCV rounds its own grey in fixed-point numbers.
+    distances = [np.abs(v.astype(int) - shifts.grey(IMAGE)).max() for v in variants(STILL.override(grey=0.5))]
+    assert 10 < sum(distance <= 1 for distance in distances) < 30
+
+
+def test_zoom_of_two_looks_at_the_central_half_and_keeps_the_centre():
+    ramp = np.tile(np.arange(101, dtype=np.uint8)[None, :, None], (101, 1, 3))
+    zoomed = [augment(ramp, STILL.override(zoom=1.0), np.random.default_rng(i)) for i in range(60)]
+    widths = [np.ptp(variant[50, 25:76, 0]) for variant in zoomed]
+    # The 51 columns in the middle show 25 of the image at zoom 2, and at zoom 1/2 all 101, mirrored at the edge.
+    assert 24 <= min(widths) < 32
+    assert max(widths) > 80
+    assert all(variant[50, 50, 0] == 50 for variant in zoomed)
+
+
+@pytest.mark.parametrize(("hue", "saturation"), [(0, 1), (360, 1)])
+def test_the_colour_matrix_that_changes_nothing(hue, saturation):
+    np.testing.assert_allclose(colour_matrix(hue, saturation), np.eye(3), atol=1e-12)
+
+
+def test_the_colour_matrix_keeps_greys_and_luma_and_its_turns_add_up():
+    turned = colour_matrix(30, 0.7)
+    np.testing.assert_allclose(turned @ np.ones(3), np.ones(3))
+    np.testing.assert_allclose(np.array([0.299, 0.587, 0.114]) @ turned, [0.299, 0.587, 0.114])
+    np.testing.assert_allclose(colour_matrix(20, 0.5) @ colour_matrix(10, 1.4), turned)
+
+
+@pytest.mark.parametrize("degrees", [-16, 16])
+def test_a_turn_of_the_hue_goes_the_way_that_hsv_goes(degrees):
+    purple = np.array([150, 90, 170])
+    before, after = (colorsys.rgb_to_hsv(*colour)[0] * 360 for colour in (purple, colour_matrix(degrees, 1) @ purple))
+    assert after - before == pytest.approx(degrees, rel=0.4)
 
 
 def test_bright_pixels_saturate_instead_of_wrapping_round():

@@ -20,6 +20,10 @@ def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
     return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
 
 
+_SHARES = ("brightness", "channel_gain", "channel_offset", "saturation", "grey")
+_NOT_NEGATIVE = (*_SHARES, "weight_decay", "warmup_epochs", "rotation_degrees", "hue_degrees", "gamma", "zoom")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The fields of a training; the defaults are recipe `scratch`.
@@ -45,6 +49,12 @@ class Recipe:
     rotation_degrees: float = _option(180.0, "rotation drawn from +- this, borders mirrored")
     reflection: bool = _option(True, "reflect half of the images left-right and half up-down")
     channel_gain: float = _option(0.1, "factor drawn for each colour channel from 1 +- this")
+    channel_offset: float = _option(0.0, "offset drawn for each colour channel from +- this share of the full scale")
+    gamma: float = _option(0.0, "gamma drawn from 1 / (1 + this) to 1 + this")
+    hue_degrees: float = _option(0.0, "hue turned by an angle drawn from +- this")
+    saturation: float = _option(0.0, "saturation factor drawn from 1 +- this")
+    grey: float = _option(0.0, "share of the images that lose all colour")
+    zoom: float = _option(0.0, "scale drawn from 1 / (1 + this) to 1 + this")
     precision: str = _option("fp32", "bf16 trains in mixed bfloat16", ("fp32", "bf16"))
 
     def __post_init__(self):
@@ -55,13 +65,12 @@ class Recipe:
         numbers = [value for value in dataclasses.astuple(self) if isinstance(value, float)]
         if not all(math.isfinite(number) for number in numbers):
             raise AllkitError("a field of the recipe is not a finite number: give ordinary numbers")
-        if bad := next((name for name in ("brightness", "channel_gain") if getattr(self, name) > 1), None):
+        if bad := next((name for name in _SHARES if getattr(self, name) > 1), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be above 1")
         positive = ("epochs", "batch_size", "learning_rate")
         if bad := next((name for name in positive if getattr(self, name) <= 0), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must be above 0")
-        not_negative = ("weight_decay", "warmup_epochs", "brightness", "rotation_degrees", "channel_gain")
-        if bad := next((name for name in not_negative if getattr(self, name) < 0), None):
+        if bad := next((name for name in _NOT_NEGATIVE if getattr(self, name) < 0), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be below 0")
         if not 0 <= self.dropout < 1:
             raise AllkitError(f"dropout is {self.dropout}: it must be at least 0 and below 1")
