@@ -8,7 +8,7 @@ import pytest
 from allkit.errors import AllkitError
 from allkit.runtime import providers
 from allkit.runtime.session import Model
-from models import tiny_model
+from models import flat, tiny_contract, tiny_model
 
 
 def has_driver() -> bool:
@@ -22,20 +22,66 @@ def has_driver() -> bool:
 without_gpu = pytest.mark.skipif(has_driver(), reason="this machine has an NVIDIA driver")
 
 
+def offer(monkeypatch, *names):
+    """As if onnxruntime had been built with these providers and the CPU's."""
+    available = [f"{name}ExecutionProvider" for name in (*names, "CPU")]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
+
+
 def test_an_unknown_device_is_refused_with_the_known_ones():
     with pytest.raises(AllkitError, match="unknown device 'gpu': give one of auto, cpu, cuda, tensorrt"):
-        providers.providers_for("gpu")
+        providers.provider_for("gpu")
 
 
-def test_the_wanted_provider_comes_first_and_the_cpu_last():
-    first = {device: providers.providers_for(device)[0] for device in ("cpu", "cuda", "tensorrt", "auto")}
-    assert first == {
+def test_a_device_stands_for_a_provider():
+    found = {device: providers.provider_for(device) for device in ("cpu", "cuda", "tensorrt", "auto", "CUDA")}
+    assert found == {
         "cpu": "CPUExecutionProvider",
         "cuda": "CUDAExecutionProvider",
         "tensorrt": "TensorrtExecutionProvider",
         "auto": "CUDAExecutionProvider",
+        "CUDA": "CUDAExecutionProvider",
     }
-    assert {providers.providers_for(device)[-1] for device in first} == {"CPUExecutionProvider"}
+
+
+def test_any_provider_of_the_build_can_be_named_as_people_call_it(monkeypatch):
+    offer(monkeypatch, "OpenVINO", "Dml", "CoreML")
+    found = [providers.provider_for(device) for device in ("openvino", "directml", "CoreML")]
+    assert found == ["OpenVINOExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider"]
+    with pytest.raises(AllkitError, match=r"give one of .*openvino, directml, coreml"):
+        providers.provider_for("qnn")
+
+
+def test_cuda_is_asked_for_graphs_first_and_then_without():
+    first, second = providers.requests("CUDAExecutionProvider", tiny_contract())
+    assert (providers.wants_graphs(first), providers.wants_graphs(second)) == (True, False)
+    assert [request[1] for request in (first, second)] == ["CPUExecutionProvider"] * 2
+    assert first[0][0] == second[0][0] == "CUDAExecutionProvider"
+    assert first[0][1]["cudnn_conv_algo_search"] == second[0][1]["cudnn_conv_algo_search"] == "HEURISTIC"
+
+
+@pytest.mark.parametrize(
+    ("precision", "nhwc", "expected"), [("fp32", None, "0"), ("fp16", None, "1"), ("fp32", True, "1")]
+)
+def test_channels_come_last_on_cuda_in_float16_or_when_told(precision, nhwc, expected):
+    for request in providers.requests("CUDAExecutionProvider", tiny_contract(precision=precision), nhwc):
+        assert request[0][1]["prefer_nhwc"] == expected
+
+
+def test_tensorrt_keeps_its_engines_and_falls_back_to_cuda(tmp_path):
+    (request,) = providers.requests("TensorrtExecutionProvider", tiny_contract(size_px=64, precision="fp16"))
+    (name, options), (second, _), last = request
+    assert (name, second, last) == ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+    assert options["trt_engine_cache_enable"] == "1"
+    assert options["trt_engine_cache_path"] == str(tmp_path / "cache" / "allkit" / "tensorrt")
+    assert options["trt_fp16_enable"] == "1"
+    assert options["trt_profile_min_shapes"] == "image:1x64x64x3"
+    assert options["trt_profile_max_shapes"] == "image:256x64x64x3"
+
+
+def test_another_provider_is_asked_for_as_it_is():
+    expected = [["OpenVINOExecutionProvider", "CPUExecutionProvider"]]
+    assert providers.requests("OpenVINOExecutionProvider", tiny_contract()) == expected
 
 
 @without_gpu
@@ -70,7 +116,7 @@ def with_driver(monkeypatch):
     """A machine whose onnxruntime has the GPU providers and that has a driver, but no usable CUDA libraries."""
     names = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
-    monkeypatch.setattr(providers, "_has_driver", lambda: True)
+    monkeypatch.setattr(providers, "driver", lambda: object())
 
 
 @pytest.mark.usefixtures("with_driver")
@@ -83,12 +129,12 @@ def test_with_a_driver_the_fix_is_to_install_the_libraries():
 
 @pytest.mark.usefixtures("with_driver")
 def test_the_fix_for_tensorrt_names_its_libraries():
-    assert "TensorRT 10" in providers.why_missing("TensorrtExecutionProvider")[1]
+    assert "TensorRT 10" in providers.why_missing("TensorrtExecutionProvider", "")[1]
 
 
 def test_a_build_without_the_provider_is_named_as_the_cause(monkeypatch):
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    assert providers.why_missing("CUDAExecutionProvider")[0] == "this build of onnxruntime has no CUDA"
+    offer(monkeypatch)
+    assert providers.lacking("CUDAExecutionProvider")[0] == "this build of onnxruntime has no CUDA"
 
 
 class ReportedSession:
@@ -104,17 +150,53 @@ class ReportedSession:
         return getattr(self._real, name)
 
 
+def answering(monkeypatch, refused=lambda request: False):
+    """Sessions that report what they were asked for first, and run on the CPU; RuntimeError for a refused request."""
+    real, asked = onnxruntime.InferenceSession, []
+
+    def session(path, options, providers, enable_fallback):
+        asked.append(providers)
+        if refused(providers):
+            raise RuntimeError("CUDA failure 35: driver too old")
+        made = real(path, options, providers=["CPUExecutionProvider"])
+        wanted = providers[0]
+        return ReportedSession(made, wanted if isinstance(wanted, str) else wanted[0])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    return asked
+
+
 @pytest.mark.parametrize("device", ["auto", "cuda"])
 @pytest.mark.usefixtures("with_driver")
 def test_a_session_that_reports_cuda_is_taken_without_notice(tmp_path, monkeypatch, device):
-    real = onnxruntime.InferenceSession
-
-    def session(path, options, providers, enable_fallback):
-        return ReportedSession(real(path, options, providers=["CPUExecutionProvider"]), providers[0])
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    answering(monkeypatch)
     model = Model(tiny_model(tmp_path / "m.onnx"), device)
     assert (model.provider, model.notice) == ("CUDAExecutionProvider", None)
+
+
+@pytest.mark.usefixtures("with_driver")
+def test_where_graphs_are_refused_cuda_is_taken_without(tmp_path, monkeypatch):
+    asked = answering(monkeypatch, lambda request: len(request) > 1 and providers.wants_graphs(request))
+    model = Model(tiny_model(tmp_path / "m.onnx"), "cuda")
+    assert model.provider == "CUDAExecutionProvider"
+    assert [providers.wants_graphs(request) for request in asked if len(request) > 1] == [True, False]
+
+
+def test_a_provider_of_another_build_is_taken_when_the_session_reports_it(tmp_path, monkeypatch):
+    offer(monkeypatch, "OpenVINO")
+    answering(monkeypatch)
+    model = Model(tiny_model(tmp_path / "m.onnx"), "openvino")
+    assert model.provider == "OpenVINOExecutionProvider"
+    assert model.run(flat(96, 64, 0)[None]).probabilities.tolist() == [
+        pytest.approx([8 / 13, 4 / 13, 1 / 13], abs=1e-6)
+    ]
+
+
+def test_a_provider_of_another_build_that_the_session_did_not_get_is_refused(tmp_path, monkeypatch):
+    offer(monkeypatch, "OpenVINO")
+    answering(monkeypatch, lambda request: request[0] == "OpenVINOExecutionProvider")
+    with pytest.raises(AllkitError, match=r"device openvino does not work here: .*driver too old"):
+        Model(tiny_model(tmp_path / "m.onnx"), "openvino")
 
 
 @pytest.mark.usefixtures("with_driver")
@@ -131,14 +213,7 @@ def test_a_listed_provider_that_the_session_did_not_get_is_refused(tmp_path, mon
 
 @pytest.mark.usefixtures("with_driver")
 def test_auto_survives_a_provider_that_raises(tmp_path, monkeypatch):
-    real = onnxruntime.InferenceSession
-
-    def session(path, options, providers, enable_fallback):
-        if "CUDAExecutionProvider" in providers:
-            raise RuntimeError("CUDA failure 35: driver too old")
-        return real(path, options, providers=providers)
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    answering(monkeypatch, lambda request: request[0][0] == "CUDAExecutionProvider")
     model = Model(tiny_model(tmp_path / "m.onnx"), "auto")
     assert model.provider == "CPUExecutionProvider"
     assert "driver too old" in model.notice
@@ -146,11 +221,18 @@ def test_auto_survives_a_provider_that_raises(tmp_path, monkeypatch):
         Model(tmp_path / "m.onnx", "cuda")
 
 
-@without_gpu
-def test_a_damaged_file_is_the_error_whatever_the_device(tmp_path):
+def test_without_a_driver_no_session_is_tried(tmp_path, monkeypatch):
+    offer(monkeypatch, "CUDA")
+    monkeypatch.setattr(providers, "driver", lambda: None)
+    asked = answering(monkeypatch)
+    assert Model(tiny_model(tmp_path / "m.onnx"), "auto").notice == "running on the CPU: no NVIDIA driver found"
+    assert asked == [["CPUExecutionProvider"]]
+
+
+@pytest.mark.usefixtures("with_driver")
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda"])
+def test_a_damaged_file_is_the_error_whatever_the_device(tmp_path, device):
     path = tmp_path / "m.onnx"
     path.write_bytes(b"hello")
-    for device in ("auto", "cpu", "cuda"):
-        if device != "cuda" or "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            with pytest.raises(AllkitError, match="cannot be loaded as an ONNX model"):
-                Model(path, device)
+    with pytest.raises(AllkitError, match="cannot be loaded as an ONNX model"):
+        Model(path, device)

@@ -3,11 +3,7 @@
 Research use; not for diagnosis.
 """
 
-from importlib.metadata import version
-
 from allkit.errors import AllkitError
-
-__version__ = version("allkit")
 
 __all__ = ["AllkitError", "Classifier", "Prediction", "__version__"]
 
@@ -18,4 +14,8 @@ def __getattr__(name: str):
         from allkit.runtime import classifier
 
         return getattr(classifier, name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("allkit")
     raise AttributeError(f"module 'allkit' has no attribute {name!r}")

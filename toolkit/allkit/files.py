@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,3 +44,9 @@ def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text so that a reader sees the old file or the new one, never a part."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept for a user: allkit in $XDG_CACHE_HOME, %LOCALAPPDATA% or ~/.cache."""
+    folder = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
+    return (Path(folder) if folder else Path.home() / ".cache") / "allkit"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -81,16 +82,12 @@ def classify(
     import time
     from collections import Counter
 
-    from rich.console import Console
-    from rich.progress import track
-
     from allkit import Classifier
     from allkit.cli.journal import Journal
     from allkit.cli.output import WRITERS, opened, terminated_as_interrupt
     from allkit.runtime.inputs import expand
     from allkit.runtime.overlay import OverlayFolder
 
-    stderr = Console(stderr=True)
     paths = expand(files_or_folders)
     classifier = Classifier(model, device=device, batch_size=batch_size, heatmaps=heatmaps is not None)
     overlays = OverlayFolder(heatmaps, paths, classifier.contract) if heatmaps else None
@@ -101,9 +98,9 @@ def classify(
 
     def rows():
         # Rows that run over the same terminal are progress enough.
-        shown = stderr.is_terminal and (output is not None or not sys.stdout.isatty())
+        shown = sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
         pairs = zip(todo, classifier(todo), strict=True)
-        for path, prediction in track(pairs, "classifying", len(todo), console=stderr, disable=not shown):
+        for path, prediction in _tracked(pairs, len(todo)) if shown else pairs:
             if overlays:
                 overlays.add(path, prediction)
             done.append(path)
@@ -163,3 +160,11 @@ def classify(
         click.get_current_context().exit(130)
     if counts[None]:
         click.get_current_context().exit(1)
+
+
+def _tracked(pairs: Iterable, count: int) -> Iterable:
+    # Loading rich takes as long as classifying an image.
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(pairs, "classifying", count, console=Console(stderr=True))

@@ -18,10 +18,11 @@ data_option = click.option(
 
 device_option = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+    metavar="[auto|cpu|cuda|tensorrt|NAME]",
     default="auto",
     show_default=True,
-    help="Where to run; auto takes CUDA where it works, else the CPU.",
+    help="Where to run; auto takes CUDA where it works, else the CPU. NAME: another that onnxruntime was built with, "
+    "such as openvino.",
 )
 
 batch_size_option = click.option(

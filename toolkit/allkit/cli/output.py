@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TextIO
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from allkit.files import replacing
 from allkit.runtime.classifier import Prediction
 
 Rows = Iterable[tuple[Path, Prediction]]
 Writer = Callable[[Rows, Sequence[str], TextIO], None]
+
+# A name may hold what moves the cursor or ends the line; a row of the table stays one row.
+_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 # A file name need not be valid UTF-8; it is written as the bytes that the file system has.
 _ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
@@ -47,23 +48,22 @@ def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
 
 def write_table(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
     """Aligned columns that appear row by row; the path comes last so that no length of it is cut or breaks them."""
-    console = Console(file=stream, highlight=False, soft_wrap=True)
     first = max(map(len, ("not read", *classes)))
     widths = [len("confidence"), *(max(6, len(name)) for name in classes), len("uncertain unfamiliar")]
 
-    def line(label: str, cells: Iterable[str], path: str, style: str = "") -> None:
+    def line(label: str, cells: Iterable[str], path: str, **style: bool | str) -> None:
         middle = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        console.print(Text(f"{label.ljust(first)}  {middle}  {path}", style))
+        click.echo(click.style(f"{label.ljust(first)}  {middle}  {path.translate(_VISIBLE)}", **style), stream)
 
-    line("label", ["confidence", *classes, "doubt"], "path", "bold")
+    line("label", ["confidence", *classes, "doubt"], "path", bold=True)
     for path, prediction in rows:
         if prediction.error is not None:
-            line("not read", [""] * len(widths), f"{path} ({prediction.error})", "red")
+            line("not read", [""] * len(widths), f"{path} ({prediction.error})", fg="red")
         else:
             numbers = [prediction.confidence, *prediction.probabilities.values()]
             marks = [word for word in ("uncertain", "unfamiliar") if getattr(prediction, word)]
             cells = [*(f"{number:.4f}" for number in numbers), " ".join(marks)]
-            line(prediction.label, cells, str(path), "yellow" if marks else "")
+            line(prediction.label, cells, str(path), **({"fg": "yellow"} if marks else {}))
 
 
 WRITERS: dict[str, Writer] = {"table": write_table, "csv": write_csv, "jsonl": write_jsonl}

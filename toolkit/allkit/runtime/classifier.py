@@ -13,7 +13,7 @@ from allkit.errors import AllkitError
 from allkit.runtime.pipeline import Source, run_in_batches
 from allkit.runtime.plan import Plan, default_plan, gpu_plan
 from allkit.runtime.profile import Profile
-from allkit.runtime.providers import CPU
+from allkit.runtime.providers import CPU, NVIDIA
 from allkit.runtime.session import Model
 from allkit.runtime.tuning import tuned_plan
 
@@ -48,8 +48,8 @@ class Classifier:
     """An exported model as a function over images.
 
     model: an ONNX file made by `allkit export`; None takes the newest in ./exported that is worth it here.
-    device: auto, cpu, cuda or tensorrt; auto takes CUDA where a session gets it, else the CPU, and says so in
-    `notice`.
+    device: auto, cpu, cuda, tensorrt, or any other that onnxruntime was built with, such as openvino; auto takes
+    CUDA where a session gets it, else the CPU, and says so in `notice`.
     batch_size: images a run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
     with one. mode: throughput (many images) or latency (one at a time, over all cores).
     Raises AllkitError when there is no such model, when the file is damaged or has no contract or no heat
@@ -103,7 +103,10 @@ class Classifier:
         if isinstance(images, str | bytes):
             raise AllkitError("give a list of images, [image], not one image")
         self.profile = profile = Profile()
-        return self._predictions(run_in_batches(images, self.contract.pixels, self._infer, self.plan, profile), profile)
+        results = run_in_batches(
+            images, self.contract.pixels, self._infer, self.plan, profile, buffer=self._model.buffer
+        )
+        return self._predictions(results, profile)
 
     def _predictions(self, results: Iterable, profile: Profile) -> Iterator[Prediction]:
         for result in results:
@@ -165,7 +168,7 @@ def _default(device: str, mode: str, heatmaps: bool) -> tuple[Model, Plan]:
             continue
         newest = newest or (model, plan)
         contract = model.contract
-        if not (contract.slower_than_fp32 if model.provider == CPU else contract.precision == "int8"):
+        if not (contract.precision == "int8" if model.provider in NVIDIA else contract.slower_than_fp32):
             return model, plan
     if newest:
         return newest

@@ -32,23 +32,26 @@ def run_in_batches(
     infer: Callable[[np.ndarray], Iterable[Result]],
     plan: Plan,
     profile: Profile | None = None,
+    buffer: Callable[[int], np.ndarray] | None = None,
 ) -> Iterator[Result | AllkitError]:
     """One result a source, in order: one of `infer`'s, or the error that kept the source from being read.
 
     infer: uint8 (n, S, S, 3) to n results, 1 <= n <= plan.batch_size; called by plan.workers threads at a time, with
     an array that is filled again afterwards. Sources of known number are dealt out so that every worker has some. At
     most plan.workers + 1 batches of sources are read ahead of the results taken. An exception of the iterable
-    itself, or of `infer`, ends the iteration. profile: takes the time of each stage.
+    itself, or of `infer`, ends the iteration. profile: takes the time of each stage. buffer: makes the array of
+    a worker, uint8 (n, S, S, 3), where ordinary memory is not the best.
     """
     profile = profile or Profile()
     size = plan.batch_size
     if isinstance(sources, Sized):
         size = max(1, min(size, -(-len(sources) // plan.workers)))
+    buffer = buffer or (lambda count: np.empty((count, pixels.size_px, pixels.size_px, 3), np.uint8))
     buffers = threading.local()
 
     def run(batch: Sequence[Source]) -> list[Result | AllkitError]:
         if not hasattr(buffers, "pixels"):
-            buffers.pixels = np.empty((size, pixels.size_px, pixels.size_px, 3), np.uint8)
+            buffers.pixels = buffer(size)
         errors: dict[int, AllkitError] = {}
         profile.start()
         for place, source in enumerate(batch):

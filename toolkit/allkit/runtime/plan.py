@@ -35,5 +35,7 @@ def default_plan(model_bytes: int, mode: str = "throughput") -> Plan:
 
 
 def gpu_plan(mode: str = "throughput") -> Plan:
-    """The plan where a card computes: the cores decode, and a batch fills the card."""
-    return Plan(workers=1, threads=1, batch_size=1) if mode == "latency" else Plan(cores(), threads=1, batch_size=32)
+    """The plan where a card computes: all cores decode while one worker waits for it, and a batch fills it."""
+    if mode == "latency":
+        return Plan(workers=1, threads=1, batch_size=1)
+    return Plan(workers=cores() + 1, threads=1, batch_size=32)

@@ -12,25 +12,82 @@ import ctypes
 import io
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import onnxruntime
 
+from allkit.contract import INPUT_NAME, Contract
 from allkit.errors import AllkitError
+from allkit.files import cache_folder
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
+# Those that compute on an NVIDIA card, from buffers there.
+NVIDIA = (CUDA, TENSORRT)
 
-# The provider a device stands for comes first, those that take what it cannot run after it.
-_PROVIDERS = {"auto": (CUDA, CPU), "cpu": (CPU,), "cuda": (CUDA, CPU), "tensorrt": (TENSORRT, CUDA, CPU)}
+# Devices that are known whatever onnxruntime was built with.
+_DEVICES = {"auto": CUDA, "cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
 _SILENT, _WARNING = 4, 2
 
+# Sizes for which a TensorRT engine is built: one image, the usual batch, and the largest that needs no other engine.
+_TENSORRT_BATCHES = {"min": 1, "opt": 32, "max": 256}
 
-def providers_for(device: str) -> tuple[str, ...]:
-    """The execution providers to ask for, the wanted one first; AllkitError for an unknown device."""
-    if device not in _PROVIDERS:
-        raise AllkitError(f"unknown device {device!r}: give one of {', '.join(_PROVIDERS)}")
-    return _PROVIDERS[device]
+# A provider and its options, as onnxruntime takes them.
+Request = list[str | tuple[str, dict[str, Any]]]
+
+
+def provider_for(device: str) -> str:
+    """The execution provider that a device stands for; AllkitError for a device that onnxruntime does not have."""
+    devices = _DEVICES | {_called(name).lower(): name for name in onnxruntime.get_available_providers()}
+    if device.lower() not in devices:
+        raise AllkitError(
+            f"unknown device {device!r}: give one of {', '.join(devices)}; others come with other builds of "
+            "onnxruntime, such as onnxruntime-openvino"
+        )
+    return devices[device.lower()]
+
+
+def requests(provider: str, contract: Contract, nhwc: bool | None = None) -> list[Request]:
+    """What to ask a session for, the best first; each ends with the CPU, for what the provider cannot run.
+
+    nhwc: whether CUDA lays tensors out with the channels last; None does so where it is known to pay, in float16, which
+    tensor cores read that way. CUDA is asked for graphs first: recorded once a batch size, a run is one launch
+    in place of one a node. onnxruntime refuses them where a node is left to the CPU. float32 products are TF32 on cards
+    that have it, onnxruntime's default.
+    """
+    options = {
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "prefer_nhwc": str(int(contract.precision == "fp16" if nhwc is None else nhwc)),
+    }
+    graphs = [(CUDA, {**options, "enable_cuda_graph": "1"}), CPU]
+    if provider == CUDA:
+        return [graphs, [(CUDA, options), CPU]]
+    if provider == TENSORRT:
+        return [[(TENSORRT, _tensorrt_options(contract)), (CUDA, options), CPU]]
+    return [[provider, CPU]]
+
+
+def wants_graphs(request: Request) -> bool:
+    """Whether a request is for CUDA graphs."""
+    return "enable_cuda_graph" in request[0][1]
+
+
+def _tensorrt_options(contract: Contract) -> dict[str, str]:
+    # Building an engine takes minutes. The cache tells models, cards and versions apart by itself.
+    cache = str(cache_folder() / "tensorrt")
+    size = contract.pixels.size_px
+    return {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": cache,
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": cache,
+        "trt_fp16_enable": str(int(contract.precision == "fp16")),
+        **{
+            f"trt_profile_{bound}_shapes": f"{INPUT_NAME}:{batch}x{size}x{size}x3"
+            for bound, batch in _TENSORRT_BATCHES.items()
+        },
+    }
 
 
 @contextlib.contextmanager
@@ -48,28 +105,45 @@ def gpu_attempt() -> Iterator[None]:
         onnxruntime.set_default_logger_severity(_WARNING)
 
 
-def why_missing(provider: str, detail: str = "") -> tuple[str, str]:
-    """The likely cause why a session did not get a GPU provider, and the fix.
-
-    detail: what onnxruntime said, if anything; it goes into the cause where allkit knows no better one.
-    """
-    name = {CUDA: "CUDA", TENSORRT: "TensorRT"}[provider]
+def lacking(provider: str) -> tuple[str, str] | None:
+    """What keeps a provider from working, and the fix, where that shows before a session is tried."""
     if provider not in onnxruntime.get_available_providers():
         return (
-            f"this build of onnxruntime has no {name}",
+            f"this build of onnxruntime has no {_called(provider)}",
             "pip install onnxruntime-gpu (Linux and Windows on x86-64)",
         )
-    if not _has_driver():
+    if provider in NVIDIA and not has_driver():
         return "no NVIDIA driver found", 'install the NVIDIA driver, then pip install "allkit[cuda]"'
-    libraries = 'pip install "allkit[cuda]" and check that nvidia-smi shows the GPU'
+    return None
+
+
+def why_missing(provider: str, detail: str) -> tuple[str, str]:
+    """The likely cause why a session did not get a provider that nothing is lacking for, and the fix.
+
+    detail: what onnxruntime said, may be empty.
+    """
+    cause = f"the {_called(provider)} libraries are missing or do not fit the driver{detail and f' ({detail})'}"
+    if provider not in NVIDIA:
+        return cause, f"see onnxruntime's page on {_called(provider)} for what it needs"
+    fix = 'pip install "allkit[cuda]" and check that nvidia-smi shows the GPU'
     if provider == TENSORRT:
-        libraries += ", and put the TensorRT 10 libraries on the loader's path (LD_LIBRARY_PATH, or PATH on Windows)"
-    return f"the {name} libraries are missing or do not fit the driver{detail and f' ({detail})'}", libraries
+        fix += ", and put the TensorRT 10 libraries on the loader's path (LD_LIBRARY_PATH, or PATH on Windows)"
+    return cause, fix
 
 
-def _has_driver() -> bool:
+def has_driver() -> bool:
+    """Whether this machine has an NVIDIA driver."""
+    return driver() is not None
+
+
+def driver() -> ctypes.CDLL | None:
+    """The library of the NVIDIA driver, None where there is none."""
     try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
-        return False
-    return True
+        return None
+
+
+def _called(provider: str) -> str:
+    named = {TENSORRT: "TensorRT", "DmlExecutionProvider": "DirectML"}
+    return named.get(provider, provider.removesuffix("ExecutionProvider"))

@@ -25,7 +25,18 @@ from allkit.contract import (
     contract_of,
 )
 from allkit.errors import AllkitError
-from allkit.runtime.providers import CPU, gpu_attempt, providers_for, why_missing
+from allkit.runtime.bound import BoundRunner, pinned
+from allkit.runtime.providers import (
+    CPU,
+    NVIDIA,
+    Request,
+    gpu_attempt,
+    lacking,
+    provider_for,
+    requests,
+    wants_graphs,
+    why_missing,
+)
 
 # What is not asked for, such as the heat map, is not computed.
 NEEDED_ONLY = onnxruntime.RunOptions()
@@ -58,13 +69,22 @@ class Model:
 
     def __init__(self, path: Path | str, device: str = "cpu", threads: int | None = None, shared: bool = False):
         self.path = Path(path)
-        self._session, self.notice = _open(self.path, device, _options(threads, shared))
+        self._session, request, self.notice = _open(self.path, device, _options(threads, shared))
         self.contract = _contract(self.path, self._session)
+        if self.provider in NVIDIA:
+            self._run = BoundRunner(self._session, "cuda", wants_graphs(request)).run
+        else:
+            self._run = lambda names, batch: self._session.run(names, {INPUT_NAME: batch}, NEEDED_ONLY)
 
     @property
     def provider(self) -> str:
         """The execution provider that the session reports, such as CPUExecutionProvider."""
         return self._session.get_providers()[0]
+
+    def buffer(self, count: int) -> np.ndarray:
+        """Memory for a batch, uint8 (count, S, S, 3): the kind that is copied fastest to where the model runs."""
+        size = self.contract.pixels.size_px
+        return (pinned if self.provider in NVIDIA else np.empty)((count, size, size, 3), np.uint8)
 
     def run(self, batch: np.ndarray, heatmaps: bool = False) -> Output:
         """Pixels uint8 (n, S, S, 3), RGB, to probabilities and distances; all n in one go.
@@ -74,7 +94,7 @@ class Model:
         """
         names = [OUTPUT_NAME, DISTANCE_NAME, HEATMAP_NAME] if heatmaps else [OUTPUT_NAME, DISTANCE_NAME]
         try:
-            return Output(*self._session.run(names, {INPUT_NAME: batch}, NEEDED_ONLY))
+            return Output(*self._run(names, batch))
         except (*_DEVICE_ERRORS, *_FILE_ERRORS) as error:
             raise AllkitError(
                 f"{self.path.name} failed on a batch {batch.dtype} {batch.shape} on {self.provider}: {error}; "
@@ -84,32 +104,35 @@ class Model:
 
 def _open(
     path: Path, device: str, options: onnxruntime.SessionOptions
-) -> tuple[onnxruntime.InferenceSession, str | None]:
-    providers = providers_for(device)
+) -> tuple[onnxruntime.InferenceSession, Request, str | None]:
+    """A session, the request that it answers, and a notice where it is not what was hoped for."""
+    wanted = provider_for(device)
     check_file(path)
-    wanted = providers[0]
     if wanted == CPU:
-        return _cpu_session(path, options), None
-    session, detail = None, ""
-    if wanted in onnxruntime.get_available_providers():
-        try:
-            with gpu_attempt():
-                session = _session(path, providers, options)
-        except _FILE_ERRORS as error:
-            raise _not_loadable(path, error) from error
-        except _DEVICE_ERRORS as error:
-            detail = " ".join(str(error).split())
-        if session and session.get_providers()[0] == wanted:
-            return session, None
-    cause, fix = why_missing(wanted, detail)
+        return _cpu_session(path, options), [CPU], None
+    missing = lacking(wanted)
+    if not missing:
+        detail = ""
+        for request in requests(wanted, _contract(path, _cpu_session(path, _unoptimised()))):
+            try:
+                with gpu_attempt():
+                    session = _session(path, request, options)
+            except (*_FILE_ERRORS, *_DEVICE_ERRORS) as error:
+                # The CPU took the file, so the device is at fault.
+                detail = " ".join(str(error).split())
+                continue
+            if session.get_providers()[0] == wanted:
+                return session, request, None
+        missing = why_missing(wanted, detail)
+    cause, fix = missing
     if device != "auto":
         raise AllkitError(f"device {device} does not work here: {cause}; {fix}, or choose the device auto or cpu")
-    return session or _cpu_session(path, options), f"running on the CPU: {cause}"
+    return _cpu_session(path, options), [CPU], f"running on the CPU: {cause}"
 
 
 def _cpu_session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     try:
-        return _session(path, (CPU,), options)
+        return _session(path, [CPU], options)
     except (*_FILE_ERRORS, *_DEVICE_ERRORS) as error:
         raise _not_loadable(path, error) from error
 
@@ -123,9 +146,16 @@ def _options(threads: int | None, shared: bool) -> onnxruntime.SessionOptions:
     return options
 
 
-def _session(path: Path, providers: Sequence[str], options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+def _unoptimised() -> onnxruntime.SessionOptions:
+    """For a session that is only asked what the file says of itself."""
+    options = _options(1, shared=True)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def _session(path: Path, request: Request, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     # Without this onnxruntime prints its own notice on stdout and goes on with another device.
-    return onnxruntime.InferenceSession(path, options, providers=list(providers), enable_fallback=0)
+    return onnxruntime.InferenceSession(path, options, providers=request, enable_fallback=0)
 
 
 def _not_loadable(path: Path, error: Exception) -> AllkitError:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -20,7 +18,7 @@ import numpy as np
 import onnxruntime
 
 from allkit.errors import AllkitError
-from allkit.files import write_text
+from allkit.files import cache_folder, write_text
 from allkit.runtime.machine import cores, processor
 from allkit.runtime.pipeline import Source, run_in_batches
 from allkit.runtime.plan import Plan
@@ -31,9 +29,8 @@ _LEAST_ROUNDS = 3
 
 
 def cache_file() -> Path:
-    """Where plans are remembered: in $XDG_CACHE_HOME, %LOCALAPPDATA% or ~/.cache."""
-    folder = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
-    return (Path(folder) if folder else Path.home() / ".cache") / "allkit" / "plans.json"
+    """Where plans are remembered."""
+    return cache_folder() / "plans.json"
 
 
 def tuned_plan(model: Path) -> Plan | None:
