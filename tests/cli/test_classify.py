@@ -7,42 +7,12 @@ import sys
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from allkit import AllkitError
-from allkit.cli.classify import classify
 from allkit.runtime.session import Model
-from models import flat, tiny_model
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with exported/tiny.onnx and images/ that hold a red and a green image."""
-    monkeypatch.chdir(tmp_path)
-    Path("exported").mkdir()
-    tiny_model(Path("exported/tiny.onnx"))
-    Path("images").mkdir()
-    # OpenCV writes BGR: the first is RGB (96, 64, 0), with the odds 8 : 4 : 1, the second (0, 32, 0), 1 : 2 : 1.
-    cv2.imwrite("images/smear2.png", flat(0, 64, 96))
-    cv2.imwrite("images/smear10.png", flat(0, 32, 0))
-    return tmp_path
-
-
-def run(*arguments, **options):
-    return CliRunner().invoke(classify, [*map(str, arguments), "--device", "cpu"], catch_exceptions=False, **options)
-
-
-def add_broken():
-    Path("images/broken.jpg").write_bytes(b"\xff\xd8 not a jpeg")
-
-
-# A class belongs to the set from probability 0.6 on, and an image is unfamiliar from distance 200 on.
-CSV = """path,label,confidence,red,green,blue,error,prediction_set,uncertain,unfamiliar
-images/smear2.png,red,0.615385,0.615385,0.307692,0.076923,,red,False,False
-images/smear10.png,green,0.5,0.25,0.5,0.25,,,True,False
-"""
+from classified import CSV, add_broken, run, subprocess_classify
+from models import flat
 
 
 @pytest.mark.usefixtures("folder")
@@ -131,104 +101,6 @@ def test_output_goes_to_a_file_that_replaces_an_older_one():
     assert sorted(os.listdir()) == ["exported", "images", "out.csv"]
 
 
-def failing_at(monkeypatch, number, error):
-    """Have the model fail with `error` at its run of that number; returns the sizes of the batches."""
-    real, calls = Model.run, []
-
-    def run(self, batch, heatmaps):
-        calls.append(len(batch))
-        if len(calls) == number:
-            raise error
-        return real(self, batch, heatmaps)
-
-    monkeypatch.setattr(Model, "run", run)
-    monkeypatch.setattr("allkit.runtime.plan.cores", lambda: 1)
-    return calls
-
-
-ONE_BY_ONE = ("images", "--format", "csv", "--output", "out.csv", "--batch-size", 1)
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_failure_half_way_leaves_the_older_file_and_can_be_gone_on_with(monkeypatch):
-    Path("out.csv").write_text("old")
-    with monkeypatch.context() as patch:
-        failing_at(patch, 2, AllkitError("out of memory"))
-        with pytest.raises(AllkitError, match="out of memory"):
-            run(*ONE_BY_ONE)
-    assert Path("out.csv").read_text() == "old"
-    assert sorted(os.listdir()) == [".out.csv.journal", "exported", "images", "out.csv"]
-    calls = failing_at(monkeypatch, 99, None)
-    result = run(*ONE_BY_ONE, "--resume")
-    assert (result.exit_code, calls) == (0, [1])
-    assert "1 image(s) were classified before" in result.stderr
-    assert Path("out.csv").read_text() == CSV
-    assert sorted(os.listdir()) == ["exported", "images", "out.csv"]
-
-
-@pytest.mark.usefixtures("folder")
-def test_an_interrupt_leaves_the_rows_so_far_and_says_how_to_go_on(monkeypatch):
-    with monkeypatch.context() as patch:
-        failing_at(patch, 2, KeyboardInterrupt())
-        result = run(*ONE_BY_ONE)
-    assert result.exit_code == 130
-    assert "\n1 image(s), " in result.stderr
-    assert "stopped after 1 of 2 image(s); out.csv holds them, the same command with --resume goes on" in result.stderr
-    assert Path("out.csv").read_text() == "".join(CSV.splitlines(keepends=True)[:2])
-    run(*ONE_BY_ONE, "--resume")
-    assert Path("out.csv").read_text() == CSV
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_resumed_run_takes_changed_and_unreadable_images_again(monkeypatch):
-    add_broken()
-    with monkeypatch.context() as patch:
-        failing_at(patch, 2, KeyboardInterrupt())
-        run(*ONE_BY_ONE)
-    cv2.imwrite("images/broken.jpg", flat(0, 0, 96))
-    # The first line that was cut short, as by a sudden end, is done again.
-    journal = Path(".out.csv.journal")
-    journal.write_bytes(journal.read_bytes() + b'{"path": "images/sm')
-    assert run(*ONE_BY_ONE, "--resume").exit_code == 0
-    lines = Path("out.csv").read_text().splitlines()
-    assert [line.split(",")[:2] for line in lines[1:]] == [
-        ["images/broken.jpg", "red"],
-        ["images/smear2.png", "red"],
-        ["images/smear10.png", "green"],
-    ]
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_journal_of_another_model_is_not_gone_on_with(monkeypatch):
-    with monkeypatch.context() as patch:
-        failing_at(patch, 2, KeyboardInterrupt())
-        run(*ONE_BY_ONE)
-    tiny_model(Path("exported/tiny.onnx"), temperature=2.0)
-    with pytest.raises(AllkitError, match="was made with another model"):
-        run(*ONE_BY_ONE, "--resume")
-
-
-def test_sigterm_ends_it_like_an_interrupt(folder):
-    for i in range(400):
-        cv2.imwrite(f"images/more{i}.png", np.zeros((900, 900, 3), np.uint8))
-    process = subprocess_classify("images", "--format", "csv", "--output", "out.csv", stdout=subprocess.PIPE)
-    journal = Path(".out.csv.journal")
-    while not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
-        assert process.poll() is None
-    process.terminate()
-    errors = process.communicate()[1].decode()
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-    rows = Path("out.csv").read_text().splitlines()
-    assert 3 < len(rows) < 403
-    assert f"stopped after {len(rows) - 1} of 402" in errors
-
-
-@pytest.mark.usefixtures("folder")
-def test_resume_needs_an_output():
-    assert "give --output too" in run("images", "--resume").stderr
-
-
 @pytest.mark.usefixtures("folder")
 def test_wrong_usage_has_status_two():
     assert run().exit_code == 2
@@ -257,13 +129,6 @@ def test_the_notice_of_a_fallback_is_one_line_on_stderr(monkeypatch):
     assert result.stdout == CSV
 
 
-def subprocess_classify(*arguments, **options):
-    code = "from allkit.cli.classify import classify; classify()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments, "--device", "cpu"], stderr=subprocess.PIPE, **options
-    )
-
-
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("form", ["table", "csv", "jsonl"])
 def test_a_closed_pipe_prints_no_traceback(form):
@@ -275,6 +140,25 @@ def test_a_closed_pipe_prints_no_traceback(form):
     assert process.returncode == 1
     assert "Traceback" not in errors
     assert "BrokenPipe" not in errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("form", ["table", "csv", "jsonl"])
+def test_a_full_disk_behind_stdout_is_an_error_in_one_line(form):
+    with open("/dev/full", "w") as full:
+        process = subprocess_classify("images", "--format", form, stdout=full)
+        errors = process.communicate()[1].decode()
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].endswith("AllkitError: cannot write to standard output: No space left on device")
+    assert "Exception ignored" not in errors
+
+
+@pytest.mark.usefixtures("folder")
+def test_control_characters_in_a_name_stay_inside_the_row():
+    os.rename("images/smear2.png", "images/a\nb\x1b[2J.png")
+    rows = run("images").stdout.splitlines()
+    assert rows[1].endswith(r"images/a\x0ab\x1b[2J.png")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse file names that are not UTF-8")

@@ -1,8 +1,10 @@
 import os
+from pathlib import Path
 
 import pytest
 
 from allkit.errors import AllkitError
+from allkit.images import read_bytes
 from allkit.runtime.inputs import expand
 
 
@@ -65,3 +67,37 @@ def test_nothing_to_read_is_an_error_that_names_the_folder(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(AllkitError, match=rf"no image in {tmp_path}.*\.jpg"):
         expand([tmp_path])
+
+
+def test_a_path_that_comes_twice_is_taken_once(tree):
+    paths = expand([tree / "img2.jpg", tree, tree / "sub"])
+    assert [path.relative_to(tree).as_posix() for path in paths] == [
+        "img2.jpg",
+        "img10.jpg",
+        "sub/deep/x.tiff",
+        "sub/img1.PNG",
+    ]
+
+
+def test_links_that_lead_nowhere_or_in_circles_are_kept_for_an_error_and_never_followed(tree):
+    (tree / "sub/round").symlink_to(tree, target_is_directory=True)
+    (tree / "sub/loop.jpg").symlink_to("loop.jpg")
+    (tree / "sub/broken.jpg").symlink_to("nowhere.jpg")
+    names = [path.name for path in expand([tree / "sub"])]
+    assert names == ["broken.jpg", "x.tiff", "img1.PNG", "loop.jpg"]
+    for name in ("broken.jpg", "loop.jpg"):
+        with pytest.raises(AllkitError, match=f"cannot read .*{name}"):
+            read_bytes(tree / "sub" / name)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".jpg", "a/" * 3000 + "b.jpg", "nul\0.jpg"])
+def test_a_name_that_no_file_can_have_is_kept_for_an_error_in_its_place(name):
+    assert expand([Path(name)]) == [Path(name)]
+    with pytest.raises(AllkitError, match="cannot read"):
+        read_bytes(Path(name))
+
+
+def test_a_hundred_thousand_images_come_in_natural_order(tmp_path):
+    for i in range(100_000):
+        os.mknod(tmp_path / f"{i}.jpg")
+    assert [path.name for path in expand([tmp_path])] == [f"{i}.jpg" for i in range(100_000)]

@@ -133,7 +133,9 @@ def decode(data: bytes, scale: int = 1) -> np.ndarray:
             ) from error
         raise AllkitError(f"not a readable image: {error.err}") from error
     if image is None:
-        raise AllkitError("not a readable image: damaged, or a format other than JPEG, PNG, BMP, TIFF or WebP")
+        raise AllkitError(
+            "not a readable image: damaged, of floating-point numbers, or no JPEG, PNG, BMP, TIFF or WebP"
+        )
     return image
 
 

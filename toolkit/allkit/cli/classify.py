@@ -118,7 +118,7 @@ def classify(
             WRITERS[form](counted(rows), classifier.contract.classes, stream)
 
     journal = Journal(output, classifier.contract.to_json(), resume) if output else None
-    todo = [path for path in paths if not journal.knows(path)] if journal else paths
+    todo = journal.left(paths) if journal else paths
     if kept := len(paths) - len(todo):
         click.echo(f"{kept} image(s) were classified before", err=True)
     done: list[Path] = []

@@ -29,7 +29,7 @@ class Journal:
         self.path = output.with_name(f".{output.name}.journal")
         self._model = model
         self._at: dict[str, int] = {}
-        self._files: dict[str, list[int]] = {}
+        self._files: dict[str, list[int] | None] = {}
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
             self._stream = self.path.open("r+b" if resume and self.path.exists() else "w+b")
@@ -40,15 +40,24 @@ class Journal:
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
-    def knows(self, path: Path) -> bool:
-        """Whether the image was classified, and its file has not changed since."""
-        return str(path) in self._at and self._files.get(str(path)) == _facts(path)
+    def left(self, paths: Iterable[Path]) -> list[Path]:
+        """The images that were not classified yet, or whose files have changed since; to be asked before they are read.
+
+        A file that changes while it is read, or after, has not the facts that are noted here.
+        """
+        left = []
+        for path in paths:
+            facts = _facts(path)
+            if str(path) not in self._at or self._files.get(str(path)) != facts:
+                self._files[str(path)] = facts
+                left.append(path)
+        return left
 
     def add(self, path: Path, prediction: Prediction) -> None:
         """Note the prediction of an image."""
         record = {**asdict(prediction), "heatmap": None}
         try:
-            self._at[str(path)] = self._write({"path": str(path), "file": _facts(path), "prediction": record})
+            self._at[str(path)] = self._write({"path": str(path), "file": self._files[str(path)], "prediction": record})
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
@@ -80,7 +89,7 @@ class Journal:
                 record = json.loads(line) if line.endswith(b"\n") else None
             except ValueError:
                 record = None
-            if record is None:
+            if not isinstance(record, dict):
                 break
             if not end and record.get("model") != self._model:
                 raise AllkitError(f"{self.path} was made with another model: leave out --resume, or name that model")
@@ -103,4 +112,6 @@ def _facts(path: Path) -> list[int] | None:
 
 
 def _unwritable(path: Path, error: OSError) -> AllkitError:
-    return AllkitError(f"cannot write {path}: {error.strerror or error}")
+    return AllkitError(
+        f"cannot write {path}: {error.strerror or error}; with that mended, the same command with --resume goes on"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import TextIO
 
 import click
 
+from allkit.errors import AllkitError
 from allkit.files import replacing
 from allkit.runtime.classifier import Prediction
 
@@ -74,9 +76,16 @@ def opened(output: Path | None) -> Iterator[TextIO]:
     """UTF-8 text to stdout, or to a file that takes its name only when all has gone well."""
     if output is None:
         stream = click.get_text_stream("stdout", **_ENCODING)
-        yield stream
-        # Here, where a closed pipe still meets its handler, rather than at interpreter exit.
-        stream.flush()
+        try:
+            yield stream
+            # Here, where a failure still meets its handler, rather than at interpreter exit.
+            stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # What is left in the buffer would fail again at interpreter exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            raise AllkitError(f"cannot write to standard output: {error.strerror or error}") from error
     else:
         with replacing(output) as temporary, temporary.open("w", newline="", **_ENCODING) as stream:
             yield stream

@@ -13,17 +13,18 @@ from allkit.images import SUFFIXES, is_image_name, natural_key
 def expand(files_or_folders: Iterable[Path]) -> list[Path]:
     """The files to read, in the order given; a folder becomes the images below it in natural order.
 
-    Below a folder only names with an image suffix count, and hidden files and folders are passed over.
-    A file named explicitly is always taken. So is a path that does not exist or a folder that may not be
-    read: reading it gives an error in its place. Raises AllkitError when nothing is left to read.
+    Below a folder only names with an image suffix count, and hidden files and folders, and links to folders, are
+    passed over. A path that comes twice is taken once, at its first place. A file named explicitly is always taken.
+    So is a path that does not exist or a folder that may not be read: reading it gives an error in its place. Raises
+    AllkitError when nothing is left to read.
     """
     named = list(files_or_folders)
-    paths = [path for name in named for path in (_images_below(name) if name.is_dir() else [name])]
+    paths = [path for name in named for path in (_images_below(name) if os.path.isdir(name) else [name])]
     if not paths:
         raise AllkitError(
             f"no image in {', '.join(map(str, named))}: allkit reads files named {' '.join(sorted(SUFFIXES))}"
         )
-    return paths
+    return list(dict.fromkeys(paths))
 
 
 def _images_below(folder: Path) -> list[Path]:

@@ -1,0 +1,160 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from allkit import AllkitError
+from allkit.runtime.session import Model
+from classified import CSV, add_broken, run, subprocess_classify
+from models import flat, tiny_model
+
+
+def failing_at(monkeypatch, number, error):
+    """Have the model fail with `error` at its run of that number; returns the sizes of the batches."""
+    real, calls = Model.run, []
+
+    def run(self, batch, heatmaps):
+        calls.append(len(batch))
+        if len(calls) == number:
+            raise error
+        return real(self, batch, heatmaps)
+
+    monkeypatch.setattr(Model, "run", run)
+    monkeypatch.setattr("allkit.runtime.plan.cores", lambda: 1)
+    return calls
+
+
+ONE_BY_ONE = ("images", "--format", "csv", "--output", "out.csv", "--batch-size", 1)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_failure_half_way_leaves_the_older_file_and_can_be_gone_on_with(monkeypatch):
+    Path("out.csv").write_text("old")
+    with monkeypatch.context() as patch:
+        failing_at(patch, 2, AllkitError("out of memory"))
+        with pytest.raises(AllkitError, match="out of memory"):
+            run(*ONE_BY_ONE)
+    assert Path("out.csv").read_text() == "old"
+    assert sorted(os.listdir()) == [".out.csv.journal", "exported", "images", "out.csv"]
+    calls = failing_at(monkeypatch, 99, None)
+    result = run(*ONE_BY_ONE, "--resume")
+    assert (result.exit_code, calls) == (0, [1])
+    assert "1 image(s) were classified before" in result.stderr
+    assert Path("out.csv").read_text() == CSV
+    assert sorted(os.listdir()) == ["exported", "images", "out.csv"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_interrupt_leaves_the_rows_so_far_and_says_how_to_go_on(monkeypatch):
+    with monkeypatch.context() as patch:
+        failing_at(patch, 2, KeyboardInterrupt())
+        result = run(*ONE_BY_ONE)
+    assert result.exit_code == 130
+    assert "\n1 image(s), " in result.stderr
+    assert "stopped after 1 of 2 image(s); out.csv holds them, the same command with --resume goes on" in result.stderr
+    assert Path("out.csv").read_text() == "".join(CSV.splitlines(keepends=True)[:2])
+    run(*ONE_BY_ONE, "--resume")
+    assert Path("out.csv").read_text() == CSV
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_resumed_run_takes_changed_and_unreadable_images_again(monkeypatch):
+    add_broken()
+    with monkeypatch.context() as patch:
+        failing_at(patch, 2, KeyboardInterrupt())
+        run(*ONE_BY_ONE)
+    cv2.imwrite("images/broken.jpg", flat(0, 0, 96))
+    # The first line that was cut short, as by a sudden end, is done again.
+    journal = Path(".out.csv.journal")
+    journal.write_bytes(journal.read_bytes() + b'{"path": "images/sm')
+    assert run(*ONE_BY_ONE, "--resume").exit_code == 0
+    lines = Path("out.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        ["images/broken.jpg", "red"],
+        ["images/smear2.png", "red"],
+        ["images/smear10.png", "green"],
+    ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_journal_of_another_model_is_not_gone_on_with(monkeypatch):
+    with monkeypatch.context() as patch:
+        failing_at(patch, 2, KeyboardInterrupt())
+        run(*ONE_BY_ONE)
+    tiny_model(Path("exported/tiny.onnx"), temperature=2.0)
+    with pytest.raises(AllkitError, match="was made with another model"):
+        run(*ONE_BY_ONE, "--resume")
+
+
+def test_sigterm_ends_it_like_an_interrupt(folder):
+    for i in range(400):
+        cv2.imwrite(f"images/more{i}.png", np.zeros((900, 900, 3), np.uint8))
+    process = subprocess_classify("images", "--format", "csv", "--output", "out.csv", stdout=subprocess.PIPE)
+    journal = Path(".out.csv.journal")
+    while not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
+        assert process.poll() is None
+    process.terminate()
+    errors = process.communicate()[1].decode()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    rows = Path("out.csv").read_text().splitlines()
+    assert 3 < len(rows) < 403
+    assert f"stopped after {len(rows) - 1} of 402" in errors
+
+
+@pytest.mark.usefixtures("folder")
+def test_resume_needs_an_output():
+    assert "give --output too" in run("images", "--resume").stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_image_that_changes_while_it_is_classified_is_taken_again(monkeypatch):
+    real = Model.run
+
+    def changing(self, batch, heatmaps):
+        cv2.imwrite("images/smear2.png", flat(0, 0, 0, 30, 30))
+        return real(self, batch, heatmaps)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Model, "run", changing)
+        calls = failing_at(patch, 2, KeyboardInterrupt())
+        run(*ONE_BY_ONE)
+    assert len(calls) == 2
+    calls = failing_at(monkeypatch, 99, None)
+    run(*ONE_BY_ONE, "--resume")
+    assert len(calls) == 2
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_journal_line_that_is_no_object_ends_what_is_kept(monkeypatch):
+    with monkeypatch.context() as patch:
+        failing_at(patch, 2, KeyboardInterrupt())
+        run(*ONE_BY_ONE)
+    journal = Path(".out.csv.journal")
+    journal.write_bytes(journal.read_bytes() + b"[]\n")
+    assert run(*ONE_BY_ONE, "--resume").exit_code == 0
+    assert Path("out.csv").read_text() == CSV
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+def test_a_full_disk_is_an_error_that_can_be_gone_on_from(folder):
+    import resource
+
+    for i in range(40):
+        cv2.imwrite(f"images/more{i}.png", flat(0, i, 0))
+    Path("out.csv").write_text("old")
+    process = subprocess_classify(
+        "images", "--format", "csv", "--output", "out.csv",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)),
+    )  # fmt: skip
+    errors = process.communicate()[1].decode()
+    assert process.returncode == 1
+    assert "AllkitError: cannot write .out.csv.journal: File too large" in errors
+    assert Path("out.csv").read_text() == "old"
+    result = run("images", "--format", "csv", "--output", "out.csv", "--resume")
+    assert "image(s) were classified before" in result.stderr
+    assert len(Path("out.csv").read_text().splitlines()) == 43
