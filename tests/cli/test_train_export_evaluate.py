@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from allkit.cli.main import cli
 from allkit.errors import AllkitError
+from allkit.images import PixelPath
 from allkit.training.run import Run
 
 SLIM = ["--recipe", "scratch", "--size", "32", "--width", "0.0625", "--split", "random"]
@@ -29,12 +30,13 @@ def model(finished_run, tmp_path_factory):
 
 def test_train_fills_a_run_folder_that_a_later_command_finds(smears, tmp_path):
     words = ["train", "--data", smears, *SLIM, "--epochs", "1", "--batch-size", "16", "--dropout", "0.5", "--seed", "4"]
-    result = invoke(*words, "--no-reflection", "--out", tmp_path / "run")
+    result = invoke(*words, "--no-reflection", "--shrink", "linear", "--jpeg-scale", "2", "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert "95 % Wilson interval" in result.output
     run = Run.open(tmp_path / "run")
     assert run.finished
-    assert (run.settings.seed, run.settings.width, run.settings.pixels.size_px) == (4, 0.0625, 32)
+    assert (run.settings.seed, run.settings.width) == (4, 0.0625)
+    assert run.settings.pixels == PixelPath(32, shrink="linear", jpeg_scale=2)
     recipe = run.settings.recipe
     assert (recipe.epochs, recipe.batch_size, recipe.dropout, recipe.reflection) == (1, 16, 0.5, False)
     again = invoke(*words, "--out", tmp_path / "run", "--no-reflection", "--resume")

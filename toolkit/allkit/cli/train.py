@@ -85,6 +85,13 @@ def recipe_options(command):
     "of the images'.",
 )
 @click.option(
+    "--shrink",
+    type=click.Choice(["area", "linear"]),
+    default="area",
+    show_default=True,
+    help="How larger images are made smaller, in training and ever after: area averages, linear is cheaper.",
+)
+@click.option(
     "--width",
     type=click.FloatRange(0, 4, min_open=True),
     default=1.0,
@@ -137,6 +144,7 @@ def train(
     recipe_name: str,
     sizes: tuple[int, ...],
     jpeg_scale: int,
+    shrink: str,
     width: float,
     seed: int,
     split: str,
@@ -171,7 +179,7 @@ def train(
             if ctx.get_parameter_source("data") != ParameterSource.COMMANDLINE:
                 root = Path(run.settings.data)
         else:
-            pixels = PixelPath(size_px, jpeg_scale=jpeg_scale)
+            pixels = PixelPath(size_px, shrink=shrink, jpeg_scale=jpeg_scale)
             images = images_of(root, pixels)
             home = str(images.dataset.root.resolve())
             settings = Settings(VGG16, pixels, width, seed, recipe, images.dataset.classes, home)
@@ -243,6 +251,7 @@ def _refuse_changes(ctx: click.Context, run: Run) -> None:
     kept = {
         "sizes": settings.pixels.size_px,
         "jpeg_scale": settings.pixels.jpeg_scale,
+        "shrink": settings.pixels.shrink,
         "width": settings.width,
         "seed": settings.seed,
         "recipe_name": settings.recipe.name,
