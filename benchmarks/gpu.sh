@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# From a bare machine with an NVIDIA driver for CUDA 13 and Python 3.10 or newer to benchmarks/results/gpu.json:
+#
+#     benchmarks/gpu.sh [OPTIONS OF gpu.py]
+#
+# PYTHON names the interpreter; WHEELS, a folder of wheels to install from where no registry can be reached.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+nvidia-smi > /dev/null || { echo "error: no NVIDIA driver answers; install one for CUDA 13" >&2; exit 2; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"${PYTHON:-python3}" -m venv --system-site-packages "$work/venv"
+if [ -n "${WHEELS:-}" ]; then
+    "$work/venv/bin/pip" install --quiet --no-index --find-links "$WHEELS" --no-build-isolation -e .
+else
+    "$work/venv/bin/pip" install --quiet -e ".[cuda]"
+fi
+PYTHONPATH=benchmarks "$work/venv/bin/python" benchmarks/gpu.py "$@" > "$work/gpu.json"
+mv "$work/gpu.json" benchmarks/results/gpu.json
+echo "recorded in benchmarks/results/gpu.json"
