@@ -6,7 +6,7 @@
 # PYTHON names the interpreter; WHEELS, a folder of wheels to install from where no registry can be reached.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-nvidia-smi > /dev/null || { echo "error: no NVIDIA driver answers; install one for CUDA 13" >&2; exit 2; }
+nvidia-smi > /dev/null 2>&1 || { echo "error: no NVIDIA driver answers; install one for CUDA 13" >&2; exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv --system-site-packages "$work/venv"

@@ -1,18 +1,23 @@
-"""Images a second from file to result, against a plain loop and against the limit of the machine.
+"""Images a second from file to result: against a plain loop, the limit of the cores, and Keras.
 
-    python benchmarks/pipeline.py MODEL DATA > benchmarks/results/pipeline.json
+    python benchmarks/pipeline.py DATA MODEL [MODEL ...] > benchmarks/results/pipeline.json
 
-Rounds of three ways over the same files (page cache warm), turn by turn: allkit's Classifier; a plain loop as one
-would write it (OpenCV read, colour conversion and resize, one image a run, onnxruntime's default session); and the
-stages on one thread alone. The limit is cores divided by the summed cost of those stages.
+Rounds in which all ways take turns over the same files, page cache warm. For each model: `allkit.Classifier`; a plain
+loop as one would write it (OpenCV read, colour conversion and resize, one image a run, onnxruntime's default session,
+the model's own kernel and JPEG scale, so that both compute the same); and the limit, cores divided by the summed cost
+of the stages on one thread alone. Once a round, in a process of its own that sleeps meanwhile: the paper's network at
+300 px in a loop over Keras' `predict`.
 """
 
 from __future__ import annotations
 
 import json
 import statistics
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -23,57 +28,108 @@ from allkit.runtime.inputs import expand
 from allkit.runtime.machine import cores, processor
 from allkit.runtime.tuning import stage_costs
 
-ROUNDS, STAGE_IMAGES = 7, 400
+ROUNDS, LOOP_IMAGES, KERAS_IMAGES = 9, 400, 12
+KERNELS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
 
 
-def plain_loop(session: onnxruntime.InferenceSession, size_px: int, paths: list[Path]) -> None:
-    """What a user writes first."""
-    for path in paths:
-        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        image = cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA)
-        session.run(None, {"image": image[None]})
+class Subject:
+    """One model in its ways, and their rates round by round."""
 
+    def __init__(self, model: str, paths: list[Path]):
+        self.model = Path(model)
+        self.paths, self.some = paths, paths[:: max(1, len(paths) // LOOP_IMAGES)]
+        self.classifier = Classifier(model, device="cpu")
+        self.pixels = self.classifier.contract.pixels
+        self.plain = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        self.rates: dict[str, list[float]] = {"allkit": [], "plain_loop": [], "limit": []}
+        self.stages: list[dict[str, float]] = []
 
-def main(model: str, data: str) -> None:
-    cv2.setNumThreads(1)
-    paths = expand([Path(data)])
-    classifier = Classifier(model, device="cpu")
-    size_px = classifier.contract.pixels.size_px
-    plain = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    some = paths[:: max(1, len(paths) // STAGE_IMAGES)]
-    rates: dict[str, list[float]] = {"allkit": [], "plain_loop": [], "limit": []}
-    stages: list[dict[str, float]] = []
-    for round_ in range(ROUNDS + 1):
+    def round(self) -> None:
         begin = time.perf_counter()
-        for prediction in classifier(paths):
+        for prediction in self.classifier(self.paths):
             assert prediction.error is None
         middle = time.perf_counter()
-        plain_loop(plain, size_px, some)
+        self.plain_loop()
         end = time.perf_counter()
-        costs = stage_costs(Path(model), some)
-        if round_:
-            rates["allkit"].append(len(paths) / (middle - begin))
-            rates["plain_loop"].append(len(some) / (end - middle))
-            rates["limit"].append(cores() / sum(costs.values()))
-            stages.append(costs)
-    record = {
-        "machine": {"processor": processor(), "cores": cores(), "onnxruntime": onnxruntime.__version__},
-        "model": Path(model).name,
-        "images": len(paths),
-        "plan": vars(classifier.plan),
-        "images_per_s": {name: round(statistics.median(values), 1) for name, values in rates.items()},
-        "rounds": {name: [round(value, 1) for value in values] for name, values in rates.items()},
-        "stage_ms": {name: round(1000 * statistics.median(row[name] for row in stages), 4) for name in stages[0]},
-        "allkit_over_plain_loop": ratio(rates["allkit"], rates["plain_loop"]),
-        "share_of_limit": ratio(rates["allkit"], rates["limit"]),
-    }
-    json.dump(record, sys.stdout, indent=1)
+        self.stages.append(stage_costs(self.model, self.some))
+        self.rates["allkit"].append(len(self.paths) / (middle - begin))
+        self.rates["plain_loop"].append(len(self.some) / (end - middle))
+        self.rates["limit"].append(cores() / sum(self.stages[-1].values()))
+
+    def plain_loop(self) -> None:
+        """What a user writes first."""
+        flag = cv2.IMREAD_REDUCED_COLOR_2 if self.pixels.jpeg_scale == 2 else cv2.IMREAD_COLOR
+        size = (self.pixels.size_px, self.pixels.size_px)
+        for path in self.some:
+            image = cv2.cvtColor(cv2.imread(str(path), flag), cv2.COLOR_BGR2RGB)
+            image = cv2.resize(image, size, interpolation=KERNELS[self.pixels.shrink])
+            self.plain.run(None, {"image": image[None]})
+
+    def record(self, keras: list[float]) -> dict:
+        return {
+            "model": self.model.name,
+            "plan": vars(self.classifier.plan),
+            "images_per_s": {name: round(statistics.median(values), 1) for name, values in self.rates.items()},
+            "rounds": {name: [round(value, 1) for value in values] for name, values in self.rates.items()},
+            "stage_ms": {
+                name: round(1000 * statistics.median(row[name] for row in self.stages), 4) for name in self.stages[0]
+            },
+            "allkit_over_plain_loop": ratio(self.rates["allkit"], self.rates["plain_loop"]),
+            "share_of_limit": ratio(self.rates["allkit"], self.rates["limit"]),
+            "allkit_over_keras_predict": ratio(self.rates["allkit"], keras),
+        }
+
+
+@contextmanager
+def keras_loop(paths: list[Path]) -> Iterator:
+    """A function that times the Keras loop over a number of images, in seconds."""
+    with subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("keras_loop.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+
+        def tell(line: str) -> None:
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+
+        def seconds(count: int) -> float:
+            tell(str(count))
+            return float(process.stdout.readline())
+
+        tell("\t".join(map(str, paths)))
+        yield seconds
+        process.stdin.close()
 
 
 def ratio(a: list[float], b: list[float]) -> dict[str, float]:
     """Median of the rounds' ratios, the smallest and the largest."""
     each = sorted(x / y for x, y in zip(a, b, strict=True))
     return {"median": round(statistics.median(each), 3), "low": round(each[0], 3), "high": round(each[-1], 3)}
+
+
+def main(data: str, *models: str) -> None:
+    cv2.setNumThreads(1)
+    paths = expand([Path(data)])
+    subjects = [Subject(model, paths) for model in models]
+    keras: list[float] = []
+    with keras_loop(paths) as seconds:
+        seconds(KERAS_IMAGES)
+        for _ in range(ROUNDS + 1):
+            for subject in subjects:
+                subject.round()
+            keras.append(KERAS_IMAGES / seconds(KERAS_IMAGES))
+    # The first round fills the page cache.
+    for values in [keras, *(rates for subject in subjects for rates in (*subject.rates.values(), subject.stages))]:
+        del values[0]
+    record = {
+        "machine": {"processor": processor(), "cores": cores(), "onnxruntime": onnxruntime.__version__},
+        "images": len(paths),
+        "keras_predict_full_width_300px_images_per_s": [round(value, 2) for value in keras],
+        "models": [subject.record(keras) for subject in subjects],
+    }
+    json.dump(record, sys.stdout, indent=1)
 
 
 if __name__ == "__main__":

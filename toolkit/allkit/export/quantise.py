@@ -17,6 +17,7 @@ from onnxruntime.quantization.calibrate import HistogramCollector, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from allkit.contract import INPUT_NAME
+from allkit.export.blocks import in_blocks
 from allkit.export.measure import open_session
 from allkit.export.tidy import HIDDEN, LOGITS
 from allkit.training.architecture import BLOCKS, conv_names
@@ -101,6 +102,7 @@ def quantise(proto: onnx.ModelProto, ranges: TensorsData, float_layers: Sequence
     quantised = quantizer.model.model
     if raw:
         _feed_pixels(quantised.graph)
+        in_blocks(quantised.graph, layers()[0])
     del quantised.graph.value_info[:]
     onnx.checker.check_model(quantised, full_check=True)
     return quantised

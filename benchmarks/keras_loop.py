@@ -1,0 +1,37 @@
+"""The full-width network at 300 px as a user of Keras runs it: read, resize, `predict` one image after the other.
+
+Started by `pipeline.py`: takes a line with a path an image, then for each line `COUNT` times that many of them and
+prints the seconds. Weights are random: speed does not depend on them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from allkit.training.backend import prepare
+
+SIZE_PX, CLASSES = 300, 4
+
+
+def main() -> None:
+    prepare()
+    import cv2
+
+    from allkit.training import architecture
+    from allkit.training.recipe import PAPER
+
+    model = architecture.build(SIZE_PX, CLASSES, 1.0, PAPER)
+    paths = sys.stdin.readline().rstrip("\n").split("\t")
+    done = 0
+    for line in sys.stdin:
+        begin = time.perf_counter()
+        for _ in range(int(line)):
+            image = cv2.cvtColor(cv2.imread(paths[done % len(paths)]), cv2.COLOR_BGR2RGB)
+            model.predict(cv2.resize(image, (SIZE_PX, SIZE_PX))[None], verbose=0)
+            done += 1
+        print(time.perf_counter() - begin, flush=True)
+
+
+if __name__ == "__main__":
+    main()
