@@ -15,6 +15,7 @@ if [ -n "${WHEELS:-}" ]; then
 else
     "$work/venv/bin/pip" install --quiet -e ".[cuda]"
 fi
+export ORT_DISABLE_TELEMETRY=1
 PYTHONPATH=benchmarks "$work/venv/bin/python" benchmarks/gpu.py "$@" > "$work/gpu.json"
 mv "$work/gpu.json" benchmarks/results/gpu.json
 echo "recorded in benchmarks/results/gpu.json"

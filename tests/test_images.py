@@ -94,6 +94,15 @@ def test_what_is_not_a_regular_file_is_refused_and_not_waited_for(tmp_path, name
         read_bytes(os.path.join(tmp_path, name))
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_named(tmp_path):
+    path = tmp_path / "closed.png"
+    path.write_bytes(b"x")
+    path.chmod(0)
+    with pytest.raises(AllkitError, match=r"cannot read .*closed\.png: Permission denied"):
+        read_bytes(path)
+
+
 def test_a_file_of_gigabytes_is_refused_before_it_is_read(tmp_path):
     with (tmp_path / "huge.png").open("wb") as stream:
         stream.truncate(2**33)

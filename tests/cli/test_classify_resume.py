@@ -90,20 +90,38 @@ def test_a_journal_of_another_model_is_not_gone_on_with(monkeypatch):
         run(*ONE_BY_ONE, "--resume")
 
 
-def test_sigterm_ends_it_like_an_interrupt(folder):
+@pytest.fixture
+def under_way(folder):
+    """A process that has classified some of 402 images into out.csv, where an older file is, and has more to do."""
     for i in range(400):
         cv2.imwrite(f"images/more{i}.png", np.zeros((900, 900, 3), np.uint8))
+    Path("out.csv").write_text("old")
     process = subprocess_classify("images", "--format", "csv", "--output", "out.csv", stdout=subprocess.PIPE)
     journal = Path(".out.csv.journal")
     while not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
         assert process.poll() is None
-    process.terminate()
-    errors = process.communicate()[1].decode()
-    assert process.returncode == 130
+    return process
+
+
+def test_sigterm_ends_it_like_an_interrupt(under_way):
+    under_way.terminate()
+    errors = under_way.communicate()[1].decode()
+    assert under_way.returncode == 130
     assert "Traceback" not in errors
     rows = Path("out.csv").read_text().splitlines()
     assert 3 < len(rows) < 403
     assert f"stopped after {len(rows) - 1} of 402" in errors
+
+
+def test_a_sudden_end_leaves_the_old_output_and_what_can_be_gone_on_from(under_way):
+    under_way.kill()
+    under_way.communicate()
+    assert Path("out.csv").read_text() == "old"
+    result = run("images", "--format", "csv", "--output", "out.csv", "--resume")
+    kept = int(result.stderr.split(" image(s) were classified before")[0].split()[-1])
+    assert 2 < kept < 402
+    assert len(Path("out.csv").read_text().splitlines()) == 403
+    assert sorted(os.listdir()) == ["exported", "images", "out.csv"]
 
 
 @pytest.mark.usefixtures("folder")

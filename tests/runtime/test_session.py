@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -167,3 +171,13 @@ def test_a_contract_that_promises_a_heat_map_needs_the_output(tmp_path):
     promise = {"method": "hirescam", "layer": "l", "height": 2, "width": 2, "stride_px": 4}
     with pytest.raises(AllkitError, match=r"contradicts its contract.*heatmap"):
         Model(tiny_model(tmp_path / "m.onnx", heatmap=promise))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where onnxruntime keeps its identifier elsewhere")
+@pytest.mark.parametrize("first", ["allkit", "allkit.runtime.session", "allkit.export.measure"])
+def test_onnxruntime_leaves_no_identifier_behind_and_reports_nothing(tmp_path, first):
+    code = f"import {first}, onnxruntime; onnxruntime.InferenceSession"
+    # A fresh environment: onnxruntime is silent by itself where variables tell it of a test.
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
