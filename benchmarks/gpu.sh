@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# From a bare machine with an NVIDIA driver for CUDA 13 and Python 3.10 or newer to benchmarks/results/gpu.json:
+# From a bare machine with an NVIDIA driver for CUDA 13 and Python 3.11 or newer to benchmarks/results/gpu.json:
 #
 #     benchmarks/gpu.sh [OPTIONS OF gpu.py]
 #
-# PYTHON names the interpreter; WHEELS, a folder of wheels to install from where no registry can be reached.
+# PYTHON names the interpreter. WHEELS names a folder of wheels, by its whole path, where no registry can be reached: what
+# is not in it, the CUDA libraries too, is then taken from the system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 nvidia-smi > /dev/null 2>&1 || { echo "error: no NVIDIA driver answers; install one for CUDA 13" >&2; exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3}" -m venv --system-site-packages "$work/venv"
+"${PYTHON:-python3}" -m venv ${WHEELS:+--system-site-packages} "$work/venv"
 if [ -n "${WHEELS:-}" ]; then
     "$work/venv/bin/pip" install --quiet --no-index --find-links "$WHEELS" --no-build-isolation -e .
 else
     "$work/venv/bin/pip" install --quiet -e ".[cuda]"
 fi
 export ORT_DISABLE_TELEMETRY=1
-PYTHONPATH=benchmarks "$work/venv/bin/python" benchmarks/gpu.py "$@" > "$work/gpu.json"
+"$work/venv/bin/python" benchmarks/gpu.py "$@" > "$work/gpu.json"
 mv "$work/gpu.json" benchmarks/results/gpu.json
 echo "recorded in benchmarks/results/gpu.json"

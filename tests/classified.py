@@ -24,7 +24,5 @@ def add_broken():
 
 
 def subprocess_classify(*arguments, **options):
-    code = "from allkit.cli.classify import classify; classify()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments, "--device", "cpu"], stderr=subprocess.PIPE, **options
-    )
+    command = [sys.executable, "-m", "allkit", "classify", *arguments, "--device", "cpu"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, **options)

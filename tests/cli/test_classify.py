@@ -10,6 +10,7 @@ import cv2
 import pytest
 
 from allkit import AllkitError
+from allkit.cli.output import opened
 from allkit.runtime.session import Model
 from classified import CSV, add_broken, run, subprocess_classify
 from models import flat
@@ -142,16 +143,41 @@ def test_a_closed_pipe_prints_no_traceback(form):
     assert "BrokenPipe" not in errors
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+FULL = "error: cannot write to standard output: No space left on device"
+
+
+@needs_dev_full
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("form", ["table", "csv", "jsonl"])
 def test_a_full_disk_behind_stdout_is_an_error_in_one_line(form):
     with open("/dev/full", "w") as full:
         process = subprocess_classify("images", "--format", form, stdout=full)
         errors = process.communicate()[1].decode()
-    assert process.returncode == 1
-    assert errors.splitlines()[-1].endswith("AllkitError: cannot write to standard output: No space left on device")
+    assert process.returncode == 2
+    assert errors.splitlines()[-1] == FULL
+    assert "Traceback" not in errors
     assert "Exception ignored" not in errors
+
+
+@needs_dev_full
+@pytest.mark.usefixtures("folder")
+def test_a_full_disk_behind_the_summary_costs_no_rows():
+    with open("/dev/full", "w") as full:
+        process = subprocess_classify("images", "--format", "csv", "--output", "out.csv", stdout=full)
+        process.communicate()
+        process = subprocess_classify("images", "--output", "out.txt", stdout=full)
+        errors = process.communicate()[1].decode()
+    assert (process.returncode, errors.splitlines()[-1]) == (2, FULL)
+    assert Path("out.csv").read_text() == CSV
+    assert "smear10.png" in Path("out.txt").read_text()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_closed_stdout_is_an_error_that_names_the_way_out(monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(AllkitError, match="standard output is closed: give --output FILE"), opened(None):
+        pass
 
 
 @pytest.mark.usefixtures("folder")

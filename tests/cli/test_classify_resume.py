@@ -148,14 +148,28 @@ def test_an_image_that_changes_while_it_is_classified_is_taken_again(monkeypatch
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_journal_line_that_is_no_object_ends_what_is_kept(monkeypatch):
+@pytest.mark.parametrize(
+    "line", ["[]", "1", "{}", '{"path": "x"}', '{"path": "x", "file": [1], "prediction": {"x": 1}}']
+)
+def test_a_journal_line_of_another_kind_ends_what_is_kept(monkeypatch, line):
     with monkeypatch.context() as patch:
         failing_at(patch, 2, KeyboardInterrupt())
         run(*ONE_BY_ONE)
     journal = Path(".out.csv.journal")
-    journal.write_bytes(journal.read_bytes() + b"[]\n")
+    journal.write_bytes(journal.read_bytes() + f"{line}\n".encode())
     assert run(*ONE_BY_ONE, "--resume").exit_code == 0
     assert Path("out.csv").read_text() == CSV
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_image_that_changed_has_no_row_until_it_is_classified_again(monkeypatch):
+    for stop in (2, 1):
+        with monkeypatch.context() as patch:
+            failing_at(patch, stop, KeyboardInterrupt())
+            result = run(*ONE_BY_ONE, "--resume")
+        cv2.imwrite("images/smear2.png", flat(0, 0, 96, 9, 9))
+    assert "stopped after 0 of 2 image(s)" in result.stderr
+    assert len(Path("out.csv").read_text().splitlines()) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
@@ -170,8 +184,10 @@ def test_a_full_disk_is_an_error_that_can_be_gone_on_from(folder):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)),
     )  # fmt: skip
     errors = process.communicate()[1].decode()
-    assert process.returncode == 1
-    assert "AllkitError: cannot write .out.csv.journal: File too large" in errors
+    assert process.returncode == 2
+    assert errors.splitlines()[-1] == (
+        "error: cannot write .out.csv.journal: File too large; with that mended, the same command with --resume goes on"
+    )
     assert Path("out.csv").read_text() == "old"
     result = run("images", "--format", "csv", "--output", "out.csv", "--resume")
     assert "image(s) were classified before" in result.stderr

@@ -1,6 +1,7 @@
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
 
 import onnxruntime
 import pytest
@@ -19,6 +20,8 @@ def has_driver() -> bool:
     return True
 
 
+FILE = Path("m.onnx")
+
 without_gpu = pytest.mark.skipif(has_driver(), reason="this machine has an NVIDIA driver")
 
 
@@ -34,26 +37,25 @@ def test_an_unknown_device_is_refused_with_the_known_ones():
 
 
 def test_a_device_stands_for_a_provider():
-    found = {device: providers.provider_for(device) for device in ("cpu", "cuda", "tensorrt", "auto", "CUDA")}
+    found = {device: providers.provider_for(device) for device in ("cpu", "cuda", "tensorrt", "auto")}
     assert found == {
         "cpu": "CPUExecutionProvider",
         "cuda": "CUDAExecutionProvider",
         "tensorrt": "TensorrtExecutionProvider",
         "auto": "CUDAExecutionProvider",
-        "CUDA": "CUDAExecutionProvider",
     }
 
 
 def test_any_provider_of_the_build_can_be_named_as_people_call_it(monkeypatch):
     offer(monkeypatch, "OpenVINO", "Dml", "CoreML")
-    found = [providers.provider_for(device) for device in ("openvino", "directml", "CoreML")]
+    found = [providers.provider_for(device) for device in ("openvino", "directml", "coreml")]
     assert found == ["OpenVINOExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider"]
     with pytest.raises(AllkitError, match=r"give one of .*openvino, directml, coreml"):
         providers.provider_for("qnn")
 
 
 def test_cuda_is_asked_for_graphs_first_and_then_without():
-    first, second = providers.requests("CUDAExecutionProvider", tiny_contract())
+    first, second = providers.requests("CUDAExecutionProvider", FILE, tiny_contract())
     assert (providers.wants_graphs(first), providers.wants_graphs(second)) == (True, False)
     assert [request[1] for request in (first, second)] == ["CPUExecutionProvider"] * 2
     assert first[0][0] == second[0][0] == "CUDAExecutionProvider"
@@ -64,24 +66,48 @@ def test_cuda_is_asked_for_graphs_first_and_then_without():
     ("precision", "nhwc", "expected"), [("fp32", None, "0"), ("fp16", None, "1"), ("fp32", True, "1")]
 )
 def test_channels_come_last_on_cuda_in_float16_or_when_told(precision, nhwc, expected):
-    for request in providers.requests("CUDAExecutionProvider", tiny_contract(precision=precision), nhwc):
+    for request in providers.requests("CUDAExecutionProvider", FILE, tiny_contract(precision=precision), nhwc):
         assert request[0][1]["prefer_nhwc"] == expected
 
 
 def test_tensorrt_keeps_its_engines_and_falls_back_to_cuda(tmp_path):
-    (request,) = providers.requests("TensorrtExecutionProvider", tiny_contract(size_px=64, precision="fp16"))
+    path = tiny_model(tmp_path / "m.onnx")
+    (request,) = providers.requests("TensorrtExecutionProvider", path, tiny_contract(size_px=64, precision="fp16"))
     (name, options), (second, _), last = request
     assert (name, second, last) == ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
     assert options["trt_engine_cache_enable"] == "1"
-    assert options["trt_engine_cache_path"] == str(tmp_path / "cache" / "allkit" / "tensorrt")
+    # The provider makes the last folder of a path only.
+    assert Path(options["trt_engine_cache_path"]).is_dir()
+    assert Path(options["trt_engine_cache_path"]).parent == tmp_path / "cache" / "allkit" / "tensorrt"
     assert options["trt_fp16_enable"] == "1"
     assert options["trt_profile_min_shapes"] == "image:1x64x64x3"
     assert options["trt_profile_max_shapes"] == "image:256x64x64x3"
 
 
+def test_a_model_trained_anew_has_engines_of_its_own(tmp_path):
+    folders = set()
+    for bias in ([0, 0, 0], [1, 0, 0], [0, 0, 0]):
+        path = tiny_model(tmp_path / "m.onnx", bias=bias)
+        (((_, options), *_),) = providers.requests("TensorrtExecutionProvider", path, tiny_contract())
+        folders.add(options["trt_engine_cache_path"])
+    assert len(folders) == 2
+
+
+def test_int8_on_tensorrt_has_no_profiles(tmp_path):
+    path = tiny_model(tmp_path / "m.onnx")
+    (((_, options), *_),) = providers.requests("TensorrtExecutionProvider", path, tiny_contract(precision="int8"))
+    assert not [name for name in options if "profile" in name]
+
+
+def test_a_cache_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(AllkitError, match="cannot make the folder"):
+        providers.requests("TensorrtExecutionProvider", tiny_model(tmp_path / "m.onnx"), tiny_contract())
+
+
 def test_another_provider_is_asked_for_as_it_is():
     expected = [["OpenVINOExecutionProvider", "CPUExecutionProvider"]]
-    assert providers.requests("OpenVINOExecutionProvider", tiny_contract()) == expected
+    assert providers.requests("OpenVINOExecutionProvider", FILE, tiny_contract()) == expected
 
 
 @without_gpu
@@ -166,12 +192,14 @@ def answering(monkeypatch, refused=lambda request: False):
     return asked
 
 
-@pytest.mark.parametrize("device", ["auto", "cuda"])
+@pytest.mark.parametrize("device", ["auto", "cuda", "CUDA"])
 @pytest.mark.usefixtures("with_driver")
 def test_a_session_that_reports_cuda_is_taken_without_notice(tmp_path, monkeypatch, device):
     answering(monkeypatch)
     model = Model(tiny_model(tmp_path / "m.onnx"), device)
-    assert (model.provider, model.notice) == ("CUDAExecutionProvider", None)
+    assert (model.provider, model.notice, model.graphs) == ("CUDAExecutionProvider", None, True)
+    # The first run of a size needs no buffers on a card, so that the way there is walked here too.
+    assert model.run(flat(32, 0, 0)[None]).probabilities.tolist() == [pytest.approx([0.5, 0.25, 0.25], abs=1e-6)]
 
 
 @pytest.mark.usefixtures("with_driver")

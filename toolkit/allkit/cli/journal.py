@@ -50,6 +50,7 @@ class Journal:
             facts = _facts(path)
             if str(path) not in self._at or self._files.get(str(path)) != facts:
                 self._files[str(path)] = facts
+                self._at.pop(str(path), None)
                 left.append(path)
         return left
 
@@ -66,8 +67,7 @@ class Journal:
         for path in paths:
             if (at := self._at.get(str(path))) is not None:
                 self._stream.seek(at)
-                record = json.loads(self._stream.readline())["prediction"]
-                yield path, Prediction(**{**record, "prediction_set": tuple(record["prediction_set"])})
+                yield path, _prediction(json.loads(self._stream.readline()))
         self._stream.seek(0, os.SEEK_END)
 
     def close(self, remove: bool) -> None:
@@ -86,20 +86,29 @@ class Journal:
         end = 0
         for line in self._stream:
             try:
-                record = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
-                record = None
-            if not isinstance(record, dict):
+                record = json.loads(line)
+                if not end and record["model"] != self._model:
+                    raise AllkitError(
+                        f"{self.path} was made with another model: leave out --resume, or name that model"
+                    )
+                if end:
+                    prediction = _prediction(record)
+                    # What could not be read is tried again.
+                    self._files[record["path"]] = record["file"] if prediction.error is None else None
+                    self._at[record["path"]] = end
+            except (ValueError, TypeError, KeyError):
+                # Cut short, or of another version: from here on all is done again.
                 break
-            if not end and record.get("model") != self._model:
-                raise AllkitError(f"{self.path} was made with another model: leave out --resume, or name that model")
-            if "path" in record:
-                self._at[record["path"]] = end
-                # What could not be read is tried again.
-                self._files[record["path"]] = record["file"] if record["prediction"]["error"] is None else None
+            if not line.endswith(b"\n"):
+                break
             end += len(line)
         self._stream.seek(end)
         self._stream.truncate()
+
+
+def _prediction(record: dict) -> Prediction:
+    values = record["prediction"]
+    return Prediction(**{**values, "prediction_set": tuple(values["prediction_set"])})
 
 
 def _facts(path: Path) -> list[int] | None:

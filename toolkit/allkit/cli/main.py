@@ -5,8 +5,11 @@ Commands are imported when they are called, so that `allkit --help` waits for no
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -57,9 +60,19 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line: an AllkitError becomes one message on stderr and exit status 2."""
+    """Run the command line: an AllkitError becomes one message on stderr and exit status 2, a full disk too."""
     try:
         cli(prog_name="allkit")
     except AllkitError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
-        sys.exit(2)
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            raise
+        # What is left in the buffer would fail once more at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _fail(f"cannot write to standard output: {error.strerror}")
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    sys.exit(2)

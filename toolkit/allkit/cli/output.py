@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -75,17 +75,12 @@ WRITERS: dict[str, Writer] = {"table": write_table, "csv": write_csv, "jsonl": w
 def opened(output: Path | None) -> Iterator[TextIO]:
     """UTF-8 text to stdout, or to a file that takes its name only when all has gone well."""
     if output is None:
+        if sys.stdout is None:
+            raise AllkitError("standard output is closed: give --output FILE")
         stream = click.get_text_stream("stdout", **_ENCODING)
-        try:
-            yield stream
-            # Here, where a failure still meets its handler, rather than at interpreter exit.
-            stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            # What is left in the buffer would fail again at interpreter exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            raise AllkitError(f"cannot write to standard output: {error.strerror or error}") from error
+        yield stream
+        # Here, where a failure still meets its handler, rather than at interpreter exit.
+        stream.flush()
     else:
         with replacing(output) as temporary, temporary.open("w", newline="", **_ENCODING) as stream:
             yield stream

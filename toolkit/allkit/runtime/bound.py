@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime
@@ -20,33 +22,50 @@ from onnxruntime import OrtValue
 from allkit.contract import INPUT_NAME
 from allkit.runtime.providers import driver
 
+Result = TypeVar("Result")
+
 # Each holds its own buffers and its own recording on the card.
-_MOST_BINDINGS = 8
+_MOST_BINDINGS = 64
 
 # Onnxruntime's name for which recording a run is to repeat, and its value for none.
 _GRAPH_ID, _NO_GRAPH = "gpu_graph_id", -1
 
+_CARD_THREAD = "card"
+
 # Pinning takes longer than the copy of one image saves. The driver's CU_MEMHOSTREGISTER_PORTABLE.
 _LEAST_PINNED_BYTES, _FOR_ALL_CONTEXTS = 2**20, 1
+
+
+@functools.cache
+def _card_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, _CARD_THREAD)
+
+
+def on_card(call: Callable[[], Result]) -> Result:
+    """The result of a call that is made in the one thread of this process that speaks to the card.
+
+    A recording belongs to the thread that made it, and is spoilt by what any other thread asks of the card meanwhile.
+    """
+    if threading.current_thread().name.startswith(_CARD_THREAD):
+        return call()
+    return _card_thread().submit(call).result()
 
 
 class BoundRunner:
     """A session whose runs reuse their buffers, one set a batch size that comes more than once.
 
     device: onnxruntime's name of where the buffers are, cuda or cpu. graphs: whether the session records CUDA graphs.
-    Runs of several threads take turns in a thread of the runner's own: what is recorded belongs to a thread, and there
-    is one card.
+    Runs of several threads take turns (`on_card`).
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, device: str, graphs: bool):
         self._session, self._device, self._graphs = session, device, graphs
         self._bindings: dict[tuple[tuple[str, ...], int], _Binding] = {}
         self._seen: set[tuple[tuple[str, ...], int]] = set()
-        self._thread = ThreadPoolExecutor(1, "device")
 
     def run(self, names: Sequence[str], batch: np.ndarray) -> list[np.ndarray]:
         """The named outputs, float32, for a batch uint8 (n, S, S, 3)."""
-        return self._thread.submit(self._run, tuple(names), batch).result()
+        return on_card(lambda: self._run(tuple(names), batch))
 
     def _run(self, names: tuple[str, ...], batch: np.ndarray) -> list[np.ndarray]:
         key = names, len(batch)
@@ -99,13 +118,21 @@ def pinned(shape: Sequence[int], dtype: type) -> np.ndarray:
     An ordinary array where it is small, where there is no card or where the driver declines: a matter of speed alone.
     """
     array = np.empty(shape, dtype)
-    if array.nbytes < _LEAST_PINNED_BYTES or (context := _context()) is None:
+    if array.nbytes < _LEAST_PINNED_BYTES or (cuda := driver()) is None:
         return array
-    cuda, address = driver(), ctypes.c_void_p(array.ctypes.data)
-    if not cuda.cuCtxSetCurrent(context) and not cuda.cuMemHostRegister_v2(
-        address, ctypes.c_size_t(array.nbytes), _FOR_ALL_CONTEXTS
-    ):
-        weakref.finalize(array, cuda.cuMemHostUnregister, address)
+    address = ctypes.c_void_p(array.ctypes.data)
+
+    def register() -> bool:
+        context = _context()
+        return (
+            context is not None
+            and not cuda.cuCtxSetCurrent(context)
+            and not cuda.cuMemHostRegister_v2(address, ctypes.c_size_t(array.nbytes), _FOR_ALL_CONTEXTS)
+        )
+
+    if on_card(register):
+        # Before the memory is given back; at the end of the process all of it goes at once.
+        weakref.finalize(array, on_card, lambda: cuda.cuMemHostUnregister(address)).atexit = False
     return array
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import io
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import onnxruntime
@@ -40,21 +42,21 @@ Request = list[str | tuple[str, dict[str, Any]]]
 def provider_for(device: str) -> str:
     """The execution provider that a device stands for; AllkitError for a device that onnxruntime does not have."""
     devices = _DEVICES | {_called(name).lower(): name for name in onnxruntime.get_available_providers()}
-    if device.lower() not in devices:
+    if device not in devices:
         raise AllkitError(
             f"unknown device {device!r}: give one of {', '.join(devices)}; others come with other builds of "
             "onnxruntime, such as onnxruntime-openvino"
         )
-    return devices[device.lower()]
+    return devices[device]
 
 
-def requests(provider: str, contract: Contract, nhwc: bool | None = None) -> list[Request]:
+def requests(provider: str, model: Path, contract: Contract, nhwc: bool | None = None) -> list[Request]:
     """What to ask a session for, the best first; each ends with the CPU, for what the provider cannot run.
 
-    nhwc: whether CUDA lays tensors out with the channels last; None does so where it is known to pay, in float16, which
-    tensor cores read that way. CUDA is asked for graphs first: recorded once a batch size, a run is one launch
-    in place of one a node. onnxruntime refuses them where a node is left to the CPU. float32 products are TF32 on cards
-    that have it, onnxruntime's default.
+    model: the file, to tell its engines from those of others. nhwc: whether CUDA lays tensors out with the channels
+    last; None does so where it is known to pay, in float16, which tensor cores read that way. CUDA is asked for graphs
+    first: recorded once a batch size, a run is one launch in place of one a node. onnxruntime refuses them where a node
+    is left to the CPU. float32 products are TF32 on cards that have it, onnxruntime's default.
     """
     options = {
         "cudnn_conv_algo_search": "HEURISTIC",
@@ -64,7 +66,7 @@ def requests(provider: str, contract: Contract, nhwc: bool | None = None) -> lis
     if provider == CUDA:
         return [graphs, [(CUDA, options), CPU]]
     if provider == TENSORRT:
-        return [[(TENSORRT, _tensorrt_options(contract)), (CUDA, options), CPU]]
+        return [[(TENSORRT, _tensorrt_options(model, contract)), (CUDA, options), CPU]]
     return [[provider, CPU]]
 
 
@@ -73,20 +75,28 @@ def wants_graphs(request: Request) -> bool:
     return "enable_cuda_graph" in request[0][1]
 
 
-def _tensorrt_options(contract: Contract) -> dict[str, str]:
-    # Building an engine takes minutes. The cache tells models, cards and versions apart by itself.
-    cache = str(cache_folder() / "tensorrt")
+def _tensorrt_options(model: Path, contract: Contract) -> dict[str, str]:
+    # Building an engine takes minutes. The provider tells its engines apart by names, cards and versions, not by
+    # weights: without a folder of its own a model trained anew would run with those of the old one.
+    cache = cache_folder() / "tensorrt" / hashlib.sha256(model.read_bytes()).hexdigest()[:16]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AllkitError(f"cannot make the folder {cache} for engines: {error.strerror or error}") from error
     size = contract.pixels.size_px
-    return {
+    options = {
         "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": cache,
+        "trt_engine_cache_path": str(cache),
         "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": cache,
+        "trt_timing_cache_path": str(cache),
         "trt_fp16_enable": str(int(contract.precision == "fp16")),
-        **{
-            f"trt_profile_{bound}_shapes": f"{INPUT_NAME}:{batch}x{size}x{size}x3"
-            for bound, batch in _TENSORRT_BATCHES.items()
-        },
+    }
+    if contract.precision == "int8":
+        # TensorRT does not take uint8 activations, so the graph falls into parts, and every part would need a profile.
+        return options
+    return options | {
+        f"trt_profile_{bound}_shapes": f"{INPUT_NAME}:{batch}x{size}x{size}x3"
+        for bound, batch in _TENSORRT_BATCHES.items()
     }
 
 

@@ -6,6 +6,8 @@ reports decides which device is in use; the list of available providers is only 
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +27,7 @@ from allkit.contract import (
     contract_of,
 )
 from allkit.errors import AllkitError
-from allkit.runtime.bound import BoundRunner, pinned
+from allkit.runtime.bound import BoundRunner, on_card, pinned
 from allkit.runtime.providers import (
     CPU,
     NVIDIA,
@@ -60,26 +62,40 @@ class Model:
     """An exported model, ready to run.
 
     threads: how many compute a run on the CPU, None for all cores. shared: other threads have work meanwhile, so that
-    these sleep while they wait.
+    these sleep while they wait. nhwc: the layout on CUDA, None for the one that suits the precision.
 
-    path: the file. contract: what it says of itself. notice: one line when `device="auto"` fell back to the CPU, else
-    None. Raises AllkitError when the file is missing, damaged, has no contract or contradicts it, and when an
-    explicitly named GPU is not what the session got.
+    path: the file. graphs: whether runs are recorded as CUDA graphs. contract: what it says of itself. notice: one
+    line when `device="auto"` fell back to the CPU, else None. Raises AllkitError when the file is missing, damaged,
+    has no contract or contradicts it, and when an explicitly named device is not what the session got.
     """
 
-    def __init__(self, path: Path | str, device: str = "cpu", threads: int | None = None, shared: bool = False):
+    def __init__(
+        self,
+        path: Path | str,
+        device: str = "cpu",
+        threads: int | None = None,
+        shared: bool = False,
+        nhwc: bool | None = None,
+    ):
         self.path = Path(path)
-        self._session, request, self.notice = _open(self.path, device, _options(threads, shared))
+        self._session, request, self.notice = _open(self.path, device.lower(), _options(threads, shared), nhwc)
         self.contract = _contract(self.path, self._session)
+        self.graphs = self.provider in NVIDIA and wants_graphs(request)
         if self.provider in NVIDIA:
-            self._run = BoundRunner(self._session, "cuda", wants_graphs(request)).run
+            self._run = BoundRunner(self._session, "cuda", self.graphs).run
         else:
-            self._run = lambda names, batch: self._session.run(names, {INPUT_NAME: batch}, NEEDED_ONLY)
+            # Not every provider can be called by several threads at once, as DirectML cannot.
+            turns = contextlib.nullcontext() if self.provider == CPU else threading.Lock()
+            self._run = lambda names, batch: self._in_turn(turns, names, batch)
 
     @property
     def provider(self) -> str:
         """The execution provider that the session reports, such as CPUExecutionProvider."""
         return self._session.get_providers()[0]
+
+    def _in_turn(self, turns: contextlib.AbstractContextManager, names: list[str], batch: np.ndarray) -> list:
+        with turns:
+            return self._session.run(names, {INPUT_NAME: batch}, NEEDED_ONLY)
 
     def buffer(self, count: int) -> np.ndarray:
         """Memory for a batch, uint8 (count, S, S, 3): the kind that is copied fastest to where the model runs."""
@@ -103,7 +119,7 @@ class Model:
 
 
 def _open(
-    path: Path, device: str, options: onnxruntime.SessionOptions
+    path: Path, device: str, options: onnxruntime.SessionOptions, nhwc: bool | None
 ) -> tuple[onnxruntime.InferenceSession, Request, str | None]:
     """A session, the request that it answers, and a notice where it is not what was hoped for."""
     wanted = provider_for(device)
@@ -113,10 +129,10 @@ def _open(
     missing = lacking(wanted)
     if not missing:
         detail = ""
-        for request in requests(wanted, _contract(path, _cpu_session(path, _unoptimised()))):
+        contract = _contract(path, _cpu_session(path, _unoptimised()))
+        for request in requests(wanted, path, contract, nhwc):
             try:
-                with gpu_attempt():
-                    session = _session(path, request, options)
+                session = on_card(lambda request=request: _attempt(path, request, options))
             except (*_FILE_ERRORS, *_DEVICE_ERRORS) as error:
                 # The CPU took the file, so the device is at fault.
                 detail = " ".join(str(error).split())
@@ -128,6 +144,11 @@ def _open(
     if device != "auto":
         raise AllkitError(f"device {device} does not work here: {cause}; {fix}, or choose the device auto or cpu")
     return _cpu_session(path, options), [CPU], f"running on the CPU: {cause}"
+
+
+def _attempt(path: Path, request: Request, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    with gpu_attempt():
+        return _session(path, request, options)
 
 
 def _cpu_session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:

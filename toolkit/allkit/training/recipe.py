@@ -53,7 +53,7 @@ class Recipe:
     gamma: float = _option(0.0, "gamma drawn from 1 / (1 + this) to 1 + this")
     hue_degrees: float = _option(0.0, "hue turned by an angle drawn from +- this")
     saturation: float = _option(0.0, "saturation factor drawn from 1 +- this")
-    grey: float = _option(0.0, "share of the images that lose all colour")
+    grey: float = _option(0.0, "share of the images that turn grey, before gains and offsets")
     zoom: float = _option(0.0, "scale drawn from 1 / (1 + this) to 1 + this")
     precision: str = _option("fp32", "bf16 trains in mixed bfloat16", ("fp32", "bf16"))
 
