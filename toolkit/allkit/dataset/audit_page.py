@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from html import escape
 from pathlib import Path
 
 import cv2
 
 from allkit.dataset.audit import Audit, DuplicateGroup, ProtocolAudit
-from allkit.dataset.audit_text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted, printable
+from allkit.dataset.audit_text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted
 from allkit.dataset.protocol import FOLDS
 from allkit.images import PixelPath
+from allkit.page import document, text
 from allkit.stats import Interval
 
 MAX_GROUPS = 48
@@ -24,29 +24,9 @@ _THUMBNAIL = PixelPath(112)
 _JPEG_QUALITY = 80
 
 _STYLE = """
-:root{color-scheme:light dark;--paper:#fff;--ink:#1b2230;--soft:#596273;--line:#d9dde4;--fill:#f3f5f8;--bar:#3867b5;
---bad:#b3261e;--bad-fill:#fcecea}
-@media(prefers-color-scheme:dark){:root{--paper:#14171d;--ink:#e7eaf0;--soft:#a2abba;--line:#343a46;--fill:#1d222b;
---bar:#7ea6ea;--bad:#ff8a80;--bad-fill:#3a1d1b}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:62rem;padding:1.5rem 1rem 3rem;background:var(--paper);color:var(--ink);
-font:1rem/1.5 system-ui,sans-serif}
-h1{font-size:1.6rem;margin:0;overflow-wrap:anywhere}
-h2{font-size:1.2rem;margin:2.2rem 0 .6rem}
-h3{font-size:1rem;margin:1.4rem 0 .4rem}
-p{margin:.5rem 0;max-width:46rem}
-.soft,figcaption{color:var(--soft)}
-.soft,figcaption,td,th{font-size:.9rem}
-.bad{color:var(--bad);background:var(--bad-fill);border-left:4px solid var(--bad);padding:.4rem .8rem}
-code,li{overflow-wrap:anywhere}
-.wide{overflow-x:auto}
-table{border-collapse:collapse;margin:.3rem 0}
-th,td{text-align:left;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
 .share{min-width:11rem}
 .bar{position:relative;height:.5rem;background:var(--fill);border-radius:3px;margin-top:.2rem;overflow:hidden}
 .bar i{position:absolute;inset:0 auto 0 0;background:var(--bar)}
-.row{display:flex;flex-wrap:wrap;gap:.5rem 2rem;align-items:start}
 .frame{display:grid;grid-template-columns:repeat(3,1fr);grid-template-rows:repeat(3,1fr);width:18rem;height:18rem;
 border:1px solid var(--line);font-size:.75rem;margin:0;background:var(--fill)}
 .frame span{display:flex;align-items:center;justify-content:center;text-align:center;border:1px dashed var(--soft);
@@ -55,12 +35,8 @@ padding:.2rem}
 .groups{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,15.5rem),1fr));gap:.9rem}
 .group{border:1px solid var(--line);border-radius:6px;padding:.6rem;display:flex;flex-wrap:wrap;gap:.5rem;
 break-inside:avoid}
-figure{margin:0}
 .group figure{width:6.6rem}
-figcaption{font-size:.75rem;overflow-wrap:anywhere;line-height:1.25}
 img{width:100%;height:auto;display:block;border-radius:3px}
-@media print{:root{--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--fill:#f3f3f3;--bar:#3867b5;--bad:#900;
---bad-fill:#fff}body{max-width:none;padding:0;font-size:10pt}h2{break-after:avoid}.bar,.bar i{print-color-adjust:exact}}
 """
 
 
@@ -71,33 +47,23 @@ def render(audit: Audit) -> str:
     """
     title = f"Audit of {Path(audit.root).name or audit.root}"
     body = [
-        f"<h1>{_text(title)}</h1>",
-        f'<p class="soft">{audit.n:,} images in {len(audit.counts)} classes, below <code>{_text(audit.root)}</code>. '
+        f"<h1>{text(title)}</h1>",
+        f'<p class="soft">{audit.n:,} images in {len(audit.counts)} classes, below <code>{text(audit.root)}</code>. '
         f"Fingerprint <code>{audit.data_fingerprint}</code>.</p>",
         "<h2>What it means</h2>",
-        *(f"<p>{_text(paragraph)}</p>" for paragraph in conclusions(audit)),
+        *(f"<p>{text(paragraph)}</p>" for paragraph in conclusions(audit)),
         *_files(audit),
         *_baselines(audit.protocols),
         *_corners(audit.protocols),
         *_duplicates(audit),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n"
-        "</body>\n</html>\n"
-    )
-
-
-def _text(text: str) -> str:
-    # A per cent sign stays with its number.
-    return escape(printable(text)).replace(" %", "\N{NO-BREAK SPACE}%")
+    return document(title, _STYLE, body)
 
 
 def _files(audit: Audit) -> Iterable[str]:
     yield '<h2>Files</h2>\n<div class="row">'
     for title, counts in (("class", audit.counts), ("size in pixels", audit.sizes), ("format", audit.formats)):
-        rows = "".join(f'<tr><td>{_text(name)}</td><td class="number">{n:,}</td></tr>' for name, n in counts.items())
+        rows = "".join(f'<tr><td>{text(name)}</td><td class="number">{n:,}</td></tr>' for name, n in counts.items())
         yield f'<table><tr><th>{title}</th><th class="number">images</th></tr>{rows}</table>'
     yield "</div>"
     yield from _reasons("Images that cannot be read", audit.unreadable)
@@ -107,7 +73,7 @@ def _files(audit: Audit) -> Iterable[str]:
 def _reasons(title: str, reasons: Mapping[str, str]) -> Iterable[str]:
     if reasons:
         yield f"<h3>{title}: {len(reasons):,}</h3>"
-        items = "".join(f"<li><code>{_text(path)}</code>: {_text(why)}</li>" for path, why in reasons.items())
+        items = "".join(f"<li><code>{text(path)}</code>: {text(why)}</li>" for path, why in reasons.items())
         yield f"<ul>{items}</ul>"
 
 
@@ -116,11 +82,11 @@ def _baselines(protocols: Mapping[str, ProtocolAudit]) -> Iterable[str]:
         return
     yield "<h2>What a method scores that cannot see a cell</h2>"
     heads = "".join(
-        f"<th>{_text(PROTOCOLS[name])}<br>{protocol.n:,} images, {protocol.folds} of {FOLDS} folds</th>"
+        f"<th>{text(PROTOCOLS[name])}<br>{protocol.n:,} images, {protocol.folds} of {FOLDS} folds</th>"
         for name, protocol in protocols.items()
     )
     rows = "".join(
-        f"<tr><td>{_text(words)}</td>{''.join(_share(one.baselines[key]) for one in protocols.values())}</tr>"
+        f"<tr><td>{text(words)}</td>{''.join(_share(one.baselines[key]) for one in protocols.values())}</tr>"
         for key, words in BASELINES.items()
     )
     yield f'<div class="wide"><table><tr><th>method</th>{heads}</tr>{rows}</table></div>'
@@ -133,7 +99,7 @@ def _baselines(protocols: Mapping[str, ProtocolAudit]) -> Iterable[str]:
 
 def _share(share: Interval) -> str:
     bar = f'<div class="bar" aria-hidden="true"><i style="width:{100 * share.value:.1f}%"></i></div>'
-    return f'<td class="share">{_text(share.percent())}{bar}</td>'
+    return f'<td class="share">{text(share.percent())}{bar}</td>'
 
 
 def _corners(protocols: Mapping[str, ProtocolAudit]) -> Iterable[str]:
@@ -155,7 +121,7 @@ def _corners(protocols: Mapping[str, ProtocolAudit]) -> Iterable[str]:
                 f'<span{mark} style="grid-area:{place}">{PATCHES[key]}<br>{100 * share.value:.1f} %<br>'
                 f"[{100 * share.low:.1f}, {100 * share.high:.1f}]</span>"
             )
-        yield f'<figure><div class="frame">{boxes}</div><figcaption>{_text(PROTOCOLS[name])}</figcaption></figure>'
+        yield f'<figure><div class="frame">{boxes}</div><figcaption>{text(PROTOCOLS[name])}</figcaption></figure>'
     yield "</div>"
 
 
@@ -192,6 +158,6 @@ def _thumbnail(root: Path, path: str) -> str:
     source = base64.b64encode(data.tobytes()).decode()
     size = _THUMBNAIL.size_px
     return (
-        f'<figure><img src="data:image/jpeg;base64,{source}" width="{size}" height="{size}" alt="{_text(path)}">'
-        f"<figcaption>{_text(path)}</figcaption></figure>"
+        f'<figure><img src="data:image/jpeg;base64,{source}" width="{size}" height="{size}" alt="{text(path)}">'
+        f"<figcaption>{text(path)}</figcaption></figure>"
     )

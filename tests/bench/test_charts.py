@@ -1,0 +1,65 @@
+import re
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+
+from allkit.bench.charts import Axis, Point, distributions, scatter
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def centres(tree):
+    return [(float(mark.get("cx")), float(mark.get("cy"))) for mark in tree.iter(f"{SVG}circle")]
+
+
+def test_marks_stand_in_proportion():
+    points = [Point(0, 0), Point(5, 1), Point(10, 2)]
+    tree = ElementTree.fromstring(scatter(points, Axis("x"), Axis("y"), "title", "text"))
+    (x0, y0), (x1, y1), (x2, y2) = sorted(centres(tree))
+    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.11)
+    # Up is towards the top.
+    assert y0 - y1 == pytest.approx(y1 - y2, abs=0.11)
+    assert y0 > y2
+
+
+def test_a_logarithmic_axis_gives_equal_steps_to_equal_ratios():
+    points = [Point(1, 0), Point(10, 0), Point(100, 1)]
+    tree = ElementTree.fromstring(scatter(points, Axis("x", log=True), Axis("y"), "title", "text"))
+    (x0, _), (x1, _), (x2, _) = sorted(centres(tree))
+    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.11)
+
+
+def test_a_chart_tells_those_who_do_not_see_it():
+    tree = ElementTree.fromstring(scatter([Point(1, 1, "<a & b>")], Axis("x"), Axis("y"), "a < b", "c & d"))
+    assert tree.get("role") == "img"
+    assert [tree.find(f"{SVG}{name}").text for name in ("title", "desc")] == ["a < b", "c & d"]
+    assert "<a & b>" in [text.text for text in tree.iter(f"{SVG}text")]
+
+
+def test_kinds_differ_in_shape():
+    points = [Point(i, i, kind=i) for i in range(4)]
+    chart = scatter(points, Axis("x"), Axis("y"), "title", "text")
+    shapes = {re.sub(r"[-\d.]+", "#", mark) for mark in re.findall(r'<\w+ class="mark"[^>]*>', chart)}
+    assert len(shapes) == 4
+
+
+def test_labels_do_not_lie_on_each_other():
+    points = [Point(1, 1 + i / 1000, f"label {i}") for i in range(5)]
+    tree = ElementTree.fromstring(scatter(points, Axis("x"), Axis("y"), "title", "text"))
+    heights = sorted(float(text.get("y")) for text in tree.iter(f"{SVG}text") if text.text.startswith("label"))
+    assert min(b - a for a, b in pairwise(heights)) >= 12
+
+
+@pytest.mark.parametrize("values", [[1.0], [2.0, 2.0, 2.0], [1.0, 5.0, 1000.0]])
+def test_a_distribution_shows_its_slowest_value(values):
+    tree = ElementTree.fromstring(distributions({"a": values}, Axis("ms", log=True), "title", "text"))
+    assert [text.text for text in tree.iter(f"{SVG}text")][-1] == "a"
+    ticks = max((path.get("d") for path in tree.iter(f"{SVG}path")), key=lambda d: d.count("v6"))
+    places = [float(place) for place in re.findall(r"M([\d.]+)", ticks)]
+    assert len(places) == len(values) + 1
+    assert max(places) == places[-1]
+
+
+def test_one_point_alone_has_an_axis():
+    ElementTree.fromstring(scatter([Point(1, 0.5)], Axis("x"), Axis("y"), "title", "text"))

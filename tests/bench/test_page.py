@@ -1,0 +1,101 @@
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from allkit.bench.page import render
+from records import record, row
+
+INT8 = {"precision": "int8", "against_parent": {"parent": "a.onnx", "difference": 0.0, "p_value": 1.0}}
+FAILED = {"model": "<broken>.onnx", "error": "cannot & will not", "against_parent": None}
+RATES = {"1": [[100.0]] * 5, "8": [[300.0]] * 5}
+WHOLE = record(row("a.onnx", 4.0, range(3), offline=RATES), row("b.onnx", 1.0, range(5), size_px=200, **INT8), FAILED)
+
+
+class Outline(HTMLParser):
+    """The texts of a page by their tag, and whether all that opens is closed."""
+
+    VOID = frozenset({"meta", "br", "img", "link"})
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.texts = [], {}
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_data(self, data):
+        if self.open:
+            self.texts.setdefault(self.open[-1], []).append(data)
+
+
+def test_every_part_is_there_and_every_tag_closed():
+    found = Outline(render(WHOLE)).texts
+    assert found["h2"] == [
+        "Accuracy and latency",
+        "Latency of single images",
+        "Throughput against batch",
+        "Image size, beside the paper's Table 1",
+        "Metrics, beside the paper's Table 2",
+        "Confusion",
+        "Machine",
+    ]
+    assert {"a.onnx", "b.onnx", "<broken>.onnx", "12,024", "95.35", "nearest colour histogram"} <= set(found["td"])
+
+
+def test_what_comes_from_elsewhere_is_escaped():
+    page = render(WHOLE)
+    assert "<broken>" not in page
+    assert "&lt;broken&gt;.onnx: cannot &amp; will not." in page
+
+
+def test_the_page_needs_no_other_file_and_no_script():
+    page = render(WHOLE)
+    assert not re.search(r"\b(src|href)=|url\(|<script|@import", page)
+
+
+def test_every_chart_has_a_text_in_its_place():
+    page = render(WHOLE)
+    assert page.count("<svg") == page.count("<title>") - 1 == page.count("<desc>") == 4
+    assert "a.onnx 4.00 ms, 98.5 % [96.5, 99.5]" in page
+
+
+def test_without_accuracies_the_page_says_so():
+    page = render(record({**row("a.onnx", 4.0), "accuracy": None}))
+    assert "accuracy was not measured" in page
+    assert "Confusion" not in page
+
+
+def test_a_record_of_failures_alone_is_a_page_too():
+    assert "cannot &amp; will not" in render(record(FAILED))
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+@pytest.mark.parametrize("width", [1100, 400])
+def test_a_browser_shows_it_without_errors_and_without_running_out_at_the_side(tmp_path, width):
+    probe = """<script>onload = () => { document.title = JSON.stringify({
+        wide: document.documentElement.scrollWidth, inside: innerWidth,
+        charts: [...document.querySelectorAll('svg')].map(chart => chart.getBoundingClientRect().width),
+        labels: [...document.querySelectorAll('svg text')].map(label => label.textContent)}) }</script>"""
+    path = tmp_path / "bench.html"
+    path.write_text(render(WHOLE).replace("</body>", probe + "</body>"))
+    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command += [f"--window-size={width},900", "--enable-logging=stderr", "--dump-dom", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "CONSOLE" not in done.stderr
+    found = json.loads(re.search(r"<title>(\{.*?\})</title>", done.stdout)[1].replace("&amp;", "&"))
+    assert found["wide"] <= found["inside"]
+    assert all(0 < chart <= found["inside"] for chart in found["charts"])
+    assert {"a", "b", "the paper, x1"} <= set(found["labels"])

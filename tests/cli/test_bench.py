@@ -1,0 +1,131 @@
+"""`allkit bench` on a trained model and a file that is none."""
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from allkit.cli.main import cli
+from allkit.errors import AllkitError
+from records import record, row
+
+QUICK = ["--seconds", "0", "--queries", "4", "--rounds", "2", "--device", "cpu"]
+
+
+def invoke(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def exported(finished_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("bench") / "exported"
+    made = invoke("export", "--run", finished_run.folder, "--out", out, "--max-drop", 1)
+    assert made.exit_code == 0, made.output
+    (out / "vgg16x9-broken.onnx").write_bytes(b"none")
+    return out
+
+
+@pytest.fixture(scope="module")
+def measured(exported, smears, tmp_path_factory):
+    """Every model of exported/, with all files that bench writes; returns the result and their folder."""
+    out = tmp_path_factory.mktemp("measured")
+    files = [f"--{kind}={out / f'bench.{kind}'}" for kind in ("json", "csv", "markdown")]
+    files += [f"--report={out / 'bench.html'}", f"--plot={out / 'bench.svg'}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(exported.parent)
+        return invoke("bench", "--data", smears, *QUICK, *files), out
+
+
+def test_a_row_for_every_model_and_status_one_where_one_failed(measured):
+    result, out = measured
+    assert result.exit_code == 1
+    rows = list(csv.DictReader((out / "bench.csv").open()))
+    assert [row["model"] for row in rows] == [
+        "vgg16x0.0625-32-fp32.onnx",
+        "vgg16x0.0625-32-int8.onnx",
+        "vgg16x9-broken.onnx",
+    ]
+    assert "cannot be read as an ONNX model" in rows[2]["status"]
+    for figure in ("model_ms_p50", "end_to_end_ms_p50", "load_s", "first_run_s", "accuracy_value"):
+        assert float(rows[0][figure]) > 0
+    assert rows[0]["end_to_end_ms_p90"] == ""
+    assert rows[1]["p_value"] != ""
+
+
+def test_the_accuracy_is_that_of_the_run_on_its_own_test_part(measured, finished_run):
+    _, out = measured
+    found = json.loads((out / "bench.json").read_text())["rows"][0]["accuracy"]
+    of_run = json.loads((finished_run.folder / "metrics.json").read_text())["metrics"]
+    assert found["metrics"]["n"] == of_run["n"]
+    assert found["metrics"]["accuracy"] == of_run["accuracy"]
+    assert found["seen_in_training"] == "no"
+
+
+def test_all_samples_are_in_the_record(measured):
+    _, out = measured
+    found = json.loads((out / "bench.json").read_text())["rows"][0]
+    assert [len(times) for times in found["single"]["end_to_end_ms"]] == [2, 2]
+    assert all(len(rates) == 1 for rounds in found["offline"].values() for rates in rounds)
+
+
+def test_the_other_files_show_the_same_models(measured):
+    _, out = measured
+    for name in ("bench.markdown", "bench.html", "bench.svg"):
+        assert "vgg16x0.0625-32-int8" in (out / name).read_text()
+
+
+def test_without_a_dataset_the_queries_are_synthetic_and_accuracy_is_missing(exported, tmp_path):
+    model = exported / "vgg16x0.0625-32-fp32.onnx"
+    result = invoke("bench", model, "--data", tmp_path / "nowhere", *QUICK, "--json", tmp_path / "r.json")
+    assert result.exit_code == 0, result.output
+    assert "synthetic smears, no accuracy" in result.stderr
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["data"] == {"kind": "synthetic smears", "files": 128}
+    assert "accuracy" not in found["rows"][0]
+
+
+def saved(path, *rows):
+    path.write_text(json.dumps(record(*rows)))
+    return path
+
+
+def test_a_budget_names_one_model_and_a_status_tells_when_none_fits(tmp_path):
+    source = saved(tmp_path / "r.json", row("a.onnx", 4.0), row("b.onnx", 1.0, range(50)))
+    result = invoke("bench", "--from", source, "--budget-ms", 2)
+    assert (result.exit_code, result.stdout.splitlines()[-1][:21]) == (0, "recommended: b.onnx: ")
+    result = invoke("bench", "--from", source, "--min-accuracy", 0.9, "--budget-ms", 0.1)
+    assert result.exit_code == 1
+    assert "nothing qualifies" in result.stdout
+
+
+def test_two_records_are_compared(tmp_path):
+    first, second = saved(tmp_path / "a.json", row("a.onnx", 4.0)), saved(tmp_path / "b.json", row("a.onnx", 8.0))
+    result = invoke("bench", "--compare", first, second)
+    assert result.exit_code == 0
+    assert "2.000" in result.stdout
+    assert "real" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--from", "r.json", "a.onnx"], "leave out the models"),
+        (["--compare", "a.json", "b.json", "a.onnx"], "leave out the models"),
+        (["--rounds", "1"], "2<=x<=10"),
+    ],
+)
+def test_options_that_contradict_each_other_are_wrong_usage(words, reason):
+    result = invoke("bench", *words)
+    assert result.exit_code == 2
+    assert reason in result.output
+
+
+def test_a_picture_needs_a_known_suffix(tmp_path):
+    source = saved(tmp_path / "r.json", row("a.onnx", 4.0))
+    with pytest.raises(AllkitError, match=r"ends in \.svg or \.png"):
+        invoke("bench", "--from", source, "--plot", tmp_path / "p.jpg")
+
+
+def test_help_shows_examples():
+    assert "allkit bench --budget-ms 5" in invoke("bench", "--help").output

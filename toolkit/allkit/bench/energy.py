@@ -1,0 +1,73 @@
+"""The energy that the machine has used, where it tells.
+
+Counters that only rise: RAPL of the processor packages in Linux (microjoules, they wrap round), NVML of NVIDIA cards
+(millijoules).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+RAPL = Path("/sys/class/powercap")
+
+
+class Meter:
+    """Joules since it was made, of all packages and cards together; None where nothing tells."""
+
+    def __init__(self):
+        self._packages = [
+            (folder / "energy_uj", limit)
+            for folder in sorted(RAPL.glob("intel-rapl:*"))
+            if folder.name.count(":") == 1 and (limit := _number(folder / "max_energy_range_uj"))
+        ]
+        self._cards = _Cards()
+        self._start = self._read()
+
+    def joules(self) -> float | None:
+        """What was used since the start."""
+        packages, cards = self._read()
+        first_packages, first_cards = self._start
+        if None in (*packages, *first_packages) or not (packages or cards):
+            return None
+        used = sum(
+            (now - before) % (limit + 1)
+            for now, before, (_, limit) in zip(packages, first_packages, self._packages, strict=True)
+        )
+        return used / 1e6 + sum(now - before for now, before in zip(cards, first_cards, strict=True)) / 1e3
+
+    def _read(self) -> tuple[list[int | None], list[int]]:
+        return [_number(path) for path, _ in self._packages], self._cards.millijoules()
+
+
+class _Cards:
+    def __init__(self):
+        self._handles: list[ctypes.c_void_p] = []
+        try:
+            self._nvml = ctypes.CDLL("libnvidia-ml.so.1")
+        except OSError:
+            return
+        count = ctypes.c_uint()
+        if self._nvml.nvmlInit_v2() or self._nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)):
+            return
+        for i in range(count.value):
+            handle, energy = ctypes.c_void_p(), ctypes.c_ulonglong()
+            if not self._nvml.nvmlDeviceGetHandleByIndex_v2(i, ctypes.byref(handle)) and not (
+                self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(energy))
+            ):
+                self._handles.append(handle)
+
+    def millijoules(self) -> list[int]:
+        values = []
+        for handle in self._handles:
+            energy = ctypes.c_ulonglong()
+            self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(energy))
+            values.append(energy.value)
+        return values
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None

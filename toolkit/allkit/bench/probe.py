@@ -1,0 +1,56 @@
+"""What a model costs to start: `python -m allkit.bench.probe MODEL DEVICE IMAGE...` in a process of its own.
+
+Prints JSON: seconds to load the model and to the first result after that, and the largest resident set in MiB after
+all images (null where the system does not tell).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from allkit.errors import AllkitError
+
+
+def probe(model: Path, device: str, images: Sequence[Path]) -> dict[str, Any]:
+    """The figures of a fresh process; AllkitError with its last line when it fails."""
+    command = [sys.executable, "-m", "allkit.bench.probe", str(model), device, *map(str, images)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise AllkitError(f"{model.name} fails in a fresh process: {(done.stderr.splitlines() or ['no message'])[-1]}")
+    return json.loads(done.stdout)
+
+
+def _main(model: str, device: str, *images: str) -> None:
+    from allkit import Classifier
+
+    begin = time.perf_counter()
+    classifier = Classifier(model, device=device)
+    loaded = time.perf_counter()
+    next(iter(classifier(images[:1])))
+    first = time.perf_counter()
+    for _ in classifier(images):
+        pass
+    print(json.dumps({"load_s": loaded - begin, "first_run_s": first - loaded, "peak_mib": _peak_mib()}))
+
+
+def _peak_mib() -> float | None:
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not getrusage: on Linux a child begins with the peak of the process that started it.
+        return next(int(line.split()[1]) / 2**10 for line in status.read_text().splitlines() if "VmHWM" in line)
+    try:
+        import resource
+    except ImportError:
+        return None
+    # In bytes on macOS, where the peak is a process's own.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

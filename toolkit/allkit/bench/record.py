@@ -1,0 +1,218 @@
+"""Records of benchmarks as files, and what follows from the raw samples in them.
+
+The table, the CSV, the Markdown and the page all show `Figures`, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allkit.bench.run import SCHEMA_VERSION
+from allkit.bench.series import percentile, trouble
+from allkit.errors import AllkitError
+from allkit.files import write_text
+from allkit.stats import Interval
+
+Record = Mapping[str, Any]
+
+
+def save(record: Record, path: Path) -> None:
+    """Write a record as compact JSON."""
+    write_text(path, json.dumps(record, separators=(",", ":")) + "\n")
+
+
+def load(path: Path) -> Record:
+    """Read a record; AllkitError when the file is none, or of another schema."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        version = record["schema_version"]
+        rows, machine = record["rows"], record["machine"]
+    except OSError as error:
+        raise AllkitError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise AllkitError(f"{path} is no record of `allkit bench`: give a file that --json wrote") from error
+    if version != SCHEMA_VERSION:
+        raise AllkitError(f"{path} has schema version {version}, this allkit reads {SCHEMA_VERSION}: measure again")
+    if not (isinstance(rows, list) and isinstance(machine, dict)):
+        raise AllkitError(f"{path} is no record of `allkit bench`: give a file that --json wrote")
+    return record
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A row of a record in figures; None where there is none, or too few queries for it.
+
+    model_ms and end_to_end_ms: latencies of one image by percentile. images_per_s: by batch size. share_of_peak: the
+    operations of the model in its median latency, of what a matrix product of its precision reaches. drop and p_value:
+    accuracy of the float32 parent less its own, exact McNemar. status: ok, unstable (why), or the error.
+    """
+
+    model: str
+    size_px: int | None
+    width: float | None
+    precision: str | None
+    mib: float | None
+    gmac: float | None
+    provider: str | None
+    model_ms: dict[int, float | None]
+    end_to_end_ms: dict[int, float | None]
+    images_per_s: dict[int, float]
+    load_s: float | None
+    first_run_s: float | None
+    peak_mib: float | None
+    accuracy: Interval | None
+    drop: float | None
+    p_value: float | None
+    joules_per_image: float | None
+    share_of_peak: float | None
+    status: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether the row holds an error."""
+        return self.status != "ok" and not self.status.startswith("unstable")
+
+    @property
+    def milliseconds(self) -> float | None:
+        """The median latency of one image from file to result."""
+        return self.end_to_end_ms[50]
+
+    @property
+    def throughput(self) -> float | None:
+        """Images a second at the best of the batch sizes."""
+        return max(self.images_per_s.values(), default=None)
+
+
+def figures(record: Record) -> list[Figures]:
+    """All rows of a record in figures."""
+    return [_figures(row, record["machine"].get("peak_gops", {})) for row in record["rows"]]
+
+
+def _figures(row: Mapping[str, Any], peaks: Mapping[str, float]) -> Figures:
+    single = row.get("single", {"model_ms": [], "end_to_end_ms": []})
+    latencies = {name: {p: percentile(rounds, p) for p in (50, 90, 99)} for name, rounds in single.items()}
+    offline = {int(batch): rounds for batch, rounds in row.get("offline", {}).items() if rounds}
+    accuracy = row["accuracy"]["metrics"]["accuracy"] if row.get("accuracy") else None
+    against = row.get("against_parent") or {}
+    peak = peaks.get("int8" if row.get("precision") == "int8" else "fp32")
+    median = latencies["model_ms"][50]
+    return Figures(
+        **{name: row.get(name) for name in ("model", "size_px", "width", "precision", "mib", "gmac", "provider")},
+        **latencies,
+        images_per_s={batch: float(np.median(np.concatenate(rounds))) for batch, rounds in offline.items()},
+        **{name: row.get(name) for name in ("load_s", "first_run_s", "peak_mib", "joules_per_image")},
+        accuracy=Interval(**accuracy) if accuracy else None,
+        drop=-against["difference"] if against else None,
+        p_value=against.get("p_value"),
+        share_of_peak=2 * row["gmac"] / median * 1000 / peak
+        if median and peak and row["provider"] == "CPUExecutionProvider"
+        else None,
+        status=row.get("error") or _stability(single, offline),
+    )
+
+
+def _stability(single: Mapping[str, Sequence], offline: Mapping[int, Sequence]) -> str:
+    series = {"model": single["model_ms"], "end to end": single["end_to_end_ms"]}
+    series |= {f"batch {batch}": rounds for batch, rounds in offline.items()}
+    found = [f"{name} {what}" for name, rounds in series.items() if (what := trouble(rounds))]
+    return f"unstable: {', '.join(found)}" if found else "ok"
+
+
+def pareto(rows: Sequence[Figures]) -> set[str]:
+    """The models that no other beats in accuracy and in latency at once."""
+    points = [(row.model, row.milliseconds, row.accuracy.value) for row in rows if row.accuracy and row.milliseconds]
+    return {
+        model
+        for model, ms, accuracy in points
+        if not any(
+            other_ms <= ms and other >= accuracy and (other_ms < ms or other > accuracy)
+            for _, other_ms, other in points
+        )
+    }
+
+
+def cells(row: Figures) -> dict[str, str]:
+    """A row as the words that a table shows."""
+
+    def number(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    def three(values: Mapping[int, float | None]) -> str:
+        return " / ".join(number(values[p], ".2f") for p in (50, 90, 99))
+
+    return {
+        "model": row.model,
+        "network": f"{row.size_px} px x{row.width:g} {row.precision}" if row.precision else "-",
+        "MiB": number(row.mib, ".2f"),
+        "GMAC": number(row.gmac, ".3f"),
+        "on": (row.provider or "-").removesuffix("ExecutionProvider"),
+        "model ms": three(row.model_ms),
+        "file to result ms": three(row.end_to_end_ms),
+        "images/s (batch)": ", ".join(f"{rate:.0f} ({batch})" for batch, rate in row.images_per_s.items()) or "-",
+        "load, first s": f"{number(row.load_s, '.2f')}, {number(row.first_run_s, '.2f')}",
+        "peak MiB": number(row.peak_mib, ".0f"),
+        "accuracy": row.accuracy.percent(2) if row.accuracy else "-",
+        "drop": "-" if row.drop is None else f"{100 * row.drop:+.2f} (p {row.p_value:.2f})",
+        "J/image": number(row.joules_per_image, ".4f"),
+        "of peak": number(row.share_of_peak, ".0%"),
+        "status": "failed" if row.failed else row.status.partition(":")[0],
+    }
+
+
+def as_csv(record: Record) -> str:
+    """One line a model, every figure in a column of its own."""
+    stream = io.StringIO()
+    rows = []
+    for row in figures(record):
+        flat = {"model": row.model, "size_px": row.size_px, "width": row.width, "precision": row.precision}
+        flat |= {"mib": row.mib, "gmac": row.gmac, "provider": row.provider}
+        for name, values in (("model", row.model_ms), ("end_to_end", row.end_to_end_ms)):
+            flat |= {f"{name}_ms_p{p}": value for p, value in values.items()}
+        flat["images_per_s"] = ";".join(f"{batch}:{rate:.2f}" for batch, rate in row.images_per_s.items())
+        flat |= {"load_s": row.load_s, "first_run_s": row.first_run_s, "peak_mib": row.peak_mib}
+        for name in ("value", "low", "high"):
+            flat[f"accuracy_{name}"] = getattr(row.accuracy, name) if row.accuracy else None
+        flat |= {"drop": row.drop, "p_value": row.p_value, "joules_per_image": row.joules_per_image}
+        flat |= {"share_of_peak": row.share_of_peak, "status": row.status}
+        rows.append(flat)
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def as_markdown(record: Record) -> str:
+    """The table and what has to be said with it."""
+    rows = [cells(row) for row in figures(record)]
+    front = pareto(figures(record))
+    for row in rows:
+        row["model"] = f"**{row['model']}**" if row["model"] in front else row["model"]
+    lines = [" | ".join(["", *rows[0], ""]).strip(), "|" + "---|" * len(rows[0])]
+    lines += [" | ".join(["", *(cell.replace("|", r"\|") for cell in row.values()), ""]).strip() for row in rows]
+    return "\n".join([*lines, "", *(f"{line}\n" for line in notes(record))])
+
+
+def notes(record: Record) -> list[str]:
+    """What the figures are of, and what is wrong with some, in sentences."""
+    machine, settings, data = record["machine"], record["settings"], record["data"]
+    libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items())
+    remarks = [f"{row.model}: {row.status}." for row in figures(record) if row.status != "ok"]
+    return [
+        *remarks,
+        f"Measured {record['time']} on {machine['gpu'] or machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory_gib']} GiB; {libraries}. Load before: {machine['load']}.",
+        f"Queries are {data['files']} {data['kind']}, another one each time. At least {settings['seconds']:g} s and "
+        f"{settings['queries']} queries a scenario in {settings['rounds']} rounds, in which the models take turns; no "
+        "sample is left out. Latencies are p50 / p90 / p99 of one image, from when it was due; p90 needs 64 queries, "
+        "p99 662.",
+        "In bold: on the Pareto front of accuracy and latency. Accuracy with its 95 % Wilson interval, drop against "
+        "the float32 file of the same run with the exact McNemar test. Research use; not for diagnosis.",
+    ]

@@ -1,0 +1,171 @@
+"""`allkit bench`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from allkit.cli.options import data_option, device_option
+
+EPILOG = """\b
+Examples:
+  allkit bench                                       every model in exported/, one table
+  allkit bench A.onnx B.onnx --data ALL/ --json record.json --report bench.html
+  allkit bench --seconds 60 --queries 662            long enough for the 99th percentile
+  allkit bench --batch 1 --batch 32
+  allkit bench --budget-ms 5 --budget-mb 2           recommends one model, and says why
+  allkit bench --from record.json --report bench.html --plot front.svg
+  allkit bench --compare monday.json tuesday.json    which differences are real
+
+Accuracy is measured on the test part of each model's own split, made again from its
+contract, or on that of --split. Without a dataset the queries are synthetic smears.
+
+Exit status 0; 1 when a model failed, or nothing qualifies for the budget; 2 for wrong usage."""
+
+
+def _file(text: str, option: str, suffixes: str = "") -> click.Option:
+    return click.option(option, type=click.Path(dir_okay=False, path_type=Path), help=text + suffixes)
+
+
+@click.command(epilog=EPILOG)
+@click.argument("models", nargs=-1, type=click.Path(dir_okay=False, path_type=Path), metavar="[MODELS]...")
+@data_option
+@click.option(
+    "--split",
+    "split_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Measure accuracy on the test part of this split (a run's split.json).",
+)
+@device_option
+@click.option("--batch", "batches", type=click.IntRange(1), multiple=True, help="Batch size of the throughput; repeat.")
+@click.option("--seconds", type=click.FloatRange(0), default=10.0, show_default=True, help="Least of a scenario.")
+@click.option("--queries", type=click.IntRange(1), default=100, show_default=True, help="Least of a scenario.")
+@click.option("--rounds", type=click.IntRange(2, 10), default=5, show_default=True, help="Turns that models take.")
+@_file("Write the record: raw samples, machine, hashes of the models.", "--json")
+@_file("Write the figures, one line a model.", "--csv")
+@_file("Write the table for a document.", "--markdown")
+@_file("Write one self-contained HTML page.", "--report")
+@_file("Write the scatter of accuracy and latency, ", "--plot", "as .svg or .png.")
+@click.option("--budget-ms", type=click.FloatRange(0, min_open=True), help="Recommend: the most ms an image.")
+@click.option("--budget-mb", type=click.FloatRange(0, min_open=True), help="Recommend: the largest file, in MiB.")
+@click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Recommend: the least accuracy, as in 0.98.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Show this record again; nothing is measured.",
+)
+@click.option(
+    "--compare",
+    nargs=2,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Compare two records; nothing is measured.",
+)
+@click.option("--across-machines", is_flag=True, help="Let --compare take records of different machines.")
+def bench(
+    models: tuple[Path, ...],
+    data: Path,
+    split_file: Path | None,
+    device: str,
+    batches: tuple[int, ...],
+    seconds: float,
+    queries: int,
+    rounds: int,
+    json: Path | None,
+    csv: Path | None,
+    markdown: Path | None,
+    report: Path | None,
+    plot: Path | None,
+    budget_ms: float | None,
+    budget_mb: float | None,
+    min_accuracy: float | None,
+    source: Path | None,
+    compare: tuple[Path, Path] | None,
+    across_machines: bool,
+) -> None:
+    """What a millisecond buys: latency, throughput, memory and accuracy of exported models on this machine."""
+    if source and (compare or models):
+        raise click.UsageError("--from shows one record: leave out the models and --compare")
+    if compare and models:
+        raise click.UsageError("--compare reads two records: leave out the models")
+
+    from allkit.bench.record import as_csv, as_markdown, load, save
+    from allkit.cli.bench_tables import print_changes, print_record
+    from allkit.files import check_replaceable, write_text
+
+    if compare:
+        from allkit.bench.compare import compare as compare_records
+
+        print_changes(compare_records(*map(load, compare), across_machines))
+        return
+    for path in filter(None, (json, csv, markdown, report, plot)):
+        check_replaceable(path)
+    record = load(source) if source else _measure(models, data, split_file, device, batches, seconds, queries, rounds)
+    if json:
+        save(record, json)
+    print_record(record)
+    for path, render in ((csv, as_csv), (markdown, as_markdown)):
+        if path:
+            write_text(path, render(record))
+    if report:
+        from allkit.bench.page import render
+
+        write_text(report, render(record))
+    if plot:
+        from allkit.bench.plot import write_scatter
+
+        write_scatter(record, plot)
+    failed = any("error" in row for row in record["rows"])
+    if budget_ms or budget_mb or min_accuracy:
+        from allkit.bench.choose import Budget, recommend
+
+        model, reason = recommend(record, Budget(budget_ms, budget_mb, min_accuracy))
+        click.echo(f"\nrecommended: {model}: {reason}" if model else f"\n{reason}")
+        failed = failed or model is None
+    click.get_current_context().exit(int(failed))
+
+
+def _measure(models, data, split_file, device, batches, seconds, queries, rounds) -> dict:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from allkit.bench.accuracy import Labelled
+    from allkit.bench.run import Settings, run
+    from allkit.cli.progress import read_with_progress, stderr
+    from allkit.dataset.index import scan
+    from allkit.dataset.split import Split
+    from allkit.runtime.classifier import EXPORT_FOLDER, models_in
+
+    paths = list(models) or sorted(models_in(EXPORT_FOLDER))
+    settings = Settings(device, batches, seconds, queries, rounds)
+    with _images(data) as (files, told, found):
+        labelled = None
+        if found:
+            labelled = Labelled(read_with_progress(scan(data)), Split.load(split_file) if split_file else None)
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=stderr, transient=True) as progress:
+            task = progress.add_task("", total=1.0)
+
+            def say(phase: str, model: str, done: float) -> None:
+                progress.update(task, description=f"{phase} {model}", completed=done)
+
+            return run(paths, files, told, settings, labelled, say)
+
+
+@contextmanager
+def _images(data: Path) -> Iterator[tuple[list[Path], dict, bool]]:
+    """The images of the queries, what they are, and whether they are labelled."""
+    if data.is_dir():
+        from allkit.dataset.index import scan
+
+        dataset = scan(data)
+        yield [dataset.root / path for path in dataset.paths], {"kind": "labelled images", "root": data.name}, True
+        return
+    from allkit.dataset.synth import synthesize
+
+    click.echo(f"no dataset at {data} (--data or $ALLKIT_DATA): synthetic smears, no accuracy", err=True)
+    with tempfile.TemporaryDirectory(prefix="allkit-bench-") as folder:
+        yield sorted(synthesize(Path(folder, "smears"), 32).rglob("*.jpg")), {"kind": "synthetic smears"}, False

@@ -1,0 +1,43 @@
+"""A benchmark on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from allkit.bench.compare import Change
+from allkit.bench.record import Record, cells, figures, notes, pareto
+from allkit.cli.tables import wide_console
+
+_LEFT = ("model", "network", "on", "status")
+
+
+def print_record(record: Record) -> None:
+    """One row a model, those on the Pareto front marked, and what the figures are of."""
+    rows, front = figures(record), pareto(figures(record))
+    table = Table(title="\nwhat a millisecond buys", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("", *cells(rows[0])):
+        table.add_column(column, justify="left" if column in _LEFT else "right", overflow="fold")
+    for row in rows:
+        style = "red" if row.failed else "yellow" if row.status != "ok" else "bold" if row.model in front else ""
+        table.add_row("*" if row.model in front else "", *cells(row).values(), style=style)
+    wide_console().print(table)
+    click.echo("* on the Pareto front of accuracy and latency\n" if front else "")
+    for line in notes(record):
+        click.echo(line.replace("In bold: on the Pareto front of accuracy and latency. ", ""))
+
+
+def print_changes(changes: Sequence[Change]) -> None:
+    """One row a model and measure."""
+    table = Table(title="second against first")
+    for column in ("model", "measure", "first", "second", "ratio", "p", ""):
+        table.add_column(column, justify="left" if column in ("model", "measure", "") else "right")
+    for change in changes:
+        verdict = "real" if change.real else "may be chance"
+        figures_ = (f"{change.first:.3f}", f"{change.second:.3f}", f"{change.ratio:.3f}", f"{change.p_value:.3f}")
+        table.add_row(change.model, change.measure, *figures_, verdict, style="bold" if change.real else "")
+    wide_console().print(table)
+    click.echo("medians; exact permutation test on the rounds, each round one observation")
