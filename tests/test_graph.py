@@ -64,6 +64,8 @@ def test_int8_and_float16_have_the_same_figures_and_another_precision(network):
     plain, quantised, half = (summarise(proto) for proto in (network.proto, int8, halved(network.proto)))
     assert plain.macs == quantised.macs == half.macs
     assert plain.parameters == quantised.parameters == half.parameters
+    by_name = [{layer.name: (layer.shape, layer.parameters) for layer in one.layers} for one in (plain, quantised)]
+    assert by_name[0] == by_name[1]
     assert {layer.precision for layer in half.layers if layer.operator != "MatMul"} == {"fp16"}
     assert {layer.precision for layer in quantised.layers if layer.operator == "Conv"} == {"int8"}
     # With a map the kernel of the first Dense layer is read twice and stored once.

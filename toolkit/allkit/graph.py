@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, helper, shape_inference
+from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from allkit.contract import METADATA_KEY, Contract, check_file, contract_of
 from allkit.errors import AllkitError
+
+# What follows the name of a convolution that reads pixels in blocks, in the name of their shape.
+BLOCKS = ".blocks"
 
 _PRECISIONS = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.INT8: "int8"}
 
@@ -35,7 +38,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Summary:
-    """A graph in figures.
+    """A graph in figures, those of the network: zeros that fill up filters over blocks of pixels are not counted.
 
     inputs and outputs: one line each. operators: how many of each, the most frequent first. parameters: numbers in the
     weights and biases of the layers, each counted once.
@@ -101,14 +104,18 @@ def summarise(proto: onnx.ModelProto) -> Summary:
         own = [tensor for tensor in read if tensor is weights or len(tensor.dims) == 1]
         counted |= {tensor.name: _size(tensor) for tensor in own}
         shape = shapes.get(node.output[0], ())
+        if (length := _block_length(constants.get(node.name + BLOCKS))) > 1:
+            # Each filter is there once a place in the block, and the rest of it is zeros.
+            counted |= {tensor.name: _size(tensor) // length ** min(2, len(tensor.dims)) for tensor in own}
+            shape = (shape[0] // length, shape[1], shape[2] * length)
         positions = int(np.prod(shape[1:])) if node.op_type == "Conv" else 1
         layers.append(
             Layer(
                 name=node.name,
                 operator=node.op_type,
                 shape=shape,
-                parameters=sum(map(_size, own)),
-                macs=_size(weights) * positions,
+                parameters=sum(counted[tensor.name] for tensor in own),
+                macs=counted[weights.name] * positions,
                 precision="fp32" if cast.intersection(node.input) else _precision(weights),
             )
         )
@@ -128,6 +135,14 @@ def _refuse_outside(path: Path, proto: onnx.ModelProto) -> None:
         for entry in tensor.external_data:
             if entry.key == "location" and not (folder / entry.value).resolve().is_relative_to(folder):
                 raise AllkitError(f"{path} refers to {entry.value}, outside its folder: do not trust this file")
+
+
+def _block_length(shape: TensorProto | None) -> int:
+    """Pixels in a block, by the shape (-1, S, S / P, C) to which an image is brought before a convolution."""
+    if shape is None:
+        return 1
+    _, height, width, _ = numpy_helper.to_array(shape).tolist()
+    return height // width
 
 
 def _precision(tensor: TensorProto) -> str:

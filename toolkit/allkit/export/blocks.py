@@ -15,6 +15,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from allkit.contract import INPUT_NAME
+from allkit.graph import BLOCKS
 
 # More output channels than this cost more products than they save copies, measured with AVX512-VNNI.
 _MOST_CHANNELS = 128
@@ -58,7 +59,7 @@ def in_blocks(graph: onnx.GraphProto, name: str) -> None:
         if constants[tensor].dims:
             replace(tensor, np.tile(numpy_helper.to_array(constants[tensor]), length))
 
-    blocks = constant(f"{name}.blocks", [-1, side, side // length, length * depth])
+    blocks = constant(name + BLOCKS, [-1, side, side // length, length * depth])
     before = helper.make_node("Reshape", [INPUT_NAME, blocks], [f"{name}_blocks"], f"{name}_blocks")
     transpose.input[0] = before.output[0]
     quantise = next(node for node in graph.node if conv.output[0] in node.input)
