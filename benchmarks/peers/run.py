@@ -1,0 +1,131 @@
+"""allkit beside what else one would take, on the same files with the same weights, round by round in one run.
+
+    pip install ".[train,peers]"
+    python benchmarks/peers/run.py DATA RUN FP32 INT8 [RUN FP32 INT8 ...] > benchmarks/results/peers.json
+
+RUN is a finished run folder, FP32 and INT8 its exported files. Every contender is a process that sleeps while others
+work. Before any timing its probabilities are compared with allkit's float32 ones. Ratios of a round's times to those of
+allkit's int8 in the same round; their median and the range of the middle 95 % of 2,000 bootstrap medians.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from contenders import CONTENDERS
+
+from allkit.bench.machine import facts
+from allkit.graph import read_graph
+from allkit.runtime.inputs import expand
+from allkit.runtime.machine import cores
+
+ROUNDS, SLICE, RESAMPLES = 11, 256, 2000
+REFERENCE, SUBJECT = "allkit fp32", "allkit int8"
+
+
+class Worker:
+    """A contender's process; `error` is set where it cannot do the job."""
+
+    def __init__(self, name: str, job: dict):
+        self._process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("worker.py"), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        first = self._ask(job)
+        self.error: str | None = first.get("error")
+        self.probabilities = np.array(first.get("probabilities", []))
+        self.rates: list[float] = []
+
+    def turn(self, begin: int) -> None:
+        """One round: images a second over a slice of the files."""
+        taken = self._ask([begin, begin + SLICE])
+        self.rates.append(taken["n"] / taken["seconds"])
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _ask(self, question: object) -> dict:
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else {"error": f"ended with status {self._process.wait()}"}
+
+
+def ratio(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
+    """The median of a over b round by round, with its bootstrap interval."""
+    each = np.array(a) / np.array(b)
+    drawn = np.random.default_rng(0).choice(each, (RESAMPLES, len(each)))
+    low, high = np.percentile(np.median(drawn, 1), (2.5, 97.5))
+    return {"value": round(float(np.median(each)), 3), "low": round(low, 3), "high": round(high, 3)}
+
+
+def match(paths: list[Path], run: str, fp32: str, int8: str) -> dict:
+    """The record of one model."""
+    contract = read_graph(fp32)[1]
+    job = {"fp32": fp32, "int8": int8, "run": run, "size_px": contract.pixels.size_px, "cores": cores()}
+    job |= {"jpeg_scale": contract.pixels.jpeg_scale, "paths": [str(path) for path in paths]}
+    workers = {}
+    for name in CONTENDERS:
+        workers[name] = Worker(name, job)
+        print(f"{Path(fp32).stem}: {name}: {workers[name].error or 'ready'}", file=sys.stderr)
+    able = {name: worker for name, worker in workers.items() if worker.error is None}
+    for round_ in range(ROUNDS + 1):
+        begin = round_ * SLICE % (len(paths) - SLICE)
+        for worker in able.values():
+            worker.turn(begin)
+    rows = {}
+    for name, worker in workers.items():
+        worker.close()
+        if worker.error:
+            rows[name] = {"error": worker.error}
+            continue
+        # The first round warms caches and compiles.
+        del worker.rates[0]
+        difference = float(np.abs(worker.probabilities - workers[REFERENCE].probabilities).max())
+        rows[name] = {
+            "images_per_s": round(statistics.median(worker.rates), 1),
+            "rounds": [round(rate, 1) for rate in worker.rates],
+            "allkit_int8_over_it": ratio(workers[SUBJECT].rates, worker.rates),
+            "largest_difference_from_allkit_fp32": round(difference, 5),
+        }
+    return {"fp32": Path(fp32).name, "int8": Path(int8).name, "contenders": rows}
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for name in ("allkit", "onnxruntime-gpu", "openvino", "torch", "tensorflow", "keras", "ai-edge-litert"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def main(data: str, *models: str) -> None:
+    paths = expand([Path(data)])
+    # All classes in every slice.
+    paths = [paths[i * 997 % len(paths)] for i in range(len(paths))]
+    groups = [models[i : i + 3] for i in range(0, len(models), 3)]
+    record = {
+        "machine": facts(),
+        "versions": versions(),
+        "files_a_round": SLICE,
+        "matches": [match(paths, *group) for group in groups],
+    }
+    json.dump(record, sys.stdout, indent=1)
+    print()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
