@@ -5,6 +5,8 @@ from allkit.export import blocks
 from allkit.export.blocks import block_filters, block_length
 from allkit.export.measure import open_session, outputs
 from allkit.export.quantise import calibrate, quantise
+from allkit.training.recipe import PAPER, SCRATCH
+from networks import random_network
 
 
 def convolved(image, filters):
@@ -29,24 +31,39 @@ def test_filters_over_blocks_give_the_same_integers_in_the_same_places(length):
 
 
 @pytest.mark.parametrize(
-    ("size_px", "channels", "length"),
-    [(150, 16, 6), (112, 16, 8), (200, 64, 2), (300, 64, 2), (151, 16, 1), (96, 200, 1)],
+    ("side", "depth", "filters", "length"),
+    [
+        # Three bytes a pixel are never a multiple of four; the width is padded where it must be.
+        (112, 3, 16, 4),
+        (150, 3, 64, 4),
+        (112, 8, 8, 4),
+        (150, 8, 8, 3),
+        (112, 16, 16, 2),
+        (75, 16, 16, 1),
+        (112, 16, 32, 1),
+        (56, 64, 128, 1),
+    ],
 )
-def test_a_block_divides_the_width_and_makes_no_more_than_128_channels(size_px, channels, length):
-    assert block_length(size_px, channels) == length
+def test_blocks_have_up_to_32_filters_and_a_depth_of_a_multiple_of_four(side, depth, filters, length):
+    assert block_length(side, depth, filters) == length
 
 
-def test_a_quantised_network_says_exactly_the_same_in_blocks(network, noise, monkeypatch):
+@pytest.mark.parametrize("size_px", [96, 98, 99])
+@pytest.mark.parametrize("recipe", [SCRATCH, PAPER.override(weights="random")])
+def test_a_quantised_network_says_exactly_the_same_in_blocks(size_px, recipe, monkeypatch):
+    network = random_network(recipe, size_px=size_px)
+    noise = np.random.default_rng(0).integers(0, 256, (4, size_px, size_px, 3)).astype(np.uint8)
     ranges = calibrate(network.proto, noise)["min-max"]
     found = quantise(network.proto, ranges)
-    monkeypatch.setattr(blocks, "block_length", lambda size_px, channels: 1)
+    monkeypatch.setattr(blocks, "block_length", lambda side, depth, filters: 1)
     plain = quantise(network.proto, ranges)
-    filters = [
-        next(item.dims[0] for item in proto.graph.initializer if item.name == "block1_conv1.weight_quantized")
-        for proto in (plain, found)
-    ]
-    assert filters == [8, 128]
-    for a, b in zip(
-        *(outputs(open_session(p), ["probabilities", "distance"], noise) for p in (plain, found)), strict=True
-    ):
-        np.testing.assert_array_equal(a, b)
+    assert sum("_in_" in node.name for node in found.graph.node) > 3
+    assert not any("_in_" in node.name for node in plain.graph.node)
+    for output in ("probabilities", "distance"):
+        (expected,), (got,) = (outputs(open_session(proto), [output], noise) for proto in (plain, found))
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_layers_left_in_float_have_no_blocks(network, noise):
+    proto = quantise(network.proto, calibrate(network.proto, noise)["min-max"], ["block1_conv1", "block1_conv2"])
+    assert not [node.name for node in proto.graph.node if node.name.startswith("block1") and "_in_" in node.name]

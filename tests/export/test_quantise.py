@@ -15,6 +15,10 @@ def ranges(network, noise):
     return calibrate(network.proto, noise)
 
 
+# How an activation comes to stand in blocks of pixels.
+IN_BLOCKS = ["Transpose", "Reshape", "Transpose"]
+
+
 def probabilities(proto, pixels):
     return outputs(open_session(proto), ["probabilities"], pixels)[0]
 
@@ -63,19 +67,19 @@ def test_the_quantised_network_says_nearly_the_same(network, noise, ranges, meth
 
 def test_weights_are_int8_with_a_scale_for_each_output_channel(network, ranges):
     constants = {item.name: item for item in quantise(network.proto, ranges["min-max"]).graph.initializer}
-    weights, scale = constants["block2_conv1.weight_quantized"], constants["block2_conv1.weight_scale"]
+    weights, scale = constants["block3_conv1.weight_quantized"], constants["block3_conv1.weight_scale"]
     assert weights.data_type == TensorProto.INT8
-    assert list(scale.dims) == [16]
-    assert numpy_helper.to_array(constants["block2_conv1.weight_zero_point"]).tolist() == [0] * 16
+    assert list(scale.dims) == [32]
+    assert numpy_helper.to_array(constants["block3_conv1.weight_zero_point"]).tolist() == [0] * 32
     original = {item.name: numpy_helper.to_array(item) for item in network.proto.graph.initializer}
     error = numpy_helper.to_array(weights) * numpy_helper.to_array(scale)[:, None, None, None]
     # A rounded value is off by half a step at most.
-    assert (np.abs(error - original["block2_conv1.weight"]).max((1, 2, 3)) <= 0.51 * numpy_helper.to_array(scale)).all()
+    assert (np.abs(error - original["block3_conv1.weight"]).max((1, 2, 3)) <= 0.51 * numpy_helper.to_array(scale)).all()
 
 
 def test_pixels_enter_as_they_are(network, noise, ranges):
     proto = quantise(network.proto, ranges["min-max"])
-    assert way_to_the_first_convolution(proto) == ["Reshape", "Transpose", "DequantizeLinear"]
+    assert way_to_the_first_convolution(proto) == ["Transpose", *IN_BLOCKS, "DequantizeLinear"]
     assert "Cast" not in {node.op_type for node in proto.graph.node}
     constants = {item.name: numpy_helper.to_array(item) for item in proto.graph.initializer}
     assert (constants["transpose_scale"], constants["transpose_zero_point"]) == (1, 0)
@@ -98,6 +102,13 @@ def test_a_network_that_subtracts_a_mean_is_quantised_too(noise):
     network = random_network(PAPER.override(weights="random"))
     ranges = calibrate(network.proto, noise)
     proto = quantise(network.proto, ranges["min-max"])
-    assert way_to_the_first_convolution(proto) == ["Cast", "Sub", "Transpose", "QuantizeLinear", "DequantizeLinear"]
+    assert way_to_the_first_convolution(proto) == [
+        "Cast",
+        "Sub",
+        "Transpose",
+        "QuantizeLinear",
+        *IN_BLOCKS,
+        "DequantizeLinear",
+    ]
     plain = probabilities(network.proto, noise)
     assert (probabilities(proto, noise).argmax(1) == plain.argmax(1)).mean() > 0.8

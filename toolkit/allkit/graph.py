@@ -107,7 +107,7 @@ def summarise(proto: onnx.ModelProto) -> Summary:
         if (length := _block_length(constants.get(node.name + BLOCKS))) > 1:
             # Each filter is there once a place in the block, and the rest of it is zeros.
             counted |= {tensor.name: _size(tensor) // length ** min(2, len(tensor.dims)) for tensor in own}
-            shape = (shape[0] // length, shape[1], shape[2] * length)
+            shape = (shape[0] // length, shape[1], shape[1])
         positions = int(np.prod(shape[1:])) if node.op_type == "Conv" else 1
         layers.append(
             Layer(
@@ -138,11 +138,11 @@ def _refuse_outside(path: Path, proto: onnx.ModelProto) -> None:
 
 
 def _block_length(shape: TensorProto | None) -> int:
-    """Pixels in a block, by the shape (-1, S, S / P, C) to which an image is brought before a convolution."""
+    """Pixels in a block, by the shape (-1, S, S / P rounded up, C) to which what a convolution reads is brought."""
     if shape is None:
         return 1
     _, height, width, _ = numpy_helper.to_array(shape).tolist()
-    return height // width
+    return -(-height // width)
 
 
 def _precision(tensor: TensorProto) -> str:

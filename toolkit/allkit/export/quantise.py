@@ -102,7 +102,12 @@ def quantise(proto: onnx.ModelProto, ranges: TensorsData, float_layers: Sequence
     quantised = quantizer.model.model
     if raw:
         _feed_pixels(quantised.graph)
-        in_blocks(quantised.graph, layers()[0])
+    side = quantised.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    for block, (_, count) in enumerate(BLOCKS, 1):
+        for name in (f"block{block}_conv{i}" for i in range(1, count + 1)):
+            if name not in float_layers:
+                in_blocks(quantised.graph, name, side)
+        side //= 2
     del quantised.graph.value_info[:]
     onnx.checker.check_model(quantised, full_check=True)
     return quantised
