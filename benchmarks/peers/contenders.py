@@ -22,7 +22,8 @@ _ON_THE_WAY = ("Conv", "Relu", "MaxPool", "Reshape", "Gemm", "Softmax")
 
 @dataclass(frozen=True)
 class Job:
-    """fp32, int8: exported files of one run. run: its folder. size_px, jpeg_scale, cores: how, and on how many."""
+    """fp32, int8: exported files of one run. run: its folder. size_px, jpeg_scale, cores: how, and on how many.
+    calibration: images of the training part."""
 
     fp32: Path
     int8: Path
@@ -30,6 +31,7 @@ class Job:
     size_px: int
     jpeg_scale: int
     cores: int
+    calibration: Sequence[str]
 
     def image(self, path: str) -> np.ndarray:
         """What every contender sees: uint8 RGB (S, S, 3)."""
@@ -87,10 +89,15 @@ def openvino(job: Job, model: Path, precision: str) -> Classify:
 
     core = ov.Core()
     hints = {"PERFORMANCE_HINT": "THROUGHPUT"}
-    if precision != "int8":
+    if precision in ("f32", "bf16"):
         hints["INFERENCE_PRECISION_HINT"] = precision
     network = core.read_model(model)
     network.reshape({"image": [1, job.size_px, job.size_px, 3]})
+    if precision == "nncf":
+        import nncf
+
+        images = nncf.Dataset([job.image(path)[None] for path in job.calibration], lambda image: {"image": image})
+        network = nncf.quantize(network, images, preset=nncf.QuantizationPreset.PERFORMANCE)
     compiled = core.compile_model(network, "CPU", hints)
     queue = ov.AsyncInferQueue(compiled)
     output = compiled.output("probabilities")
@@ -196,7 +203,8 @@ CONTENDERS: dict[str, Callable[[Job], Classify]] = {
     "allkit fp32": lambda job: allkit(job, job.fp32),
     "onnxruntime loop int8": lambda job: onnxruntime_loop(job, job.int8),
     "onnxruntime loop fp32": lambda job: onnxruntime_loop(job, job.fp32),
-    "OpenVINO int8": lambda job: openvino(job, job.int8, "int8"),
+    "OpenVINO int8 (NNCF)": lambda job: openvino(job, job.fp32, "nncf"),
+    "OpenVINO, allkit's int8 file": lambda job: openvino(job, job.int8, "int8"),
     "OpenVINO fp32": lambda job: openvino(job, job.fp32, "f32"),
     "OpenVINO bf16": lambda job: openvino(job, job.fp32, "bf16"),
     "PyTorch eager": lambda job: torch(job, job.fp32, compiled=False),

@@ -22,11 +22,15 @@ import numpy as np
 from contenders import CONTENDERS
 
 from allkit.bench.machine import facts
+from allkit.dataset.split import Split
 from allkit.graph import read_graph
 from allkit.runtime.inputs import expand
 from allkit.runtime.machine import cores
+from allkit.training.run import Run
 
-ROUNDS, SLICE, RESAMPLES = 11, 256, 2000
+ROUNDS, RESAMPLES, CALIBRATION = 11, 2000, 300
+# Images a round: a second or so each.
+SLICE, SLICE_OF_WIDE = 256, 16
 REFERENCE, SUBJECT = "allkit fp32", "allkit int8"
 
 
@@ -46,9 +50,9 @@ class Worker:
         self.probabilities = np.array(first.get("probabilities", []))
         self.rates: list[float] = []
 
-    def turn(self, begin: int) -> None:
+    def turn(self, begin: int, end: int) -> None:
         """One round: images a second over a slice of the files."""
-        taken = self._ask([begin, begin + SLICE])
+        taken = self._ask([begin, end])
         self.rates.append(taken["n"] / taken["seconds"])
 
     def close(self) -> None:
@@ -74,16 +78,20 @@ def match(paths: list[Path], run: str, fp32: str, int8: str) -> dict:
     """The record of one model."""
     contract = read_graph(fp32)[1]
     job = {"fp32": fp32, "int8": int8, "run": run, "size_px": contract.pixels.size_px, "cores": cores()}
-    job |= {"jpeg_scale": contract.pixels.jpeg_scale, "paths": [str(path) for path in paths]}
+    root = Run.open(Path(run)).settings.data
+    calibration = [str(Path(root, path)) for path in Split.load(Path(run) / "split.json").parts["train"]]
+    job |= {"calibration": calibration[:: len(calibration) // CALIBRATION], "jpeg_scale": contract.pixels.jpeg_scale}
+    job |= {"paths": [str(path) for path in paths]}
+    size = SLICE if contract.width < 0.5 else SLICE_OF_WIDE
     workers = {}
     for name in CONTENDERS:
         workers[name] = Worker(name, job)
         print(f"{Path(fp32).stem}: {name}: {workers[name].error or 'ready'}", file=sys.stderr)
     able = {name: worker for name, worker in workers.items() if worker.error is None}
     for round_ in range(ROUNDS + 1):
-        begin = round_ * SLICE % (len(paths) - SLICE)
+        begin = round_ * size % (len(paths) - size)
         for worker in able.values():
-            worker.turn(begin)
+            worker.turn(begin, begin + size)
     rows = {}
     for name, worker in workers.items():
         worker.close()
@@ -99,12 +107,12 @@ def match(paths: list[Path], run: str, fp32: str, int8: str) -> dict:
             "allkit_int8_over_it": ratio(workers[SUBJECT].rates, worker.rates),
             "largest_difference_from_allkit_fp32": round(difference, 5),
         }
-    return {"fp32": Path(fp32).name, "int8": Path(int8).name, "contenders": rows}
+    return {"fp32": Path(fp32).name, "int8": Path(int8).name, "images_a_round": size, "contenders": rows}
 
 
 def versions() -> dict[str, str]:
     found = {}
-    for name in ("allkit", "onnxruntime-gpu", "openvino", "torch", "tensorflow", "keras", "ai-edge-litert"):
+    for name in ("allkit", "onnxruntime-gpu", "openvino", "nncf", "torch", "tensorflow", "keras", "ai-edge-litert"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -120,7 +128,6 @@ def main(data: str, *models: str) -> None:
     record = {
         "machine": facts(),
         "versions": versions(),
-        "files_a_round": SLICE,
         "matches": [match(paths, *group) for group in groups],
     }
     json.dump(record, sys.stdout, indent=1)

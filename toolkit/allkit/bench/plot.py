@@ -22,6 +22,7 @@ def write_scatter(record: Record, path: Path) -> None:
         raise AllkitError("there is no accuracy to plot: give a labelled dataset with --data")
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullLocator
     except ImportError as error:
         raise AllkitError('pictures need Matplotlib: pip install "allkit[train]", or take --report') from error
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -43,7 +44,10 @@ def write_scatter(record: Record, path: Path) -> None:
         zorder=0,
         label="Pareto front",
     )
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="lower right")
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150)
