@@ -37,14 +37,15 @@ def test_filters_over_blocks_give_the_same_integers_in_the_same_places(length):
         (112, 3, 16, 4),
         (150, 3, 64, 4),
         (112, 8, 8, 4),
-        (150, 8, 8, 3),
+        (150, 8, 8, 6),
         (112, 16, 16, 2),
-        (75, 16, 16, 1),
+        (75, 16, 16, 3),
+        (77, 16, 16, 1),
         (112, 16, 32, 1),
         (56, 64, 128, 1),
     ],
 )
-def test_blocks_have_up_to_32_filters_and_a_depth_of_a_multiple_of_four(side, depth, filters, length):
+def test_blocks_have_up_to_48_filters_and_a_depth_of_a_multiple_of_four(side, depth, filters, length):
     assert block_length(side, depth, filters) == length
 
 

@@ -5,8 +5,9 @@ network have neither, and an image's three bytes are gathered one pixel at a tim
 (S, S/P, P C) bytes. Over those, P copies of each filter, one for each place in a block, give (S, S/P, P O), which is
 (S, S, O) again: the same integers in the same places. Products with the zeros that fill the filters up are the price.
 
-Measured on one core with AVX512-VNNI, 112 px, microseconds plain and in blocks: 3 to 16 channels 497 and 163, 8 to 8
-channels 548 and 198, 16 to 16 channels 494 and 382; from 32 filters on blocks lose.
+Measured on one core with AVX512-VNNI, microseconds plain and in blocks: at 112 px 3 to 16 channels 497 and 163, 8 to
+8 channels 548 and 198, 16 to 16 channels 494 and 382; at 75 px 16 to 16 channels 234 and 189. From 32 filters on
+blocks lose.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from onnx import helper, numpy_helper
 from allkit.graph import BLOCKS
 
 # Filters side by side up to this many cost less than a layer of fewer does.
-_WORTHWHILE_FILTERS = 32
+_WORTHWHILE_FILTERS = 48
 
 # Pixels of another depth than a multiple of this are gathered byte by byte.
 _DEPTH_MULTIPLE = 4
