@@ -28,7 +28,7 @@ from allkit.runtime.inputs import expand
 from allkit.runtime.machine import cores
 from allkit.training.run import Run
 
-ROUNDS, RESAMPLES, CALIBRATION = 11, 2000, 300
+ROUNDS, RESAMPLES, CALIBRATION = 7, 2000, 300
 # Images a round: a second or so each.
 SLICE, SLICE_OF_WIDE = 256, 16
 REFERENCE, SUBJECT = "allkit fp32", "allkit int8"
