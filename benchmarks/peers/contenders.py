@@ -130,14 +130,7 @@ def torch(job: Job, model: Path, compiled: bool) -> Classify:
     layers: list[nn.Module] = []
     for node in graph.node:
         # The way to the probabilities alone; the heat map and the distance hang on it.
-        if node.name.startswith("heatmap") or node.op_type not in (
-            "Conv",
-            "Relu",
-            "MaxPool",
-            "Reshape",
-            "Gemm",
-            "Softmax",
-        ):
+        if node.name.startswith("heatmap") or node.op_type not in _ON_THE_WAY:
             continue
         parameters = [weights[name] for name in node.input if name in weights]
         if node.op_type == "Conv":

@@ -4,7 +4,7 @@
     python benchmarks/peers/run.py DATA RUN FP32 INT8 [RUN FP32 INT8 ...] > benchmarks/results/peers.json
 
 RUN is a finished run folder, FP32 and INT8 its exported files. Every contender is a process that sleeps while others
-work. Before any timing its probabilities are compared with allkit's float32 ones. Ratios of a round's times to those of
+work. Before any timing its answers are compared with allkit's float32 ones. Ratios of a round's times to those of
 allkit's int8 in the same round; their median and the range of the middle 95 % of 2,000 bootstrap medians.
 """
 
@@ -31,6 +31,7 @@ from allkit.training.run import Run
 ROUNDS, RESAMPLES, CALIBRATION = 7, 2000, 300
 # Images a round: a second or so each.
 SLICE, SLICE_OF_WIDE = 256, 16
+LEAST_AGREEMENT = 0.8
 REFERENCE, SUBJECT = "allkit fp32", "allkit int8"
 
 
@@ -50,10 +51,19 @@ class Worker:
         self.probabilities = np.array(first.get("probabilities", []))
         self.rates: list[float] = []
 
+    def compare(self, reference: Worker) -> None:
+        """Refuse it where it says another class of more images than quantising can explain."""
+        same = (self.probabilities.argmax(1) == reference.probabilities.argmax(1)).mean()
+        if same < LEAST_AGREEMENT:
+            self.error = f"answers otherwise: the same class on {same:.0%} of {len(self.probabilities)} images"
+
     def turn(self, begin: int, end: int) -> None:
         """One round: images a second over a slice of the files."""
         taken = self._ask([begin, end])
-        self.rates.append(taken["n"] / taken["seconds"])
+        if "error" in taken:
+            self.error = taken["error"]
+        else:
+            self.rates.append(taken["n"] / taken["seconds"])
 
     def close(self) -> None:
         self._process.stdin.close()
@@ -79,19 +89,25 @@ def match(paths: list[Path], run: str, fp32: str, int8: str) -> dict:
     contract = read_graph(fp32)[1]
     job = {"fp32": fp32, "int8": int8, "run": run, "size_px": contract.pixels.size_px, "cores": cores()}
     root = Run.open(Path(run)).settings.data
-    calibration = [str(Path(root, path)) for path in Split.load(Path(run) / "split.json").parts["train"]]
-    job |= {"calibration": calibration[:: len(calibration) // CALIBRATION], "jpeg_scale": contract.pixels.jpeg_scale}
+    train = Split.load(Path(run) / "split.json").parts["train"]
+    job["calibration"] = [str(Path(root, path)) for path in train[:: max(1, len(train) // CALIBRATION)]]
+    job["jpeg_scale"] = contract.pixels.jpeg_scale
     job |= {"paths": [str(path) for path in paths]}
     size = SLICE if contract.width < 0.5 else SLICE_OF_WIDE
     workers = {}
     for name in CONTENDERS:
         workers[name] = Worker(name, job)
         print(f"{Path(fp32).stem}: {name}: {workers[name].error or 'ready'}", file=sys.stderr)
+    reference = workers[REFERENCE]
+    for worker in workers.values():
+        if worker.error is None and reference.error is None:
+            worker.compare(reference)
     able = {name: worker for name, worker in workers.items() if worker.error is None}
     for round_ in range(ROUNDS + 1):
-        begin = round_ * size % (len(paths) - size)
+        begin = round_ * size % max(1, len(paths) - size)
         for worker in able.values():
-            worker.turn(begin, begin + size)
+            if worker.error is None:
+                worker.turn(begin, begin + size)
     rows = {}
     for name, worker in workers.items():
         worker.close()

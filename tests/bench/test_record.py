@@ -25,12 +25,8 @@ def test_figures_follow_from_the_samples():
 def test_a_row_that_failed_has_its_error_and_nothing_else():
     _, found = figures(record(row("a.onnx", 4.0), FAILED))
     assert found.failed
-    assert (found.status, found.milliseconds, found.throughput, found.accuracy) == (
-        "cannot be loaded",
-        None,
-        None,
-        None,
-    )
+    assert found.status == "cannot be loaded"
+    assert (found.milliseconds, found.images_per_s, found.accuracy) == (None, {}, None)
 
 
 def test_an_unstable_row_says_what_and_how():
@@ -51,6 +47,19 @@ def test_on_the_front_is_what_no_other_beats_in_both():
         )
     )
     assert pareto(rows) == {"fast.onnx", "good.onnx"}
+
+
+def test_an_accuracy_on_images_of_its_training_is_not_shown_and_the_notes_say_so():
+    seen = row("a.onnx", 1.0)
+    seen["accuracy"]["seen_in_training"] = "maybe"
+    whole = record(seen, row("b.onnx", 2.0, range(9)))
+    assert [found.accuracy is None for found in figures(whole)] == [True, False]
+    assert pareto(figures(whole)) == {"b.onnx"}
+    assert "a.onnx: no accuracy: its training may have seen the images" in as_markdown(whole)
+
+
+def test_a_row_that_failed_half_way_is_not_on_the_front():
+    assert pareto(figures(record(row("a.onnx", 1.0, error="out of memory"), row("b.onnx", 2.0)))) == {"b.onnx"}
 
 
 def test_csv_has_every_figure_in_a_column(tmp_path):
@@ -76,7 +85,9 @@ def test_a_saved_record_comes_back(tmp_path):
     assert load(tmp_path / "r.json") == json.loads(json.dumps(record(row("a.onnx", 4.0))))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1, "rows": 1, "machine": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"schema_version": 1, "rows": 1, "machine": {}}', json.dumps(record())]
+)
 def test_another_file_is_no_record(tmp_path, text):
     (tmp_path / "r.json").write_text(text)
     with pytest.raises(AllkitError, match="is no record of `allkit bench`"):

@@ -43,6 +43,9 @@ def test_filters_over_blocks_give_the_same_integers_in_the_same_places(length):
         (77, 16, 16, 1),
         (112, 16, 32, 1),
         (56, 64, 128, 1),
+        # A width multiplier of 0.3 gives 19 channels, 38, 77 ...
+        (112, 19, 19, 1),
+        (9, 154, 154, 1),
     ],
 )
 def test_blocks_have_up_to_48_filters_and_a_depth_of_a_multiple_of_four(side, depth, filters, length):

@@ -7,6 +7,7 @@ refused before its contents are believed.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 from allkit.contract import METADATA_KEY, Contract, check_file, contract_of
 from allkit.errors import AllkitError
 
-# What follows the name of a convolution that reads pixels in blocks, in the name of their shape.
-BLOCKS = ".blocks"
+# What follows the name of a convolution that reads pixels in blocks, in the names of the shapes before and after it.
+BLOCKS, PIXELS = ".blocks", ".pixels"
 
 _PRECISIONS = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.INT8: "int8"}
 
@@ -104,7 +105,7 @@ def summarise(proto: onnx.ModelProto) -> Summary:
         own = [tensor for tensor in read if tensor is weights or len(tensor.dims) == 1]
         counted |= {tensor.name: _size(tensor) for tensor in own}
         shape = shapes.get(node.output[0], ())
-        if (length := _block_length(constants.get(node.name + BLOCKS))) > 1:
+        if (length := _block_length(constants, node.name)) > 1:
             # Each filter is there once a place in the block, and the rest of it is zeros.
             counted |= {tensor.name: _size(tensor) // length ** min(2, len(tensor.dims)) for tensor in own}
             shape = (shape[0] // length, shape[1], shape[1])
@@ -137,12 +138,12 @@ def _refuse_outside(path: Path, proto: onnx.ModelProto) -> None:
                 raise AllkitError(f"{path} refers to {entry.value}, outside its folder: do not trust this file")
 
 
-def _block_length(shape: TensorProto | None) -> int:
-    """Pixels in a block, by the shape (-1, S, S / P rounded up, C) to which what a convolution reads is brought."""
-    if shape is None:
+def _block_length(constants: Mapping[str, TensorProto], name: str) -> int:
+    """Pixels in a block of what a convolution reads, by the widths before, in blocks, and after it, in pixels."""
+    if name + BLOCKS not in constants:
         return 1
-    _, height, width, _ = numpy_helper.to_array(shape).tolist()
-    return -(-height // width)
+    blocks, pixels = (numpy_helper.to_array(constants[name + end])[2] for end in (BLOCKS, PIXELS))
+    return int(pixels // blocks)
 
 
 def _precision(tensor: TensorProto) -> str:

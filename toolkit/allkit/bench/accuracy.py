@@ -47,7 +47,7 @@ class Labelled:
     def _subject(self, classifier: Classifier) -> Subject:
         contract = classifier.contract
         trained_here = contract.data_fingerprint == fingerprint(self._images.hashes_by_path)
-        key = "given" if self._given else contract.split["hash"] if trained_here else "all"
+        key = "given" if self._given else contract.split.get("hash") if trained_here else "all"
         if key not in self._subjects:
             split = self._given or (self._again(contract.split) if trained_here else None)
             self._subjects[key] = subject(self._images, split)
@@ -58,7 +58,7 @@ class Labelled:
         arguments = {name: told[name] for name in ("seed", "fold", "folds", "block_length") if name in told}
         make = grouped_split if "block_length" in told else random_split
         split = None if "groups" in told else make(self._images, **arguments)
-        if split is None or split.hash != summary["hash"]:
+        if split is None or split.hash != summary.get("hash"):
             raise AllkitError(
                 "the split of its training cannot be made again from its contract: give --split RUN/split.json"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +68,3 @@ def recommend(record: Record, budget: Budget) -> tuple[str | None, str]:
 def _level(a: Mapping[str, Any], b: Mapping[str, Any], row: Figures, best: Figures) -> bool:
     found = paired(a, b)
     return row.accuracy.value >= best.accuracy.value or (found is not None and found["p_value"] > _SIGNIFICANT)
-
-
-def qualifying(record: Record, budget: Budget) -> Sequence[str]:
-    """The models within a budget."""
-    return [row.model for row in figures(record) if not row.failed and row.milliseconds and not budget.excess(row)]

@@ -13,31 +13,32 @@ RAPL = Path("/sys/class/powercap")
 
 
 class Meter:
-    """Joules since it was made, of all packages and cards together; None where nothing tells."""
+    """Joules since it was made, of all packages and cards that tell; None where none does."""
 
     def __init__(self):
-        self._packages = [
-            (folder / "energy_uj", limit)
+        self._packages = {
+            folder / "energy_uj": limit
             for folder in sorted(RAPL.glob("intel-rapl:*"))
-            if folder.name.count(":") == 1 and (limit := _number(folder / "max_energy_range_uj"))
-        ]
+            if folder.name.count(":") == 1
+            and _number(folder / "energy_uj") is not None
+            and (limit := _number(folder / "max_energy_range_uj"))
+        }
         self._cards = _Cards()
         self._start = self._read()
 
     def joules(self) -> float | None:
         """What was used since the start."""
-        packages, cards = self._read()
-        first_packages, first_cards = self._start
-        if None in (*packages, *first_packages) or not (packages or cards):
+        (packages, cards), (first_packages, first_cards) = self._read(), self._start
+        if not (packages or cards) or None in packages:
             return None
         used = sum(
             (now - before) % (limit + 1)
-            for now, before, (_, limit) in zip(packages, first_packages, self._packages, strict=True)
+            for now, before, limit in zip(packages, first_packages, self._packages.values(), strict=True)
         )
         return used / 1e6 + sum(now - before for now, before in zip(cards, first_cards, strict=True)) / 1e3
 
     def _read(self) -> tuple[list[int | None], list[int]]:
-        return [_number(path) for path, _ in self._packages], self._cards.millijoules()
+        return [_number(path) for path in self._packages], self._cards.millijoules()
 
 
 class _Cards:

@@ -46,13 +46,13 @@ class Entry:
             "precision": contract.precision,
             "mib": round(path.stat().st_size / 2**20, 3),
             "gmac": round(summarise(proto).macs / 1e9, 4),
-            "origin": [contract.architecture, contract.data_fingerprint, contract.split["hash"], contract.recipe],
+            "origin": [contract.architecture, contract.data_fingerprint, contract.split.get("hash"), contract.recipe],
             "provider": self.one.provider,
             "notice": self.one.notice,
             "plans": {str(classifier.plan.batch_size): vars(classifier.plan) for classifier in self.many.values()},
             "single": {"model_ms": [], "end_to_end_ms": []},
             "offline": {str(classifier.plan.batch_size): [] for classifier in self.many.values()},
-            "joules_per_image": None,
+            "joules_per_image": [],
         }
 
     def validate(self) -> None:
@@ -60,7 +60,7 @@ class Entry:
         some = self._pixels[:_CHECKED]
         together = self._model.run(some).probabilities
         alone = np.concatenate([self._model.run(image[None]).probabilities for image in some])
-        if not np.isfinite(together).all():
+        if not np.isfinite([together, alone]).all():
             raise AllkitError("its probabilities are not finite: export it again")
         if (difference := float(np.abs(together - alone).max())) > _TOLERANCE:
             raise AllkitError(f"it answers otherwise in a batch than alone, by up to {difference:.3f}: export it again")
@@ -83,7 +83,7 @@ class Entry:
             rates = offline(lambda classifier=classifier: self._pass(classifier, files), seconds)
             joules = meter.joules()
             if joules is not None:
-                self.row["joules_per_image"] = joules / (len(rates) * len(files))
+                self.row["joules_per_image"].append(joules / (len(rates) * len(files)))
             self.row["offline"][str(classifier.plan.batch_size)].append([round(rate, 2) for rate in rates])
 
     def _query_model(self, number: int) -> None:

@@ -42,7 +42,7 @@ def render(record: Record) -> str:
 
 def scatter_of(rows: Sequence[Figures]) -> str | None:
     """Accuracy against latency with intervals and the Pareto front, as SVG; None where no accuracy was measured."""
-    measured = [row for row in rows if row.accuracy and row.milliseconds]
+    measured = [row for row in rows if row.accuracy and row.milliseconds and not row.failed]
     if not measured:
         return None
     points = [
@@ -52,7 +52,7 @@ def scatter_of(rows: Sequence[Figures]) -> str | None:
             row.model.removesuffix(".onnx"),
             row.accuracy.low,
             row.accuracy.high,
-            _PRECISIONS.index(row.precision),
+            _PRECISIONS.index(row.precision) if row.precision in _PRECISIONS else len(_PRECISIONS),
         )
         for row in measured
     ]
@@ -108,7 +108,8 @@ def _latencies(record: Record) -> Iterator[str]:
     words = "; ".join(f"{name}: {len(ms)} queries, {min(ms):.2f} to {max(ms):.2f} ms" for name, ms in series.items())
     chart = distributions(series, Axis("from file to result, ms", log=True), "Latency of single images", words)
     yield f"<h2>Latency of single images</h2><figure>{chart}"
-    yield "<figcaption>Every query is a tick; the box is the middle half, the line in it the median.</figcaption>"
+    yield "<figcaption>A tick is a query; of many, evenly chosen ones and the slowest. The box is the middle half, the "
+    yield "line in it the median.</figcaption>"
     yield "</figure>"
 
 
@@ -197,8 +198,8 @@ def _methods(record: Record) -> Iterator[str]:
         yield f'<tr><td>{text(method)}</td><td>{n}</td><td class="number">{100 * value:.2f}</td>{"<td></td>" * 4}</tr>'
     yield "</table></div>"
     yield (
-        '<p class="soft">Per cent; precision, sensitivity and F1 weighted by class size, as in the paper. The last '
-        "rows see no shape at all: a model near them need not have learnt anything about cells.</p>"
+        '<p class="soft">Per cent; precision, sensitivity and F1 weighted by class size, as in the paper. The nearest '
+        "colour histogram sees no shape at all: a model near it need not have learnt anything about cells.</p>"
     )
 
 

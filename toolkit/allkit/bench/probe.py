@@ -23,7 +23,8 @@ def probe(model: Path, device: str, images: Sequence[Path]) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise AllkitError(f"{model.name} fails in a fresh process: {(done.stderr.splitlines() or ['no message'])[-1]}")
-    return json.loads(done.stdout)
+    # The last line: what a library may have said before is not of interest.
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _main(model: str, device: str, *images: str) -> None:
@@ -43,7 +44,8 @@ def _peak_mib() -> float | None:
     status = Path("/proc/self/status")
     if status.exists():
         # Not getrusage: on Linux a child begins with the peak of the process that started it.
-        return next(int(line.split()[1]) / 2**10 for line in status.read_text().splitlines() if "VmHWM" in line)
+        lines = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(lines[0].split()[1]) / 2**10 if lines else None
     try:
         import resource
     except ImportError:

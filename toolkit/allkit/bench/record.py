@@ -34,15 +34,17 @@ def load(path: Path) -> Record:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         version = record["schema_version"]
-        rows, machine = record["rows"], record["machine"]
+        if version == SCHEMA_VERSION:
+            # Whatever is missing or of another kind shows here, not half-way through a page.
+            if not record["rows"]:
+                raise ValueError("no rows")
+            figures(record), notes(record)
     except OSError as error:
         raise AllkitError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AllkitError(f"{path} is no record of `allkit bench`: give a file that --json wrote") from error
     if version != SCHEMA_VERSION:
         raise AllkitError(f"{path} has schema version {version}, this allkit reads {SCHEMA_VERSION}: measure again")
-    if not (isinstance(rows, list) and isinstance(machine, dict)):
-        raise AllkitError(f"{path} is no record of `allkit bench`: give a file that --json wrote")
     return record
 
 
@@ -85,11 +87,6 @@ class Figures:
         """The median latency of one image from file to result."""
         return self.end_to_end_ms[50]
 
-    @property
-    def throughput(self) -> float | None:
-        """Images a second at the best of the batch sizes."""
-        return max(self.images_per_s.values(), default=None)
-
 
 def figures(record: Record) -> list[Figures]:
     """All rows of a record in figures."""
@@ -100,7 +97,8 @@ def _figures(row: Mapping[str, Any], peaks: Mapping[str, float]) -> Figures:
     single = row.get("single", {"model_ms": [], "end_to_end_ms": []})
     latencies = {name: {p: percentile(rounds, p) for p in (50, 90, 99)} for name, rounds in single.items()}
     offline = {int(batch): rounds for batch, rounds in row.get("offline", {}).items() if rounds}
-    accuracy = row["accuracy"]["metrics"]["accuracy"] if row.get("accuracy") else None
+    accuracy = row["accuracy"]["metrics"]["accuracy"] if row.get("accuracy") and not _seen(row) else None
+    joules = row.get("joules_per_image")
     against = row.get("against_parent") or {}
     peak = peaks.get("int8" if row.get("precision") == "int8" else "fp32")
     median = latencies["model_ms"][50]
@@ -108,15 +106,21 @@ def _figures(row: Mapping[str, Any], peaks: Mapping[str, float]) -> Figures:
         **{name: row.get(name) for name in ("model", "size_px", "width", "precision", "mib", "gmac", "provider")},
         **latencies,
         images_per_s={batch: float(np.median(np.concatenate(rounds))) for batch, rounds in offline.items()},
-        **{name: row.get(name) for name in ("load_s", "first_run_s", "peak_mib", "joules_per_image")},
+        **{name: row.get(name) for name in ("load_s", "first_run_s", "peak_mib")},
+        joules_per_image=float(np.median(joules)) if joules else None,
         accuracy=Interval(**accuracy) if accuracy else None,
-        drop=-against["difference"] if against else None,
+        drop=0.0 - against["difference"] if against else None,
         p_value=against.get("p_value"),
         share_of_peak=2 * row["gmac"] / median * 1000 / peak
         if median and peak and row["provider"] == "CPUExecutionProvider"
         else None,
         status=row.get("error") or _stability(single, offline),
     )
+
+
+def _seen(row: Mapping[str, Any]) -> bool:
+    """Whether its training may have seen the images that its accuracy was measured on."""
+    return row["accuracy"]["seen_in_training"] in ("yes", "maybe")
 
 
 def _stability(single: Mapping[str, Sequence], offline: Mapping[int, Sequence]) -> str:
@@ -128,7 +132,7 @@ def _stability(single: Mapping[str, Sequence], offline: Mapping[int, Sequence]) 
 
 def pareto(rows: Sequence[Figures]) -> set[str]:
     """The models that no other beats in accuracy and in latency at once."""
-    points = [(row.model, row.milliseconds, row.accuracy.value) for row in rows if row.accuracy and row.milliseconds]
+    points = [(row.model, row.milliseconds, row.accuracy.value) for row in rows if _placed(row)]
     return {
         model
         for model, ms, accuracy in points
@@ -137,6 +141,10 @@ def pareto(rows: Sequence[Figures]) -> set[str]:
             for _, other_ms, other in points
         )
     }
+
+
+def _placed(row: Figures) -> bool:
+    return bool(row.accuracy and row.milliseconds and not row.failed)
 
 
 def cells(row: Figures) -> dict[str, str]:
@@ -205,6 +213,14 @@ def notes(record: Record) -> list[str]:
     machine, settings, data = record["machine"], record["settings"], record["data"]
     libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items())
     remarks = [f"{row.model}: {row.status}." for row in figures(record) if row.status != "ok"]
+    for row in record["rows"]:
+        if error := row.get("accuracy_error"):
+            remarks.append(f"{row['model']}: no accuracy: {error}.")
+        elif row.get("accuracy") and _seen(row):
+            remarks.append(f"{row['model']}: no accuracy: its training may have seen the images; give --split.")
+        elif row.get("accuracy", {}) and row["accuracy"]["seen_in_training"] == "unknown":
+            n = row["accuracy"]["metrics"]["n"]
+            remarks.append(f"{row['model']}: accuracy on {n} images that are not those of its training data.")
     return [
         *remarks,
         f"Measured {record['time']} on {machine['gpu'] or machine['processor']}, {machine['cores']} cores, "

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from allkit.bench.accuracy import Labelled, paired
 from allkit.bench.entry import Entry
 from allkit.bench.machine import facts
@@ -51,6 +53,10 @@ def run(
 
     files: the images of the queries. data: what they are, for the record. labelled: for accuracy.
     """
+    if len({path.name for path in models}) < len(models):
+        raise AllkitError("two models have the same file name, which is what rows are told apart by: rename one")
+    # The classes of a dataset come one after the other; queries shall not.
+    files = [files[i] for i in np.random.default_rng(0).permutation(len(files))]
     machine = {**facts(), "peak_gops": {name: round(value, 1) for name, value in peak_gops().items()}}
     rows: list[dict[str, Any]] = []
     entries: list[Entry] = []
@@ -61,19 +67,24 @@ def run(
             entry = Entry(path, settings.device, settings.batches, files)
             entry.validate()
             entry.row |= probe(path, settings.device, files[:_PROBED])
-            if labelled:
-                entry.row["accuracy"] = labelled.evaluate(entry.many[next(iter(entry.many))])
         except AllkitError as error:
             rows.append({"model": path.name, **(entry.row if entry else {}), "error": str(error)})
             continue
         rows.append(entry.row)
         entries.append(entry)
+        if labelled:
+            try:
+                entry.row["accuracy"] = labelled.evaluate(next(iter(entry.many.values())))
+            except AllkitError as error:
+                # What it costs can be measured all the same.
+                entry.row["accuracy_error"] = str(error)
     for i, entry in enumerate(entries):
         say("warm up", entry.row["model"], i / len(entries))
         _guarded(entry, partial(entry.warm_up, _WARM_UP_SECONDS))
     seconds, queries = settings.seconds / settings.rounds, -(-settings.queries // settings.rounds)
     for round_ in range(settings.rounds):
-        for i, entry in enumerate(entries):
+        # Another order every round: what runs before a model must not always be the same.
+        for i, entry in enumerate(entries[round_ % len(entries) :] + entries[: round_ % len(entries)]):
             say("measure", entry.row["model"], (round_ + i / len(entries)) / settings.rounds)
             if "error" not in entry.row:
                 turn = partial(entry.measure, round_, settings.rounds, seconds, queries)

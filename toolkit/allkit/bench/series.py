@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 # The fewest queries from which MLPerf Inference takes a 90th (single stream) and a 99th (multi stream) percentile:
-# rules, section on early stopping.
+# rules, section on early stopping. What is given here is the plain percentile, not their pessimistic estimate.
 LEAST_QUERIES = {50: 1, 90: 64, 99: 662}
 
 # Rounds that differ by more are called unstable: an honest machine at rest stays within a few per cent.

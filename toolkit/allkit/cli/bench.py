@@ -6,10 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from allkit.cli.options import data_option, device_option
+
+if TYPE_CHECKING:
+    from allkit.dataset.index import Images
 
 EPILOG = """\b
 Examples:
@@ -104,6 +108,8 @@ def bench(
         return
     for path in filter(None, (json, csv, markdown, report, plot)):
         check_replaceable(path)
+    if plot and plot.suffix.lower() not in (".svg", ".png"):
+        raise click.UsageError(f"--plot {plot}: give a name that ends in .svg or .png")
     record = load(source) if source else _measure(models, data, split_file, device, batches, seconds, queries, rounds)
     if json:
         save(record, json)
@@ -120,7 +126,7 @@ def bench(
 
         write_scatter(record, plot)
     failed = any("error" in row for row in record["rows"])
-    if budget_ms or budget_mb or min_accuracy:
+    if any(limit is not None for limit in (budget_ms, budget_mb, min_accuracy)):
         from allkit.bench.choose import Budget, recommend
 
         model, reason = recommend(record, Budget(budget_ms, budget_mb, min_accuracy))
@@ -134,17 +140,14 @@ def _measure(models, data, split_file, device, batches, seconds, queries, rounds
 
     from allkit.bench.accuracy import Labelled
     from allkit.bench.run import Settings, run
-    from allkit.cli.progress import read_with_progress, stderr
-    from allkit.dataset.index import scan
+    from allkit.cli.progress import stderr
     from allkit.dataset.split import Split
     from allkit.runtime.classifier import EXPORT_FOLDER, models_in
 
     paths = list(models) or sorted(models_in(EXPORT_FOLDER))
     settings = Settings(device, batches, seconds, queries, rounds)
-    with _images(data) as (files, told, found):
-        labelled = None
-        if found:
-            labelled = Labelled(read_with_progress(scan(data)), Split.load(split_file) if split_file else None)
+    with _images(data) as (files, told, images):
+        labelled = images and Labelled(images, Split.load(split_file) if split_file else None)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=stderr, transient=True) as progress:
             task = progress.add_task("", total=1.0)
@@ -156,16 +159,19 @@ def _measure(models, data, split_file, device, batches, seconds, queries, rounds
 
 
 @contextmanager
-def _images(data: Path) -> Iterator[tuple[list[Path], dict, bool]]:
-    """The images of the queries, what they are, and whether they are labelled."""
+def _images(data: Path) -> Iterator[tuple[list[Path], dict, Images | None]]:
+    """The images of the queries, what they are, and the labelled dataset where there is one."""
     if data.is_dir():
+        from allkit.cli.progress import read_with_progress
         from allkit.dataset.index import scan
 
-        dataset = scan(data)
-        yield [dataset.root / path for path in dataset.paths], {"kind": "labelled images", "root": data.name}, True
+        # Read here, so that what cannot be read is left out of the queries too.
+        images = read_with_progress(scan(data))
+        files = [images.dataset.root / path for path in images.dataset.paths]
+        yield files, {"kind": "labelled images", "root": data.name}, images
         return
     from allkit.dataset.synth import synthesize
 
     click.echo(f"no dataset at {data} (--data or $ALLKIT_DATA): synthetic smears, no accuracy", err=True)
     with tempfile.TemporaryDirectory(prefix="allkit-bench-") as folder:
-        yield sorted(synthesize(Path(folder, "smears"), 32).rglob("*.jpg")), {"kind": "synthetic smears"}, False
+        yield sorted(synthesize(Path(folder, "smears"), 32).rglob("*.jpg")), {"kind": "synthetic smears"}, None

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from allkit.graph import BLOCKS
+from allkit.graph import BLOCKS, PIXELS
 
 # Filters side by side up to this many cost less than a layer of fewer does.
 _WORTHWHILE_FILTERS = 48
@@ -32,11 +32,13 @@ _CHANNELS_LAST, _CHANNELS_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 def block_length(side: int, depth: int, filters: int) -> int:
     """How many pixels make a block, 1 for none.
 
-    Where the depth is no multiple of four it is four pixels, and the width is padded to a multiple of it; else a
-    divisor of the width.
+    Of an image, whose depth is below four, it is four pixels, and the width is padded to a multiple of it; else a
+    divisor of the width. Blocks would not mend the depth of other layers for less than they cost.
     """
-    if depth % _DEPTH_MULTIPLE:
+    if depth < _DEPTH_MULTIPLE:
         return _DEPTH_MULTIPLE
+    if depth % _DEPTH_MULTIPLE:
+        return 1
     return max(length for length in range(1, max(1, _WORTHWHILE_FILTERS // filters) + 1) if side % length == 0)
 
 
@@ -82,7 +84,7 @@ def in_blocks(graph: onnx.GraphProto, name: str, side: int) -> None:
     quantise = next(node for node in graph.node if conv.output[0] in node.input)
     after = _Chain(f"{name}_out", quantise.output[0])
     after.add("Transpose", perm=_CHANNELS_LAST)
-    after.add("Reshape", constant(f"{name}.pixels", [-1, side, padded, count]))
+    after.add("Reshape", constant(name + PIXELS, [-1, side, padded, count]))
     if padded > side:
         crop = {"from": 0, "to": side, "axis": 2}
         after.add("Slice", *(constant(f"{name}.{key}", [value]) for key, value in crop.items()))
