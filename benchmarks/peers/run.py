@@ -15,13 +15,12 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 from contenders import CONTENDERS
 
-from allkit.bench.machine import facts
+from allkit.bench.machine import facts, libraries
 from allkit.dataset.split import Split
 from allkit.graph import read_graph
 from allkit.runtime.inputs import expand
@@ -32,6 +31,7 @@ ROUNDS, RESAMPLES, CALIBRATION = 7, 2000, 300
 # Images a round: a second or so each.
 SLICE, SLICE_OF_WIDE = 256, 16
 LEAST_AGREEMENT = 0.8
+LIBRARIES = ("allkit", "onnxruntime-gpu", "openvino", "nncf", "torch", "tensorflow", "keras", "ai-edge-litert")
 REFERENCE, SUBJECT = "allkit fp32", "allkit int8"
 
 
@@ -126,16 +126,6 @@ def match(paths: list[Path], run: str, fp32: str, int8: str) -> dict:
     return {"fp32": Path(fp32).name, "int8": Path(int8).name, "images_a_round": size, "contenders": rows}
 
 
-def versions() -> dict[str, str]:
-    found = {}
-    for name in ("allkit", "onnxruntime-gpu", "openvino", "nncf", "torch", "tensorflow", "keras", "ai-edge-litert"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def main(data: str, *models: str) -> None:
     paths = expand([Path(data)])
     # All classes in every slice.
@@ -143,7 +133,7 @@ def main(data: str, *models: str) -> None:
     groups = [models[i : i + 3] for i in range(0, len(models), 3)]
     record = {
         "machine": facts(),
-        "versions": versions(),
+        "versions": libraries(LIBRARIES),
         "matches": [match(paths, *group) for group in groups],
     }
     json.dump(record, sys.stdout, indent=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -44,6 +45,11 @@ def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text so that a reader sees the old file or the new one, never a part."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of the content of a file, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def cache_folder() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from allkit.bench.energy import Meter
 from allkit.bench.scenarios import offline, single
 from allkit.errors import AllkitError
+from allkit.files import content_hash
 from allkit.graph import read_graph, summarise
 from allkit.images import stack
 from allkit.runtime.classifier import Classifier
@@ -40,7 +40,7 @@ class Entry:
         self._pixels = stack([contract.pixels.load(file) for file in files[:64]], contract.pixels.size_px)
         self.row: dict[str, Any] = {
             "model": path.name,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "sha256": content_hash(path),
             "size_px": contract.pixels.size_px,
             "width": contract.width,
             "precision": contract.precision,

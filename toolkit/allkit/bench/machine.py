@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def facts() -> dict[str, Any]:
         "gpu": _gpu(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "libraries": _libraries(),
+        "libraries": libraries(_LIBRARIES),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
@@ -66,9 +67,10 @@ def _gpu() -> str | None:
         return None
 
 
-def _libraries() -> dict[str, str]:
+def libraries(names: Iterable[str]) -> dict[str, str]:
+    """The versions of those distributions that are installed."""
     found = {}
-    for name in _LIBRARIES:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

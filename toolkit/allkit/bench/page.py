@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from allkit.bench.charts import STYLE, Axis, Point, distributions, scatter
 from allkit.bench.paper import METRICS, TABLE_1, TABLE_2, TEST_IMAGES
-from allkit.bench.record import Figures, Record, cells, figures, notes, pareto
+from allkit.bench.record import IN_BOLD, Figures, Record, cells, figures, notes, pareto, placed
 from allkit.page import document, text
 from allkit.stats import wilson
 
@@ -28,7 +28,7 @@ def render(record: Record) -> str:
         [
             "<h1>What a millisecond buys</h1>",
             *_table(rows),
-            *(f'<p class="soft">{text(line)}</p>' for line in notes(record)),
+            *(f'<p class="soft">{text(line)}</p>' for line in (*notes(record), IN_BOLD)),
             *_front(record, rows),
             *_latencies(record),
             *_throughput(rows),
@@ -42,7 +42,7 @@ def render(record: Record) -> str:
 
 def scatter_of(rows: Sequence[Figures]) -> str | None:
     """Accuracy against latency with intervals and the Pareto front, as SVG; None where no accuracy was measured."""
-    measured = [row for row in rows if row.accuracy and row.milliseconds and not row.failed]
+    measured, front = placed(rows), pareto(rows)
     if not measured:
         return None
     points = [
@@ -56,7 +56,7 @@ def scatter_of(rows: Sequence[Figures]) -> str | None:
         )
         for row in measured
     ]
-    best = sorted((row for row in measured if row.model in pareto(rows)), key=lambda row: row.milliseconds)
+    best = [row for row in measured if row.model in front]
     corners: list[tuple[float, float]] = []
     for row in best:
         # Between two models one pays for the slower and has the accuracy of the faster.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from allkit.bench.record import Record, figures, pareto
+from allkit.bench.record import Record, figures, pareto, placed
 from allkit.errors import AllkitError
 from allkit.files import replacing
 
@@ -15,7 +15,7 @@ _MARKERS = {"fp32": "o", "int8": "s", "fp16": "^"}
 
 def write_scatter(record: Record, path: Path) -> None:
     """Write a .svg or .png; AllkitError without accuracies, or without Matplotlib."""
-    rows = [row for row in figures(record) if row.accuracy and row.milliseconds]
+    rows = placed(figures(record))
     if not rows:
         raise AllkitError("there is no accuracy to plot: give a labelled dataset with --data")
     try:
@@ -32,7 +32,8 @@ def write_scatter(record: Record, path: Path) -> None:
         errors = np.array([[value - low], [high - value]])
         marker = _MARKERS.get(row.precision, "o")
         axes.errorbar(row.milliseconds, value, errors, marker=marker, capsize=3, label=row.model.removesuffix(".onnx"))
-    front = sorted((row for row in rows if row.model in pareto(rows)), key=lambda row: row.milliseconds)
+    best = pareto(rows)
+    front = [row for row in rows if row.model in best]
     axes.step(
         [row.milliseconds for row in front],
         [100 * row.accuracy.value for row in front],

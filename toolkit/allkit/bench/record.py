@@ -23,6 +23,9 @@ from allkit.stats import Interval
 
 Record = Mapping[str, Any]
 
+# Of tables that can show it so.
+IN_BOLD = "In bold: on the Pareto front of accuracy and latency."
+
 
 def save(record: Record, path: Path) -> None:
     """Write a record as compact JSON."""
@@ -130,9 +133,15 @@ def _stability(single: Mapping[str, Sequence], offline: Mapping[int, Sequence]) 
     return f"unstable: {', '.join(found)}" if found else "ok"
 
 
+def placed(rows: Sequence[Figures]) -> list[Figures]:
+    """The rows that have an accuracy and a latency, the fastest first."""
+    found = [row for row in rows if row.accuracy and row.milliseconds and not row.failed]
+    return sorted(found, key=lambda row: row.milliseconds)
+
+
 def pareto(rows: Sequence[Figures]) -> set[str]:
     """The models that no other beats in accuracy and in latency at once."""
-    points = [(row.model, row.milliseconds, row.accuracy.value) for row in rows if _placed(row)]
+    points = [(row.model, row.milliseconds, row.accuracy.value) for row in placed(rows)]
     return {
         model
         for model, ms, accuracy in points
@@ -141,10 +150,6 @@ def pareto(rows: Sequence[Figures]) -> set[str]:
             for _, other_ms, other in points
         )
     }
-
-
-def _placed(row: Figures) -> bool:
-    return bool(row.accuracy and row.milliseconds and not row.failed)
 
 
 def cells(row: Figures) -> dict[str, str]:
@@ -205,7 +210,7 @@ def as_markdown(record: Record) -> str:
         row["model"] = f"**{row['model']}**" if row["model"] in front else row["model"]
     lines = [" | ".join(["", *rows[0], ""]).strip(), "|" + "---|" * len(rows[0])]
     lines += [" | ".join(["", *(cell.replace("|", r"\|") for cell in row.values()), ""]).strip() for row in rows]
-    return "\n".join([*lines, "", *(f"{line}\n" for line in notes(record))])
+    return "\n".join([*lines, "", *(f"{line}\n" for line in (*notes(record), IN_BOLD))])
 
 
 def notes(record: Record) -> list[str]:
@@ -229,6 +234,6 @@ def notes(record: Record) -> list[str]:
         f"{settings['queries']} queries a scenario in {settings['rounds']} rounds, in which the models take turns; no "
         "sample is left out. Latencies are p50 / p90 / p99 of one image, from when it was due; p90 needs 64 queries, "
         "p99 662.",
-        "In bold: on the Pareto front of accuracy and latency. Accuracy with its 95 % Wilson interval, drop against "
+        "Accuracy with its 95 % Wilson interval, drop against "
         "the float32 file of the same run with the exact McNemar test. Research use; not for diagnosis.",
     ]

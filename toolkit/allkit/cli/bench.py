@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,8 +31,8 @@ contract, or on that of --split. Without a dataset the queries are synthetic sme
 Exit status 0; 1 when a model failed, or nothing qualifies for the budget; 2 for wrong usage."""
 
 
-def _file(text: str, option: str, suffixes: str = "") -> click.Option:
-    return click.option(option, type=click.Path(dir_okay=False, path_type=Path), help=text + suffixes)
+def _file(option: str, text: str) -> Callable:
+    return click.option(option, type=click.Path(dir_okay=False, path_type=Path), help=text)
 
 
 @click.command(epilog=EPILOG)
@@ -49,11 +49,11 @@ def _file(text: str, option: str, suffixes: str = "") -> click.Option:
 @click.option("--seconds", type=click.FloatRange(0), default=10.0, show_default=True, help="Least of a scenario.")
 @click.option("--queries", type=click.IntRange(1), default=100, show_default=True, help="Least of a scenario.")
 @click.option("--rounds", type=click.IntRange(2, 10), default=5, show_default=True, help="Turns that models take.")
-@_file("Write the record: raw samples, machine, hashes of the models.", "--json")
-@_file("Write the figures, one line a model.", "--csv")
-@_file("Write the table for a document.", "--markdown")
-@_file("Write one self-contained HTML page.", "--report")
-@_file("Write the scatter of accuracy and latency, ", "--plot", "as .svg or .png.")
+@_file("--json", "Write the record: raw samples, machine, hashes of the models.")
+@_file("--csv", "Write the figures, one line a model.")
+@_file("--markdown", "Write the table for a document.")
+@_file("--report", "Write one self-contained HTML page.")
+@_file("--plot", "Write the scatter of accuracy and latency, as .svg or .png.")
 @click.option("--budget-ms", type=click.FloatRange(0, min_open=True), help="Recommend: the most ms an image.")
 @click.option("--budget-mb", type=click.FloatRange(0, min_open=True), help="Recommend: the largest file, in MiB.")
 @click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Recommend: the least accuracy, as in 0.98.")

@@ -17,7 +17,8 @@ _LEFT = ("model", "network", "on", "status")
 
 def print_record(record: Record) -> None:
     """One row a model, those on the Pareto front marked, and what the figures are of."""
-    rows, front = figures(record), pareto(figures(record))
+    rows = figures(record)
+    front = pareto(rows)
     table = Table(title="\nwhat a millisecond buys", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("", *cells(rows[0])):
         table.add_column(column, justify="left" if column in _LEFT else "right", overflow="fold")
@@ -27,7 +28,7 @@ def print_record(record: Record) -> None:
     wide_console().print(table)
     click.echo("* on the Pareto front of accuracy and latency\n" if front else "")
     for line in notes(record):
-        click.echo(line.replace("In bold: on the Pareto front of accuracy and latency. ", ""))
+        click.echo(line)
 
 
 def print_changes(changes: Sequence[Change]) -> None:

@@ -15,7 +15,6 @@ threshold, sees images a little easier than those of the test part.
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from allkit.dataset.duplicates import connected_groups, near_pairs
 from allkit.dataset.index import Dataset, Images
 from allkit.dataset.split import PARTS, Split
 from allkit.errors import AllkitError
+from allkit.files import content_hash
 
 PROTOCOLS = ("grouped", "random")
 BLOCK_LENGTH = 37
@@ -99,7 +99,7 @@ def listed_split(images: Images, seed: int, groups_file: Path, fold: int = 0, fo
     """
     rng = np.random.default_rng(seed)
     patients = read_groups(groups_file)
-    digest = hashlib.sha256(groups_file.read_bytes()).hexdigest()
+    digest = content_hash(groups_file)
     if missing := next((path for path in images.dataset.paths if not patients.get(path)), None):
         raise AllkitError(f"{groups_file} names no patient for {missing}: add a row for every image")
     owner = [patients[path] for path in images.dataset.paths]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import io
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ import onnxruntime
 
 from allkit.contract import INPUT_NAME, Contract
 from allkit.errors import AllkitError
-from allkit.files import cache_folder
+from allkit.files import cache_folder, content_hash
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -78,7 +77,7 @@ def wants_graphs(request: Request) -> bool:
 def _tensorrt_options(model: Path, contract: Contract) -> dict[str, str]:
     # Building an engine takes minutes. The provider tells its engines apart by names, cards and versions, not by
     # weights: without a folder of its own a model trained anew would run with those of the old one.
-    cache = cache_folder() / "tensorrt" / hashlib.sha256(model.read_bytes()).hexdigest()[:16]
+    cache = cache_folder() / "tensorrt" / content_hash(model)[:16]
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -122,7 +121,7 @@ def lacking(provider: str) -> tuple[str, str] | None:
             f"this build of onnxruntime has no {_called(provider)}",
             "pip install onnxruntime-gpu (Linux and Windows on x86-64)",
         )
-    if provider in NVIDIA and not has_driver():
+    if provider in NVIDIA and driver() is None:
         return "no NVIDIA driver found", 'install the NVIDIA driver, then pip install "allkit[cuda]"'
     return None
 
@@ -139,11 +138,6 @@ def why_missing(provider: str, detail: str) -> tuple[str, str]:
     if provider == TENSORRT:
         fix += ", and put the TensorRT 10 libraries on the loader's path (LD_LIBRARY_PATH, or PATH on Windows)"
     return cause, fix
-
-
-def has_driver() -> bool:
-    """Whether this machine has an NVIDIA driver."""
-    return driver() is not None
 
 
 def driver() -> ctypes.CDLL | None:

@@ -6,7 +6,6 @@ the version of onnxruntime: another of any of them is another question.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import statistics
 import time
@@ -18,7 +17,7 @@ import numpy as np
 import onnxruntime
 
 from allkit.errors import AllkitError
-from allkit.files import cache_folder, write_text
+from allkit.files import cache_folder, content_hash, write_text
 from allkit.runtime.machine import cores, processor
 from allkit.runtime.pipeline import Source, run_in_batches
 from allkit.runtime.plan import Plan
@@ -107,5 +106,4 @@ def _remembered() -> dict[str, dict]:
 
 
 def _key(model: Path) -> str:
-    content = hashlib.sha256(model.read_bytes()).hexdigest()
-    return f"{processor()} x {cores()}, onnxruntime {onnxruntime.__version__}, model {content}"
+    return f"{processor()} x {cores()}, onnxruntime {onnxruntime.__version__}, model {content_hash(model)}"
