@@ -112,6 +112,14 @@ def test_rotation_keeps_the_centre_in_place_and_leaves_no_border():
         assert turned.min() == 100
 
 
+def test_right_angles_only_move_pixels():
+    found = {
+        augment(IMAGE, STILL.override(rotation_degrees=180.0, rotation_step=90.0), np.random.default_rng(i)).tobytes()
+        for i in range(40)
+    }
+    assert found == {np.rot90(IMAGE, turns).tobytes() for turns in range(4)}
+
+
 def test_the_draw_depends_on_seed_epoch_and_row_alone():
     pixels = np.stack([IMAGE, IMAGE, IMAGE])
     rows = np.array([0, 1, 2])

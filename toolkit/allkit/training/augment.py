@@ -27,7 +27,9 @@ _YUV = np.stack([_LUMA, 0.492 * (np.array([0, 0, 1]) - _LUMA), 0.877 * (np.array
 
 def augment(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
     """One random variant of a uint8 RGB image (S, S, 3), same shape and dtype."""
-    angle = np.deg2rad(rng.uniform(-recipe.rotation_degrees, recipe.rotation_degrees))
+    angle = rng.uniform(-recipe.rotation_degrees, recipe.rotation_degrees)
+    if recipe.rotation_step:
+        angle = round(angle / recipe.rotation_step) * recipe.rotation_step
     flip_x, flip_y = rng.choice((-1.0, 1.0), 2) if recipe.reflection else (1.0, 1.0)
     gains = rng.uniform(1 - recipe.brightness, 1 + recipe.brightness) * rng.uniform(
         1 - recipe.channel_gain, 1 + recipe.channel_gain, 3
@@ -37,7 +39,7 @@ def augment(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.n
     hue = rng.uniform(-recipe.hue_degrees, recipe.hue_degrees)
     saturation = rng.uniform(1 - recipe.saturation, 1 + recipe.saturation) * (rng.random() >= recipe.grey)
 
-    cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
+    cos, sin = np.cos(np.deg2rad(angle)) / zoom, np.sin(np.deg2rad(angle)) / zoom
     linear = np.array([[cos * flip_x, -sin * flip_y], [sin * flip_x, cos * flip_y]])
     centre = np.full(2, (image.shape[0] - 1) / 2)
     matrix = np.column_stack([linear, centre - linear @ centre])

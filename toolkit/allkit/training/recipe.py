@@ -21,7 +21,16 @@ def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
 
 
 _SHARES = ("brightness", "channel_gain", "channel_offset", "saturation", "grey")
-_NOT_NEGATIVE = (*_SHARES, "weight_decay", "warmup_epochs", "rotation_degrees", "hue_degrees", "gamma", "zoom")
+_NOT_NEGATIVE = (
+    *_SHARES,
+    "weight_decay",
+    "warmup_epochs",
+    "rotation_degrees",
+    "rotation_step",
+    "hue_degrees",
+    "gamma",
+    "zoom",
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class Recipe:
     schedule: str = _option("cosine", "learning rate after the warm-up", ("cosine", "constant"))
     brightness: float = _option(0.2, "brightness factor drawn from 1 +- this")
     rotation_degrees: float = _option(180.0, "rotation drawn from +- this, borders mirrored")
+    rotation_step: float = _option(0.0, "rotation rounded to multiples of this; 90 blurs no pixel, 0 is any angle")
     reflection: bool = _option(True, "reflect half of the images left-right and half up-down")
     channel_gain: float = _option(0.1, "factor drawn for each colour channel from 1 +- this")
     channel_offset: float = _option(0.0, "offset drawn for each colour channel from +- this share of the full scale")
