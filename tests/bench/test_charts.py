@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from allkit.bench.charts import Axis, Point, distributions, scatter
+from allkit.bench.charts import Axis, Point, distributions, log_limits, scatter
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -63,3 +63,10 @@ def test_a_distribution_shows_its_slowest_value(values):
 
 def test_one_point_alone_has_an_axis():
     ElementTree.fromstring(scatter([Point(1, 0.5)], Axis("x"), Axis("y"), "title", "text"))
+
+
+@pytest.mark.parametrize("value", [0.7, 3.3, 7.1, 1400.0])
+def test_a_logarithmic_axis_has_a_tick_however_alike_its_values_are(value):
+    low, high = log_limits(value, value * 1.01)
+    assert low < value < value * 1.01 < high
+    assert any(low <= digit * 10.0**power <= high for digit in (1, 2, 5) for power in range(-1, 5))

@@ -82,20 +82,42 @@ def test_a_record_of_failures_alone_is_a_page_too():
     assert "cannot &amp; will not" in render(record(FAILED))
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
-@pytest.mark.parametrize("width", [1100, 400])
-def test_a_browser_shows_it_without_errors_and_without_running_out_at_the_side(tmp_path, width):
-    probe = """<script>onload = () => { document.title = JSON.stringify({
-        wide: document.documentElement.scrollWidth, inside: innerWidth,
-        charts: [...document.querySelectorAll('svg')].map(chart => chart.getBoundingClientRect().width),
-        labels: [...document.querySelectorAll('svg text')].map(label => label.textContent)}) }</script>"""
-    path = tmp_path / "bench.html"
-    path.write_text(render(WHOLE).replace("</body>", probe + "</body>"))
-    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    command += [f"--window-size={width},900", "--enable-logging=stderr", "--dump-dom", path.as_uri()]
+def browse(folder, page, *options):
+    """What headless Chromium prints of a page; it must have nothing to say on its console."""
+    path = folder / "bench.html"
+    path.write_text(page)
+    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+    command += ["--enable-logging=stderr", *options, path.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "CONSOLE" not in done.stderr
-    found = json.loads(re.search(r"<title>(\{.*?\})</title>", done.stdout)[1].replace("&amp;", "&"))
+    return done.stdout
+
+
+in_chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+
+
+@in_chromium
+@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (1100, "dark"), (400, "light")])
+def test_a_browser_shows_it_without_errors_and_without_running_out_at_the_side(tmp_path, width, scheme):
+    probe = """<script>onload = () => { document.title = JSON.stringify({
+        wide: document.documentElement.scrollWidth, inside: innerWidth,
+        ink: getComputedStyle(document.body).color, paper: getComputedStyle(document.body).backgroundColor,
+        charts: [...document.querySelectorAll('svg')].map(chart => chart.getBoundingClientRect().width),
+        labels: [...document.querySelectorAll('svg text')].map(label => label.textContent)}) }</script>"""
+    page = render(WHOLE).replace("</body>", probe + "</body>")
+    colours = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
+    shown = browse(tmp_path, page, f"--window-size={width},900", colours, "--dump-dom")
+    found = json.loads(re.search(r"<title>(\{.*?\})</title>", shown)[1].replace("&amp;", "&"))
     assert found["wide"] <= found["inside"]
     assert all(0 < chart <= found["inside"] for chart in found["charts"])
     assert {"a", "b", "the paper, x1"} <= set(found["labels"])
+    ink, paper = (sum(map(int, re.findall(r"\d+", found[name])[:3])) for name in ("ink", "paper"))
+    assert (ink > paper) is (scheme == "dark")
+
+
+@in_chromium
+def test_a_browser_prints_it(tmp_path):
+    browse(tmp_path, render(WHOLE), f"--print-to-pdf={tmp_path / 'bench.pdf'}")
+    printed = (tmp_path / "bench.pdf").read_bytes()
+    assert printed.startswith(b"%PDF")
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 6

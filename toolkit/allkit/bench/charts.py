@@ -115,6 +115,13 @@ def distributions(series: Mapping[str, Sequence[float]], x: Axis, title: str, te
     return _svg(body, title, text, height)
 
 
+def log_limits(low: float, high: float) -> tuple[float, float]:
+    """The ends of a logarithmic axis for values from low to high: with room beside them, and a tick at 1, 2 or 5."""
+    # Those lie at most a factor of 2.5 apart.
+    room = max(1.25, math.sqrt(2.6 * low / high))
+    return low / room, high * room
+
+
 class _Scale:
     """Values to pixels."""
 
@@ -123,7 +130,7 @@ class _Scale:
         low, high = min(values), max(values)
         self._map = math.log10 if axis.log else float
         if axis.log:
-            low, high = low / 1.25, high * 1.25
+            low, high = log_limits(low, high)
         else:
             room = (high - low or abs(high) or 1) * 0.08
             low, high = low - room, high + room

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from allkit.bench.accuracy import paired
 from allkit.bench.machine import differences
 from allkit.bench.record import Record
 from allkit.bench.series import medians
 from allkit.errors import AllkitError
+from allkit.stats import Interval, holm, mann_whitney_exact, ratio
 
 _SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
 class Change:
-    """A measure of one model in two records: the medians, how many times the second is the first, and the p value.
+    """A measure of one model in two records.
 
-    Rounds are what is compared, not queries: queries of one round share what the machine did meanwhile, and thousands
-    of them would call every breeze significant.
+    first, second: medians of the rounds, or accuracies. ratio: by which factor the second is larger, None where there
+    are too few rounds for an interval, and of accuracies. p_value: adjusted by Holm for all measures compared.
     """
 
     model: str
     measure: str
     first: float
     second: float
+    ratio: Interval | None
     p_value: float
-
-    @property
-    def ratio(self) -> float:
-        return self.second / self.first
 
     @property
     def real(self) -> bool:
@@ -40,44 +39,74 @@ class Change:
         return self.p_value < _SIGNIFICANT
 
 
-def compare(first: Record, second: Record, across_machines: bool = False) -> list[Change]:
-    """Every measure that both records have. Raises AllkitError for different machines, unless told to go on, and when
-    there is nothing in common."""
+@dataclass(frozen=True)
+class Comparison:
+    """All measures that two records have in common, and what else is not the same in them, in sentences."""
+
+    changes: list[Change]
+    remarks: list[str]
+
+
+def compare(first: Record, second: Record, across_machines: bool = False) -> Comparison:
+    """Compare every measure that both records have. Raises AllkitError for different machines, unless told to go on,
+    and when there is nothing in common.
+
+    Rounds are what is compared, not queries: queries of one round share what the machine did meanwhile, and thousands
+    of them would call every breeze significant. Accuracies on the same images are compared by McNemar's test.
+    """
     if not across_machines and (found := differences(first["machine"], second["machine"])):
         raise AllkitError(
             f"the records are of different machines ({'; '.join(found)}): the difference would be theirs; "
             "--across-machines compares them all the same"
         )
     others = {row["model"]: row for row in second["rows"] if "error" not in row}
-    changes = []
-    for row in first["rows"]:
-        if "error" in row or row["model"] not in others:
-            continue
-        other = _series(others[row["model"]])
-        for measure, rounds in _series(row).items():
-            if measure in other:
-                a, b = medians(rounds), medians(other[measure])
-                p_value = permutation_test(a, b)
-                changes.append(Change(row["model"], measure, float(np.median(a)), float(np.median(b)), p_value))
+    pairs = [(row, others[row["model"]]) for row in first["rows"] if "error" not in row and row["model"] in others]
+    changes = [change for a, b in pairs for change in _changes(a, b)]
     if not changes:
         raise AllkitError("the records have no measured model in common")
-    return changes
+    adjusted = holm([change.p_value for change in changes])
+    changes = [replace(change, p_value=p) for change, p in zip(changes, adjusted, strict=True)]
+    return Comparison(changes, [*_too_few(first, second, len(changes)), *_remarks(first, second, pairs)])
 
 
-def permutation_test(a: Sequence[float], b: Sequence[float]) -> float:
-    """Two-sided p value for a difference of means: the share of all ways of dealing out the rounds that differ as much.
-
-    Exact (Fisher 1935, The Design of Experiments, section 21); 5 rounds against 5 can be dealt out in 252 ways.
-    """
-    values = np.concatenate([a, b]).astype(float)
-    total, n = values.sum(), len(a)
-    observed = abs(np.mean(a) - np.mean(b))
-    means = np.array([values[list(rows)].sum() for rows in combinations(range(len(values)), n)])
-    found = np.abs(means / n - (total - means) / (len(values) - n))
-    return float((found >= observed * (1 - 1e-12)).mean())
+def _changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Change]:
+    series, others = _series(first), _series(second)
+    for measure in (name for name in series if name in others):
+        a, b = medians(series[measure]), medians(others[measure])
+        middles = float(np.median(a)), float(np.median(b))
+        yield Change(first["model"], measure, *middles, ratio(a, b), mann_whitney_exact(a, b))
+    if first.get("accuracy") and second.get("accuracy") and (found := paired(first["accuracy"], second["accuracy"])):
+        shares = (row["accuracy"]["metrics"]["accuracy"]["value"] for row in (first, second))
+        yield Change(first["model"], "accuracy", *shares, None, found["p_value"])
 
 
-def _series(row: dict) -> dict[str, list]:
+def _series(row: Mapping[str, Any]) -> dict[str, list]:
     single = {"model ms": row["single"]["model_ms"], "file to result ms": row["single"]["end_to_end_ms"]}
     offline = {f"images/s at batch {batch}": rounds for batch, rounds in row["offline"].items()}
     return {name: rounds for name, rounds in {**single, **offline}.items() if rounds}
+
+
+def _too_few(first: Record, second: Record, measures: int) -> Iterator[str]:
+    counts = [record["settings"]["rounds"] for record in (first, second)]
+    apart = mann_whitney_exact(np.arange(counts[0]), counts[0] + np.arange(counts[1]))
+    # By Holm the smallest p value is multiplied by the number of measures: nothing at all could be called real.
+    if apart * measures >= _SIGNIFICANT:
+        yield (
+            f"{counts[0]} and {counts[1]} rounds are too few for {measures} measures: even rounds that are all apart "
+            "would not be called real; measure with more --rounds, or fewer models"
+        )
+
+
+def _remarks(first: Record, second: Record, pairs: list[tuple[Mapping, Mapping]]) -> Iterator[str]:
+    for row, other in pairs:
+        for key, name in (("sha256", "the file"), ("provider", "the provider"), ("plans", "the plan")):
+            if row[key] != other[key]:
+                told = f": {row[key]} and {other[key]}" if key == "provider" else ""
+                yield f"{row['model']}: {name} is not the same{told}"
+    for key in ("data", "settings"):
+        yield from (f"{key}, {found}" for found in differences(first[key], second[key], first[key] | second[key]))
+    yield from differences(first["machine"], second["machine"], ("libraries", "python", "system", "governor"))
+    yield (
+        "each record is one run: what changes from run to run, such as clocks, memory or neighbours, is in no p value; "
+        "a difference that matters is worth a second pair"
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,19 @@ from allkit.files import content_hash
 from allkit.graph import read_graph, summarise
 from allkit.images import stack
 from allkit.runtime.classifier import Classifier
+from allkit.runtime.plan import Plan
 from allkit.runtime.session import Model
 
 # Of one image alone and the same image in a batch. float16 and int8 kernels may differ with the batch.
 _TOLERANCE = 2e-2
 _CHECKED = 8
 
-# A pass over fewer images is mostly beginning and end.
+# A pass of fewer batches a worker is mostly beginning and end, and one over fewer images too.
+_LEAST_BATCHES = 4
 _LEAST_FILES = 200
+
+# Beside the batch of the plan: one image a run, and many.
+_BATCHES = (1, 32)
 
 
 class Entry:
@@ -34,7 +41,9 @@ class Entry:
     def __init__(self, path: Path, device: str, batches: Sequence[int], files: Sequence[Path]):
         proto, contract = read_graph(path)
         self.files = files
-        self.many = {batch: Classifier(path, device, batch or None) for batch in batches or (0,)}
+        self.many = Classifier(path, device)
+        batches = sorted({*(batches or (self.many.plan.batch_size, *_BATCHES))})
+        self._plans = [replace(self.many.plan, batch_size=batch) for batch in batches]
         self.one = Classifier(path, device, mode="latency")
         self._model = Model(path, device)
         self._pixels = stack([contract.pixels.load(file) for file in files[:64]], contract.pixels.size_px)
@@ -49,9 +58,9 @@ class Entry:
             "origin": [contract.architecture, contract.data_fingerprint, contract.split.get("hash"), contract.recipe],
             "provider": self.one.provider,
             "notice": self.one.notice,
-            "plans": {str(classifier.plan.batch_size): vars(classifier.plan) for classifier in self.many.values()},
+            "plans": {str(plan.batch_size): asdict(plan) for plan in self._plans},
             "single": {"model_ms": [], "end_to_end_ms": []},
-            "offline": {str(classifier.plan.batch_size): [] for classifier in self.many.values()},
+            "offline": {str(plan.batch_size): [] for plan in self._plans},
             "joules_per_image": [],
         }
 
@@ -69,6 +78,8 @@ class Entry:
         """Queries that are not counted: caches, clocks and thread pools settle."""
         single(self._query_model, 0, seconds, 3)
         single(self._query, 0, seconds, 3)
+        for plan in self._plans:
+            self._pass(plan, plan.workers * plan.batch_size, self.files)
 
     def measure(self, round_: int, rounds: int, seconds: float, queries: int) -> None:
         """One round of every scenario, of at least so many seconds and queries each, added to the row."""
@@ -78,13 +89,14 @@ class Entry:
         for name, query in (("model_ms", self._query_model), ("end_to_end_ms", self._query)):
             times = single(query, first, seconds, queries)
             self.row["single"][name].append([round(1000 * time, 4) for time in times])
-        for classifier in self.many.values():
+        for plan in self._plans:
+            least = max(queries, len(files), _LEAST_BATCHES * plan.workers * plan.batch_size)
             meter = Meter()
-            rates = offline(lambda classifier=classifier: self._pass(classifier, files), seconds)
+            rates = offline(lambda plan=plan, least=least: self._pass(plan, least, files), seconds)
             joules = meter.joules()
             if joules is not None:
-                self.row["joules_per_image"].append(joules / (len(rates) * len(files)))
-            self.row["offline"][str(classifier.plan.batch_size)].append([round(rate, 2) for rate in rates])
+                self.row["joules_per_image"].append(joules / (len(rates) * least))
+            self.row["offline"][str(plan.batch_size)].append([round(rate, 2) for rate in rates])
 
     def _query_model(self, number: int) -> None:
         place = number % len(self._pixels)
@@ -94,10 +106,11 @@ class Entry:
         for prediction in self.one([self.files[number % len(self.files)]]):
             _check(prediction)
 
-    def _pass(self, classifier: Classifier, files: Sequence[Path]) -> int:
-        for prediction in classifier(files):
+    def _pass(self, plan: Plan, count: int, files: Sequence[Path]) -> int:
+        self.many.plan = plan
+        for prediction in self.many([*islice(cycle(files), count)]):
             _check(prediction)
-        return len(files)
+        return count
 
 
 def _check(prediction) -> None:

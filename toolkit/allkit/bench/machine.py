@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,11 @@ def facts() -> dict[str, Any]:
     }
 
 
-def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """In what two machines are not the same, one line each."""
+def differences(first: Mapping[str, Any], second: Mapping[str, Any], keys: Iterable[str] = IDENTITY) -> list[str]:
+    """In what two machines, or other facts, are not the same, one line each."""
     return [
         f"{key.replace('_', ' ')}: {first.get(key)} and {second.get(key)}"
-        for key in IDENTITY
+        for key in keys
         if first.get(key) != second.get(key)
     ]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from allkit.bench.charts import log_limits
 from allkit.bench.record import Record, figures, pareto, placed
 from allkit.errors import AllkitError
 from allkit.files import replacing
@@ -13,16 +15,22 @@ from allkit.files import replacing
 _MARKERS = {"fp32": "o", "int8": "s", "fp16": "^"}
 
 
+def check_plot(path: Path) -> None:
+    """Raise AllkitError for a name that is no picture's, and without Matplotlib."""
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise AllkitError(f"cannot draw {path}: give a name that ends in .svg or .png")
+    if find_spec("matplotlib") is None:
+        raise AllkitError('pictures need Matplotlib: pip install "allkit[train]", or take --report')
+
+
 def write_scatter(record: Record, path: Path) -> None:
-    """Write a .svg or .png; AllkitError without accuracies, or without Matplotlib."""
+    """Write a .svg or .png; AllkitError without accuracies."""
     rows = placed(figures(record))
     if not rows:
         raise AllkitError("there is no accuracy to plot: give a labelled dataset with --data")
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import LogLocator, NullLocator
-    except ImportError as error:
-        raise AllkitError('pictures need Matplotlib: pip install "allkit[train]", or take --report') from error
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
+
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot(
         xscale="log", xlabel="median latency from file to result, ms", ylabel="accuracy, % (95 % interval)"
@@ -43,6 +51,7 @@ def write_scatter(record: Record, path: Path) -> None:
         zorder=0,
         label="Pareto front",
     )
+    axes.set_xlim(log_limits(rows[0].milliseconds, rows[-1].milliseconds))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(NullLocator())

@@ -219,6 +219,8 @@ def notes(record: Record) -> list[str]:
     libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items())
     remarks = [f"{row.model}: {row.status}." for row in figures(record) if row.status != "ok"]
     for row in record["rows"]:
+        if row.get("notice"):
+            remarks.append(f"{row['model']}: {row['notice']}.")
         if error := row.get("accuracy_error"):
             remarks.append(f"{row['model']}: no accuracy: {error}.")
         elif row.get("accuracy") and _seen(row):

@@ -19,7 +19,7 @@ EPILOG = """\b
 Examples:
   allkit bench                                       every model in exported/, one table
   allkit bench A.onnx B.onnx --data ALL/ --json record.json --report bench.html
-  allkit bench --seconds 60 --queries 662            long enough for the 99th percentile
+  allkit bench --seconds 60 --rounds 10              for figures that must be sure
   allkit bench --batch 1 --batch 32
   allkit bench --budget-ms 5 --budget-mb 2           recommends one model, and says why
   allkit bench --from record.json --report bench.html --plot front.svg
@@ -45,10 +45,20 @@ def _file(option: str, text: str) -> Callable:
     help="Measure accuracy on the test part of this split (a run's split.json).",
 )
 @device_option
-@click.option("--batch", "batches", type=click.IntRange(1), multiple=True, help="Batch size of the throughput; repeat.")
-@click.option("--seconds", type=click.FloatRange(0), default=10.0, show_default=True, help="Least of a scenario.")
-@click.option("--queries", type=click.IntRange(1), default=100, show_default=True, help="Least of a scenario.")
-@click.option("--rounds", type=click.IntRange(2, 10), default=5, show_default=True, help="Turns that models take.")
+@click.option(
+    "--batch",
+    "batches",
+    type=click.IntRange(1),
+    multiple=True,
+    help="Batch size of the throughput; repeat.  [that of the plan, 1 and 32]",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="Least of a scenario, over all rounds."
+)
+@click.option(
+    "--queries", type=click.IntRange(1), default=662, show_default=True, help="Least of a scenario, over all rounds."
+)
+@click.option("--rounds", type=click.IntRange(2, 20), default=7, show_default=True, help="Turns that models take.")
 @_file("--json", "Write the record: raw samples, machine, hashes of the models.")
 @_file("--csv", "Write the figures, one line a model.")
 @_file("--markdown", "Write the table for a document.")
@@ -94,22 +104,26 @@ def bench(
     """What a millisecond buys: latency, throughput, memory and accuracy of exported models on this machine."""
     if source and (compare or models):
         raise click.UsageError("--from shows one record: leave out the models and --compare")
-    if compare and models:
-        raise click.UsageError("--compare reads two records: leave out the models")
+    written = (json, csv, markdown, report, plot)
+    limits = (budget_ms, budget_mb, min_accuracy)
+    if compare and (models or any(option is not None for option in written + limits)):
+        raise click.UsageError("--compare reads two records and prints: leave out the models, files and budgets")
 
     from allkit.bench.record import as_csv, as_markdown, load, save
-    from allkit.cli.bench_tables import print_changes, print_record
+    from allkit.cli.bench_tables import print_comparison, print_record
     from allkit.files import check_replaceable, write_text
 
     if compare:
         from allkit.bench.compare import compare as compare_records
 
-        print_changes(compare_records(*map(load, compare), across_machines))
+        print_comparison(compare_records(*map(load, compare), across_machines))
         return
-    for path in filter(None, (json, csv, markdown, report, plot)):
+    for path in filter(None, written):
         check_replaceable(path)
-    if plot and plot.suffix.lower() not in (".svg", ".png"):
-        raise click.UsageError(f"--plot {plot}: give a name that ends in .svg or .png")
+    if plot:
+        from allkit.bench.plot import check_plot, write_scatter
+
+        check_plot(plot)
     record = load(source) if source else _measure(models, data, split_file, device, batches, seconds, queries, rounds)
     if json:
         save(record, json)
@@ -121,17 +135,15 @@ def bench(
         from allkit.bench.page import render
 
         write_text(report, render(record))
-    if plot:
-        from allkit.bench.plot import write_scatter
-
-        write_scatter(record, plot)
     failed = any("error" in row for row in record["rows"])
-    if any(limit is not None for limit in (budget_ms, budget_mb, min_accuracy)):
+    if any(limit is not None for limit in limits):
         from allkit.bench.choose import Budget, recommend
 
-        model, reason = recommend(record, Budget(budget_ms, budget_mb, min_accuracy))
+        model, reason = recommend(record, Budget(*limits))
         click.echo(f"\nrecommended: {model}: {reason}" if model else f"\n{reason}")
         failed = failed or model is None
+    if plot:
+        write_scatter(record, plot)
     click.get_current_context().exit(int(failed))
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from allkit.bench.compare import Change
+from allkit.bench.compare import Comparison
 from allkit.bench.record import Record, cells, figures, notes, pareto
 from allkit.cli.tables import wide_console
 
@@ -31,14 +29,21 @@ def print_record(record: Record) -> None:
         click.echo(line)
 
 
-def print_changes(changes: Sequence[Change]) -> None:
-    """One row a model and measure."""
-    table = Table(title="second against first")
+def print_comparison(comparison: Comparison) -> None:
+    """One row a model and measure, and what else is not the same."""
+    table = Table(title="second against first", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("model", "measure", "first", "second", "ratio", "p", ""):
         table.add_column(column, justify="left" if column in ("model", "measure", "") else "right")
-    for change in changes:
+    for change in comparison.changes:
+        ratio = change.ratio
+        shown = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]" if ratio else "-"
         verdict = "real" if change.real else "may be chance"
-        figures_ = (f"{change.first:.3f}", f"{change.second:.3f}", f"{change.ratio:.3f}", f"{change.p_value:.3f}")
-        table.add_row(change.model, change.measure, *figures_, verdict, style="bold" if change.real else "")
+        cells_ = (f"{change.first:.4g}", f"{change.second:.4g}", shown, f"{change.p_value:.3f}", verdict)
+        table.add_row(change.model, change.measure, *cells_, style="bold" if change.real else "")
     wide_console().print(table)
-    click.echo("medians; exact permutation test on the rounds, each round one observation")
+    click.echo(
+        "Medians of rounds, each round one observation; ratio of Hodges and Lehmann with its 95 % interval; exact "
+        "rank-sum test, of accuracies McNemar's, adjusted by Holm for all rows."
+    )
+    for remark in comparison.remarks:
+        click.echo(f"- {remark}")

@@ -1,7 +1,8 @@
 """Statistics of classification results in numpy and the standard library alone.
 
 One file a question: how sure is a figure (intervals), do two models differ (paired), do the
-probabilities mean what they say (calibration), which classes can be ruled out (conformal).
+probabilities mean what they say (calibration), which classes can be ruled out (conformal), do a few
+measurements differ (ranks).
 All are pure functions of arrays; what a figure is called and where it is printed is decided above.
 """
 
@@ -16,6 +17,7 @@ from allkit.stats.calibration import (
 from allkit.stats.conformal import conformal_threshold
 from allkit.stats.intervals import Interval, cluster_bootstrap, wilson
 from allkit.stats.paired import mcnemar_exact
+from allkit.stats.ranks import holm, mann_whitney_exact, ratio
 
 __all__ = [
     "Interval",
@@ -24,8 +26,11 @@ __all__ = [
     "conformal_threshold",
     "expected_calibration_error",
     "fit_temperature",
+    "holm",
     "log_probabilities",
+    "mann_whitney_exact",
     "mcnemar_exact",
+    "ratio",
     "reliability",
     "softmax",
     "wilson",
