@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from allkit.errors import AllkitError
@@ -56,7 +55,7 @@ class Journal:
 
     def add(self, path: Path, prediction: Prediction) -> None:
         """Note the prediction of an image."""
-        record = {**asdict(prediction), "heatmap": None}
+        record = {**vars(prediction), "heatmap": None}
         try:
             self._at[str(path)] = self._write({"path": str(path), "file": self._files[str(path)], "prediction": record})
         except OSError as error:
