@@ -15,7 +15,7 @@ class Network(NamedTuple):
     feature_shape: tuple[int, int, int]
 
 
-def random_network(recipe=None, seed: int = 0, size_px: int = SIZE_PX) -> Network:
+def random_network(recipe=None, seed: int = 0, size_px: int = SIZE_PX, width: float = WIDTH) -> Network:
     """The network of a recipe (scratch if None); at 96 px the last feature map has 3 x 3 positions."""
     from allkit.training.backend import prepare
 
@@ -32,7 +32,7 @@ def random_network(recipe=None, seed: int = 0, size_px: int = SIZE_PX) -> Networ
 
     recipe = recipe or SCRATCH
     keras.utils.set_random_seed(seed)
-    model = architecture.build(size_px, 3, WIDTH, recipe)
+    model = architecture.build(size_px, 3, width, recipe)
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -45,8 +45,8 @@ def random_network(recipe=None, seed: int = 0, size_px: int = SIZE_PX) -> Networ
         elif isinstance(layer, keras.layers.Dense):
             kernel, bias = layer.get_weights()
             layer.set_weights([kernel, rng.normal(0, 0.1, bias.shape)])
-    settings = Settings("vgg16", PixelPath(size_px), WIDTH, 0, recipe, ("a", "b", "c"), "")
-    doubt = Doubt(TEMPERATURE, fit_familiarity(rng.normal(size=(80, 32))))
+    settings = Settings("vgg16", PixelPath(size_px), width, 0, recipe, ("a", "b", "c"), "")
+    doubt = Doubt(TEMPERATURE, fit_familiarity(rng.normal(size=(80, round(256 * width)))))
     proto = to_onnx(with_doubt(folded(model, settings), doubt))
     _, height, width, channels = model.get_layer("flatten").input.shape
     return Network(model, proto, TEMPERATURE, (channels, height, width))

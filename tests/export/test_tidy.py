@@ -55,12 +55,19 @@ def test_imagenet_normalisation_is_one_subtraction():
     onnx.checker.check_model(proto, full_check=True)
 
 
-def test_a_network_too_narrow_to_convert_is_named():
+@pytest.mark.parametrize("width", [1 / 64, 1 / 32])
+def test_maps_of_one_position_and_layers_of_one_channel_keep_their_names(width):
+    # Their transpositions are reshapes, and may be written so.
+    names = [node.name for node in random_network(size_px=32, width=width).proto.graph.node]
+    assert names.count("flatten") == 1
+    assert {"block1_conv1", "block5_conv3_relu", "fc", "logits"} <= set(names)
+
+
+def test_a_graph_of_another_network_is_refused():
     from allkit.export.tidy import tidy
 
-    reshapes = [onnx.helper.make_node("Reshape", [a, "s"], [b]) for a, b in (("x", "y"), ("y", "z"))]
-    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xz"]
-    shape = onnx.numpy_helper.from_array(np.array([1]), "s")
-    graph = onnx.helper.make_graph(reshapes, "g", values[:1], values[1:], [shape])
-    with pytest.raises(AllkitError, match="more Reshape than VGG16 has"):
+    pools = [onnx.helper.make_node("MaxPool", [str(i)], [str(i + 1)], kernel_shape=[1, 1]) for i in range(6)]
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 1, 8, 8]) for name in "06"]
+    graph = onnx.helper.make_graph(pools, "g", values[:1], values[1:])
+    with pytest.raises(AllkitError, match="more MaxPool than VGG16 has"):
         tidy(onnx.helper.make_model(graph))

@@ -21,7 +21,6 @@ _LAYERS = {
     "Conv": conv_names(),
     "MaxPool": [f"block{block}_pool" for block in range(1, len(BLOCKS) + 1)],
     "Gemm": [HIDDEN, LOGITS],
-    "Reshape": [FLATTEN],
 }
 
 
@@ -58,15 +57,18 @@ def _name(graph: onnx.GraphProto) -> None:
     fixed = {value.name for value in (*graph.input, *graph.output)}
     constants = {initializer.name: initializer for initializer in graph.initializer}
     layers = {kind: iter(names) for kind, names in _LAYERS.items()}
+    # Not any Reshape: the transposition of a map of one position may have been made one too.
+    flat = next((node.input[0] for node in graph.node if node.op_type == "Gemm"), None)
     renamed: dict[str, str] = {}
     taken: set[str] = set()
     for node in graph.node:
         kind = node.op_type.lower()
-        if node.op_type in layers:
+        if node.output[0] == flat:
+            own = FLATTEN
+        elif node.op_type in layers:
             own = next(layers[node.op_type], None)
             if own is None:
-                # A layer of a single channel is converted to other operators.
-                raise AllkitError(f"the graph has more {node.op_type} than VGG16 has: train at a larger --width")
+                raise AllkitError(f"the graph has more {node.op_type} than VGG16 has: it is no network of allkit's")
         else:
             own = f"{renamed[node.input[0]]}_{kind}" if node.op_type == "Relu" else kind
         node.name = _unique(own, taken)
