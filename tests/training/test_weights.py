@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,13 @@ prepare()
 
 import keras  # noqa: E402
 
+from allkit.dataset.index import read, scan  # noqa: E402
+from allkit.dataset.protocol import random_split  # noqa: E402
 from allkit.errors import AllkitError  # noqa: E402
 from allkit.training import architecture, weights  # noqa: E402
 from allkit.training.recipe import PAPER  # noqa: E402
+from allkit.training.run import Run  # noqa: E402
+from allkit.training.train import build_model  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +61,32 @@ def test_weights_that_cannot_be_fetched_tell_how_to_go_on(ours, monkeypatch):
     monkeypatch.setattr(keras.applications, "VGG16", refuse)
     with pytest.raises(AllkitError, match=r"--weights vgg16\.weights\.h5; or train without it: --recipe scratch"):
         weights.load_imagenet(ours, "imagenet")
+
+
+def going_on_from(run):
+    return replace(run.settings, recipe=run.settings.recipe.override(weights=str(run.folder)))
+
+
+def test_a_run_gives_all_its_weights(finished_run):
+    trained = keras.models.load_model(finished_run.model_path, compile=False).get_weights()
+    started = build_model(going_on_from(finished_run)).get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(trained, started, strict=True))
+    # A checkpoint that follows replaces them: they are not read.
+    assert not np.array_equal(build_model(going_on_from(finished_run), pretrained=False).get_weights()[0], trained[0])
+
+
+def test_a_run_of_another_network_and_an_unfinished_one_are_named(finished_run, tmp_path):
+    with pytest.raises(AllkitError, match="give a run of the same --size, --width"):
+        build_model(replace(going_on_from(finished_run), width=0.125))
+    unfinished = Run.create(tmp_path / "new", finished_run.settings, finished_run.split)
+    with pytest.raises(AllkitError, match="new is not finished"):
+        build_model(going_on_from(unfinished))
+
+
+def test_a_split_that_tests_what_an_earlier_run_was_trained_on_is_refused(finished_run, smears, tmp_path):
+    weights.refuse_seen(finished_run.split, going_on_from(finished_run).recipe)
+    second = Run.create(tmp_path / "second", going_on_from(finished_run), finished_run.split)
+    other = random_split(read(scan(smears)), seed=4)
+    for run in (finished_run, second):
+        with pytest.raises(AllkitError, match="was trained on images that this split would test it with"):
+            weights.refuse_seen(other, going_on_from(run).recipe)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -25,6 +24,7 @@ from allkit.images import PixelPath, read_bytes, stack
 from allkit.stats import fit_temperature, log_probabilities
 from allkit.training import architecture
 from allkit.training.run import Run
+from allkit.training.weights import load_run
 
 # The least number of images that a file is verified on, where the dataset has as many.
 VERIFY_IMAGES = 64
@@ -113,16 +113,12 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
 
 
 def load_model(run: Run) -> keras.Model:
-    """The trained network in float32, loaded in Keras' safe mode; AllkitError when the file is missing or damaged."""
+    """The trained network in float32; AllkitError when its file is missing or damaged."""
     settings = run.settings
-    try:
-        trained = keras.models.load_model(run.model_path, compile=False, safe_mode=True)
-        # A network trained in mixed bfloat16 would compute in it; its weights are float32, and so is the exported file.
-        keras.config.set_dtype_policy("float32")
-        model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, settings.recipe)
-        model.set_weights(trained.get_weights())
-    except (ValueError, TypeError, OSError, KeyError, BadZipFile) as error:
-        raise AllkitError(f"{run.model_path} cannot be loaded ({error}): train again") from error
+    # A network trained in mixed bfloat16 would compute in it; its weights are float32, and so is the exported file.
+    keras.config.set_dtype_policy("float32")
+    model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, settings.recipe)
+    load_run(model, run)
     return model
 
 

@@ -41,7 +41,9 @@ class Recipe:
     """
 
     name: str = "scratch"
-    weights: str = _option("random", "random, imagenet, or a Keras weights file of VGG16 without top")
+    weights: str = _option(
+        "random", "random, imagenet, a Keras weights file of VGG16 without top, or the folder of a run to go on from"
+    )
     batch_norm: bool = _option(True, "batch normalisation after each convolution; export folds it away")
     trainable_blocks: int = _option(5, "how many of the five convolution blocks train, counted from the input")
     normalisation: str = _option(

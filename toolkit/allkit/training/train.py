@@ -16,7 +16,7 @@ from allkit.training import architecture, figures
 from allkit.training.backend import device, versions
 from allkit.training.fit import Epoch, Labelled, Observer, compile_model, fit, predict
 from allkit.training.run import SCHEMA_VERSION, Run, Settings
-from allkit.training.weights import load_imagenet
+from allkit.training.weights import earlier_run, load_imagenet, load_run, refuse_seen
 
 
 def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
@@ -29,7 +29,10 @@ def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bf16" else "float32")
     model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, recipe)
-    if recipe.weights != "random":
+    if earlier := earlier_run(recipe):
+        if pretrained:
+            load_run(model, earlier)
+    elif recipe.weights != "random":
         if settings.width != 1 or recipe.batch_norm:
             raise AllkitError(
                 f"weights {recipe.weights} are those of the full-width network without batch normalisation: "
@@ -51,6 +54,7 @@ def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interv
     """
     settings, split = run.settings, run.split
     split.check(images.hashes_by_path)
+    refuse_seen(split, settings.recipe)
     part = {name: _labelled(images, paths) for name, paths in split.parts.items()}
     model = build_model(settings, pretrained=not run.checkpoint.exists())
     recorder = _Recorder(run, observer)
