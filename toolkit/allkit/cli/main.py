@@ -21,6 +21,7 @@ COMMANDS = {
     "export": ("allkit.cli.export", "Turn a trained run into a verified ONNX model."),
     "classify": ("allkit.cli.classify", "Classify images with an exported model."),
     "bench": ("allkit.cli.bench", "Measure what exported models cost and are worth on this machine."),
+    "report": ("allkit.cli.report", "Show the results of trainings and models beside the paper's."),
     "tune": ("allkit.cli.tune", "Find the fastest way to run a model on this machine."),
     "evaluate": ("allkit.cli.evaluate", "Measure an exported model on labelled images."),
     "inspect": ("allkit.cli.inspect", "Show the contract and the layers of an exported model."),

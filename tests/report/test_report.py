@@ -1,0 +1,138 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from allkit.bench.record import save
+from allkit.cli.main import cli
+from allkit.errors import AllkitError
+from allkit.report.page import as_html, as_markdown
+from allkit.report.sources import Sources, Training, gather
+from allkit.report.tables import tables
+from models import tiny_model
+from records import accuracy, record, row
+
+
+def training(label, size_px, wrong, width=1.0, **fields):
+    """A run whose test images 0 ... 199 are labelled rightly but for `wrong`."""
+    found = accuracy(wrong)
+    metrics = {**found["metrics"], "per_class": {name: {"recall": None} for name in ("Benign", "Early")}}
+    settings = {"pixels": {"size_px": size_px}, "width": width, "recipe": {"name": "scratch", "epochs": 3}}
+    whole = {
+        "metrics": metrics,
+        "baseline": found["baseline"],
+        "settings": settings,
+        "split": {"protocol": "random (paper protocol)"},
+        "training_seconds": 1234.4,
+        "device": "cpu:0",
+        **fields,
+    }
+    history = [{"epoch": epoch, "accuracy": 0.5, "validation_accuracy": 0.25 * epoch} for epoch in (1, 2, 3)]
+    return Training(label, whole, history, {str(i): i not in wrong for i in range(200)})
+
+
+def table(sources, title):
+    return next(found for found in tables(sources) if found.title == title)
+
+
+def test_every_size_of_the_paper_is_there_and_what_was_not_run_is_said():
+    found = table(Sources([training("a", 200, range(4)), training("b", 150, range(2), width=0.25)], []), "Image size")
+    by_size = [(row[0], row[1], row[2], row[3], row[6]) for row in found.rows]
+    assert by_size == [
+        ("300", "96.59", "12,024", "x1", "-"),
+        ("250", "96.31", "10,928", "x1", "-"),
+        ("200", "95.88", "9,237", "a: x1, scratch, 3 epochs", "98.00 % [96.00, 99.00]"),
+        # A slim network is no full-width one.
+        ("150", "95.11", "8,024", "b: x0.25, scratch, 3 epochs", "99.00 % [97.00, 100.00]"),
+        ("150", "95.11", "8,024", "x1", "-"),
+    ]
+    assert found.rows[0][4] == "not run"
+    assert found.rows[2][7:] == ("99.00%", "1,234", "cpu:0")
+
+
+def test_trainings_on_the_same_images_are_compared_in_pairs():
+    runs = [training("a", 300, range(10)), training("b", 250, ()), training("c", 200, [150])]
+    other = Training("d", runs[0].record, (), {"elsewhere": True})
+    found = table(Sources([*runs, other], []), "Differences")
+    assert [(row[0][0], row[1][0], row[3]) for row in found.rows] == [
+        ("a", "b", "0 : 10"),
+        ("a", "c", "1 : 10"),
+        ("b", "c", "1 : 0"),
+    ]
+    # 2 / 2 ** 10 times three, 2 (1 + 11) / 2 ** 11 times two, and 1.
+    assert [row[4] for row in found.rows] == [f"{p:.3f}" for p in (6 / 1024, 48 / 2048, 1)]
+    assert [row[5] for row in found.rows] == ["real", "real", "no"]
+
+
+def test_methods_stand_beside_those_of_the_paper():
+    found = table(Sources([training("a", 300, range(10))], []), "Methods")
+    assert found.rows[-2][:3] == ("Najjar et al. 2025 (modified VGG16, 300 px)", "-", "96.59")
+    assert found.rows[-1] == ("a (x1, 300 px)", "200", *["95.00"] * 5)
+
+
+@pytest.fixture
+def model_and_records(tmp_path):
+    """A folder with a model, its evaluation under two shifts, and a benchmark of it."""
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    tiny_model(folder / "tiny.onnx")
+    shifts = [
+        {"name": name, "accuracy": {"value": value}} for name, value in (("none", 1), ("hue", 0.5), ("blur", 0.9))
+    ]
+    metrics = {**accuracy(range(2))["metrics"], "per_class": {"a": {"recall": {"value": 0.75}}, "b": {"recall": None}}}
+    evaluation = {"model": "tiny.onnx", "metrics": metrics, "shifts": {"rows": shifts}}
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
+    save(record(row("tiny.onnx", 4.0)), tmp_path / "bench.json")
+    return [folder, tmp_path / "evaluation.json", tmp_path / "bench.json"]
+
+
+def test_a_model_has_what_its_records_say(model_and_records):
+    (found,) = table(gather(model_and_records), "Models").rows
+    assert found[0] == "tiny.onnx"
+    assert found[2:4] == ("99.00 % [97.00, 100.00]", "200")
+    # Recall, mean and worst of the shifts without the images as they are, half of 4 ms, 2000 / 4 images a second.
+    assert found[5:] == ("75.0%", "70.0%", "50.0% (hue)", "2.00", "500")
+
+
+def test_a_model_alone_has_what_its_contract_says(model_and_records):
+    (found,) = table(gather(model_and_records[:1]), "Models").rows
+    assert found[5:] == ("-",) * 5
+
+
+def test_a_run_folder_is_read(finished_run):
+    (found,) = gather([finished_run.folder]).trainings
+    assert found.name == "tiny (x0.0625, 32 px)"
+    assert len(found.history) == 1
+    confusion = found.record["metrics"]["confusion"]
+    assert sum(found.right.values()) == sum(confusion[i][i] for i in range(len(confusion)))
+
+
+@pytest.mark.parametrize("content", ["[1]", "{}", "no json"])
+def test_what_is_no_source_is_named(tmp_path, content):
+    path = tmp_path / "thing.json"
+    path.write_text(content)
+    with pytest.raises(AllkitError, match=r"thing\.json is nothing to report on"):
+        gather([path])
+
+
+def test_page_and_markdown_show_the_same_tables(finished_run, model_and_records):
+    sources = gather([finished_run.folder, *model_and_records])
+    page, markdown = as_html(sources, "Results & more"), as_markdown(sources, "Results & more")
+    assert page.count("<svg") == 1
+    assert "<h1>Results &amp; more</h1>" in page
+    for found in tables(sources):
+        assert f"## {found.title}\n" in markdown
+        assert f"<h2>{found.title}</h2>" in page
+    for honesty in ("not for diagnosis", "Najjar et al. 2025"):
+        assert honesty in page
+        assert honesty in markdown
+
+
+def test_the_command_writes_both_or_prints(finished_run, tmp_path):
+    words = ["report", str(finished_run.folder)]
+    printed = CliRunner().invoke(cli, words, catch_exceptions=False)
+    assert printed.stdout.startswith("# Results\n")
+    files = ["--html", str(tmp_path / "r.html"), "--markdown", str(tmp_path / "r.md")]
+    CliRunner().invoke(cli, [*words, *files], catch_exceptions=False)
+    assert (tmp_path / "r.md").read_text() == printed.stdout.removesuffix("\n")
+    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")

@@ -1,0 +1,39 @@
+"""`allkit report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  allkit report runs/*/ --html results.html          Tables 1 and 2, Figures 2 and 3 beside the paper's
+  allkit report runs/a runs/b --markdown results.md
+  allkit report exported/ evaluate-*.json bench.json --markdown exported/README.md
+
+Sources are run folders and cross-validations, exported models or folders of them, and
+what `allkit evaluate --shift --json`, `allkit bench --json` and a run's metrics.json
+hold. Without --html and --markdown the Markdown is printed."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write one self-contained page.")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the tables as Markdown.")
+@click.option("--title", default="Results", show_default=True, help="The heading.")
+def report(sources: tuple[Path, ...], html: Path | None, markdown: Path | None, title: str) -> None:
+    """Results of trainings and models, beside the paper's tables and figures."""
+    from allkit.files import check_replaceable, write_text
+    from allkit.report.page import as_html, as_markdown
+    from allkit.report.sources import gather
+
+    for path in filter(None, (html, markdown)):
+        check_replaceable(path)
+    found = gather(sources)
+    if html:
+        write_text(html, as_html(found, title))
+    if markdown:
+        write_text(markdown, as_markdown(found, title))
+    if not html and not markdown:
+        click.echo(as_markdown(found, title))

@@ -1,0 +1,75 @@
+"""A report as one HTML page and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allkit.bench.charts import STYLE, Axis, Point, scatter
+from allkit.page import document, text
+from allkit.report.sources import Sources, Training
+from allkit.report.tables import Table, tables
+
+_HONESTY = (
+    "For research; not for diagnosis. A figure measured on one public dataset says how well a model fits that dataset; "
+    "it is no evidence of clinical value."
+)
+_PAPER = (
+    "The paper: Najjar et al. 2025, Acute Lymphoblastic Leukemia Classification Using Modified VGG16 Architecture, "
+    "Iraqi Journal of Science. The data: Aria et al., doi 10.34740/KAGGLE/DSV/2175623."
+)
+
+
+def as_markdown(sources: Sources, title: str) -> str:
+    """The tables, for a README or a repository."""
+    lines = [f"# {title}", "", _HONESTY, ""]
+    for table in tables(sources):
+        rows = [table.header, ("---",) * len(table.header), *table.rows]
+        lines += [f"## {table.title}", "", *(f"| {' | '.join(map(_cell, row))} |" for row in rows), ""]
+        lines += [table.note, ""] if table.note else []
+    return "\n".join([*lines, _PAPER, ""])
+
+
+def as_html(sources: Sources, title: str) -> str:
+    """The tables, and Figures 2 and 3 of the paper: learning curves and confusion matrices."""
+    body = [f"<h1>{text(title)}</h1>", f"<p>{text(_HONESTY)}</p>"]
+    for table in tables(sources):
+        body += _table(table)
+    for training in sources.trainings:
+        body += _figures(training)
+    return document(title, STYLE, [*body, f'<p class="soft">{text(_PAPER)}</p>'])
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", r"\|")
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield f'<h2>{text(table.title)}</h2><div class="wide"><table>'
+    yield f"<tr>{''.join(f'<th>{text(name)}</th>' for name in table.header)}</tr>"
+    for row in table.rows:
+        yield f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>"
+    yield f'</table></div><p class="soft">{text(table.note)}</p>'
+
+
+def _figures(training: Training) -> Iterator[str]:
+    yield f"<h2>{text(training.name)}</h2>"
+    if training.history:
+        lines = {
+            name: [Point(row["epoch"], row[column]) for row in training.history]
+            for name, column in (("training (augmented)", "accuracy"), ("validation", "validation_accuracy"))
+        }
+        last = training.history[-1]
+        words = f"after {last['epoch']:.0f} epochs training {last['accuracy']:.2%}, "
+        words += f"validation {last['validation_accuracy']:.2%}"
+        axes = Axis("epoch"), Axis("accuracy", form="{:.0%}".format)
+        yield f"<figure>{scatter([], *axes, 'Accuracy by epoch', words, lines=lines)}"
+        yield f"<figcaption>Accuracy by epoch: {text(words)}.</figcaption></figure>"
+    metrics = training.record["metrics"]
+    names = list(metrics["per_class"])
+    yield "<table><tr><th>truth \N{RIGHTWARDS ARROW} prediction</th>"
+    yield "".join(f'<th class="number">{text(name)}</th>' for name in names) + '<th class="number">recall</th></tr>'
+    for name, counts in zip(names, metrics["confusion"], strict=True):
+        recall = metrics["per_class"][name]["recall"]
+        cells = [*map(str, counts), f"{recall['value']:.1%}" if recall else "-"]
+        yield f"<tr><th>{text(name)}</th>{''.join(f'<td class=number>{cell}</td>' for cell in cells)}</tr>"
+    yield "</table>"

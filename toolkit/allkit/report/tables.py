@@ -1,0 +1,165 @@
+"""The tables of a report, which the page and the Markdown both show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from allkit.bench.paper import METRICS, TABLE_1, TABLE_2
+from allkit.report.sources import Exported, Sources, Training
+from allkit.stats import Interval, holm, mcnemar_exact
+
+_SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of words. note: what has to be known to read it."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    note: str = ""
+
+
+def tables(sources: Sources) -> list[Table]:
+    """All that there is something to say in."""
+    made = [_models(sources.models), _shifts(sources.models), _sizes(sources.trainings), _pairs(sources.trainings)]
+    return [table for table in [*made, _methods(sources)] if table.rows]
+
+
+def _interval(record: Mapping[str, Any]) -> str:
+    return Interval(*(record[end] for end in ("value", "low", "high"))).percent(2)
+
+
+def _models(models: Sequence[Exported]) -> Table:
+    rows = []
+    for model in models:
+        contract, shifts, speed = model.contract, _shifted(model), model.speed
+        metrics = model.evaluation["metrics"] if model.evaluation else {"per_class": {}}
+        recalls = [found["recall"]["value"] for found in metrics["per_class"].values() if found["recall"]]
+        rows.append(
+            (
+                model.name,
+                f"{model.mib:.2f}",
+                _interval(metrics.get("accuracy", contract.accuracy)),
+                str(metrics.get("n", contract.accuracy["n"])),
+                contract.split["protocol"],
+                f"{min(recalls):.1%}" if recalls else "-",
+                f"{sum(shifts.values()) / len(shifts):.1%}" if shifts else "-",
+                f"{min(shifts.values()):.1%} ({min(shifts, key=shifts.get)})" if shifts else "-",
+                f"{speed.model_ms[50]:.2f}" if speed and speed.model_ms[50] else "-",
+                f"{max(speed.images_per_s.values()):.0f}" if speed and speed.images_per_s else "-",
+            )
+        )
+    header = (
+        "model",
+        "MiB",
+        "accuracy",
+        "n",
+        "split",
+        "lowest recall",
+        "shifts, mean",
+        "shifts, worst",
+        "ms",
+        "images/s",
+    )
+    note = (
+        "Accuracy on images that training has not seen, with its 95 % Wilson interval; ms of the model alone, median."
+    )
+    return Table("Models", header, rows, note)
+
+
+def _shifts(models: Sequence[Exported]) -> Table:
+    shown = {model.name: found for model in models if (found := _shifted(model))}
+    names = list(next(iter(shown.values()), {}))
+    rows = [(name, *(f"{of[name]:.1%}" for of in shown.values())) for name in names]
+    note = "Accuracy on the same images, changed as another microscope, camera or file format would."
+    return Table("Imaging shifts", ("shift", *shown), rows, note)
+
+
+def _shifted(model: Exported) -> dict[str, float]:
+    """Accuracies by shift; the images as they are, which the suite measures too, are none."""
+    found = (model.evaluation or {}).get("shifts")
+    return {row["name"]: row["accuracy"]["value"] for row in found["rows"][1:]} if found else {}
+
+
+def _sizes(trainings: Sequence[Training]) -> Table:
+    paper = {size: (seconds, accuracy) for size, seconds, accuracy in TABLE_1}
+    rows = []
+    for size in sorted({*paper, *(training.size_px for training in trainings)}, reverse=True):
+        seconds, accuracy = paper.get(size, (None, None))
+        told = (str(size), f"{accuracy:.2f}" if accuracy else "-", f"{seconds:,}" if seconds else "-")
+        own = [training for training in trainings if training.size_px == size]
+        rows += [(*told, *_trained(training)) for training in own]
+        if accuracy and not any(training.width == 1 for training in own):
+            rows.append((*told, "x1", "not run", *["-"] * 5))
+    header = (
+        "px",
+        "the paper, %",
+        "its training, s",
+        "here",
+        "split",
+        "n",
+        "accuracy",
+        "baseline",
+        "training, s",
+        "on",
+    )
+    note = (
+        "Table 1 of the paper beside the trainings of this report. The paper's networks have full width and started "
+        "from ImageNet weights. Baseline: the nearest colour histogram, which sees no shape."
+    )
+    return Table("Image size", header, rows if trainings else [], note)
+
+
+def _trained(training: Training) -> tuple[str, ...]:
+    record, recipe = training.record, training.record["settings"]["recipe"]
+    return (
+        f"{training.label}: x{training.width:g}, {recipe['name']}, {recipe['epochs']} epochs",
+        training.protocol,
+        str(record["metrics"]["n"]),
+        _interval(record["metrics"]["accuracy"]),
+        f"{record['baseline']['value']:.2%}",
+        f"{record['training_seconds']:,.0f}",
+        record["device"],
+    )
+
+
+def _pairs(trainings: Sequence[Training]) -> Table:
+    found = [
+        (a, b, shared)
+        for a, b in combinations(trainings, 2)
+        if (shared := a.right.keys() & b.right.keys()) and a.right.keys() == b.right.keys()
+    ]
+    tests = []
+    for a, b, shared in found:
+        only_a = sum(a.right[path] and not b.right[path] for path in shared)
+        only_b = sum(b.right[path] and not a.right[path] for path in shared)
+        tests.append((only_a, only_b, mcnemar_exact(only_a, only_b)))
+    adjusted = holm([p_value for *_, p_value in tests])
+    rows = [
+        (a.name, b.name, str(len(shared)), f"{only_a} : {only_b}", f"{p:.3f}", "real" if p < _SIGNIFICANT else "no")
+        for (a, b, shared), (only_a, only_b, _), p in zip(found, tests, adjusted, strict=True)
+    ]
+    header = ("A", "B", "n", "only A right : only B right", "p", "difference")
+    return Table("Differences", header, rows, "Exact McNemar test on the same test images, adjusted by Holm.")
+
+
+def _methods(sources: Sources) -> Table:
+    rows = [(method, "-", *("-" if v is None else f"{v:.2f}" for v in values)) for method, values in TABLE_2]
+    rows += [(name, str(metrics["n"]), *_per_cent(metrics)) for name, metrics in _judged(sources)]
+    note = "Table 2 of the paper, per cent; precision, sensitivity and F1 weighted by class size, as there."
+    return Table("Methods", ("method", "n", *METRICS), rows, note)
+
+
+def _judged(sources: Sources) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from ((training.name, training.record["metrics"]) for training in sources.trainings)
+    yield from ((model.name, model.evaluation["metrics"]) for model in sources.models if model.evaluation)
+
+
+def _per_cent(metrics: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{100 * metrics['accuracy']['value']:.2f}"
+    yield from (f"{100 * metrics[name]:.2f}" for name in ("precision", "recall", "f1", "mcc"))
