@@ -36,16 +36,17 @@ def run_in_batches(
 ) -> Iterator[Result | AllkitError]:
     """One result a source, in order: one of `infer`'s, or the error that kept the source from being read.
 
-    infer: uint8 (n, S, S, 3) to n results, 1 <= n <= plan.batch_size; called by plan.workers threads at a time, with
-    an array that is filled again afterwards. Sources of known number are dealt out so that every worker has some. At
-    most plan.workers + 1 batches of sources are read ahead of the results taken. An exception of the iterable
-    itself, or of `infer`, ends the iteration. profile: takes the time of each stage. buffer: makes the array of
-    a worker, uint8 (n, S, S, 3), where ordinary memory is not the best.
+    infer: uint8 (n, S, S, 3) to n results, 1 <= n <= plan.batch_size; called by plan.workers threads at a time, or by
+    the caller's own where one worker is enough, with an array that is filled again afterwards. Sources of known number
+    are dealt out so that every worker has some. At most plan.workers + 1 batches of sources are read ahead of the
+    results taken. An exception of the iterable itself, or of `infer`, ends the iteration. profile: takes the time of
+    each stage. buffer: makes the array of a worker, uint8 (n, S, S, 3), where ordinary memory is not the best.
     """
     profile = profile or Profile()
-    size = plan.batch_size
+    workers, size = plan.workers, plan.batch_size
     if isinstance(sources, Sized):
-        size = max(1, min(size, -(-len(sources) // plan.workers)))
+        workers = max(1, min(workers, len(sources)))
+        size = max(1, min(size, -(-len(sources) // workers)))
     buffer = buffer or (lambda count: np.empty((count, pixels.size_px, pixels.size_px, 3), np.uint8))
     buffers = threading.local()
 
@@ -65,11 +66,16 @@ def run_in_batches(
         return [errors[place] if place in errors else next(rows) for place in range(len(batch))]
 
     waiting = iter(sources)
+    if workers == 1:
+        # A thread of its own would cost a single image more than reading it does.
+        while batch := list(islice(waiting, size)):
+            yield from run(batch)
+        return
     ahead: deque[Future] = deque()
-    pool = ThreadPoolExecutor(plan.workers, "worker")
+    pool = ThreadPoolExecutor(workers, "worker")
     try:
         while True:
-            while len(ahead) <= plan.workers and (batch := [_own(source) for source in islice(waiting, size)]):
+            while len(ahead) <= workers and (batch := [_own(source) for source in islice(waiting, size)]):
                 ahead.append(pool.submit(run, batch))
             if not ahead:
                 return
