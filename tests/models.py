@@ -34,7 +34,7 @@ def tiny_contract(classes: Sequence[str] = CLASSES, size_px: int = 8, **fields: 
         "baseline": {"method": "none", "value": 0.5, "low": 0.4, "high": 0.6},
         "verification": {},
         "temperature": 1.0,
-        "calibration": {},
+        "calibration": {"ece_after": 0.01},
         "abstention": {"coverage": 0.9, "threshold": 0.6},
         "familiarity": {"method": "none", "threshold": 200.0},
         "gate": None,

@@ -70,6 +70,9 @@ def test_methods_stand_beside_those_of_the_paper():
     assert found.rows[-1] == ("a (x1, 300 px)", "200", *["95.00"] * 5)
 
 
+RECALL = {"value": 0.75, "low": 0.5, "high": 0.875}
+
+
 @pytest.fixture
 def model_and_records(tmp_path):
     """A folder with a model, its evaluation under two shifts, and a benchmark of it."""
@@ -79,7 +82,7 @@ def model_and_records(tmp_path):
     shifts = [
         {"name": name, "accuracy": {"value": value}} for name, value in (("none", 1), ("hue", 0.5), ("blur", 0.9))
     ]
-    metrics = {**accuracy(range(2))["metrics"], "per_class": {"a": {"recall": {"value": 0.75}}, "b": {"recall": None}}}
+    metrics = {**accuracy(range(2))["metrics"], "per_class": {"a": {"recall": RECALL}, "b": {"recall": None}}}
     evaluation = {"model": "tiny.onnx", "metrics": metrics, "shifts": {"rows": shifts}}
     (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
     save(record(row("tiny.onnx", 4.0)), tmp_path / "bench.json")
@@ -90,13 +93,19 @@ def test_a_model_has_what_its_records_say(model_and_records):
     (found,) = table(gather(model_and_records), "Models").rows
     assert found[0] == "tiny.onnx"
     assert found[2:4] == ("99.00 % [97.00, 100.00]", "200")
-    # Recall, mean and worst of the shifts without the images as they are, half of 4 ms, 2000 / 4 images a second.
-    assert found[5:] == ("75.0%", "70.0%", "50.0% (hue)", "2.00", "500")
+    # Mean and worst of the shifts without the images as they are, half of 4 ms, 2000 / 4 images a second.
+    assert found[7:] == ("70.0%", "50.0% (hue)", "2.00", "500")
+
+
+def test_recalls_stand_by_class(model_and_records):
+    found = table(gather(model_and_records), "Recall by class")
+    assert found.header == ("model", "a", "b")
+    assert found.rows == [("tiny.onnx", "75.00 % [50.00, 87.50]", "-")]
 
 
 def test_a_model_alone_has_what_its_contract_says(model_and_records):
     (found,) = table(gather(model_and_records[:1]), "Models").rows
-    assert found[5:] == ("-",) * 5
+    assert found[7:] == ("-",) * 4
 
 
 def test_a_run_folder_is_read(finished_run):

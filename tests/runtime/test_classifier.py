@@ -2,6 +2,7 @@ import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -121,8 +122,11 @@ def test_the_newest_export_is_the_default_model(tmp_path, monkeypatch):
 
 def test_without_any_model_the_error_names_the_command_that_makes_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(AllkitError, match="allkit export"):
+    monkeypatch.setattr("allkit.runtime.classifier.SHIPPED_FOLDER", tmp_path)
+    with pytest.raises(AllkitError, match="allkit export`"):
         Classifier()
+    with pytest.raises(AllkitError, match="allkit export --heatmap`"):
+        Classifier(heatmaps=True)
 
 
 def test_a_batch_size_below_one_is_refused(tmp_path):
@@ -195,3 +199,20 @@ def test_a_damaged_file_beside_it_does_not_hide_the_default(tmp_path, monkeypatc
     assert Classifier(device="cpu").model_path.name == "good.onnx"
     with pytest.raises(AllkitError, match=r"newer\.onnx"):
         Classifier(device="cpu", heatmaps=True)
+
+
+def test_without_models_of_ones_own_the_one_that_comes_with_allkit_is_taken(tmp_path, monkeypatch):
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    tiny_model(shipped / "default.onnx")
+    monkeypatch.setattr("allkit.runtime.classifier.SHIPPED_FOLDER", shipped)
+    monkeypatch.chdir(tmp_path)
+    assert Classifier(device="cpu").model_path == shipped / "default.onnx"
+    own = tmp_path / "exported"
+    own.mkdir()
+    # Written by one checkout, in whatever order.
+    for order, name in enumerate(["default.onnx", "a.onnx", "z.onnx"]):
+        os.utime(tiny_model(own / name), ns=(0, 6 * 10**17 + order * 10**9))
+    assert Classifier(device="cpu").model_path == Path("exported/default.onnx")
+    os.utime(tiny_model(own / "own.onnx"), ns=(0, 6 * 10**17 + 61 * 10**9))
+    assert Classifier(device="cpu").model_path == Path("exported/own.onnx")

@@ -120,6 +120,19 @@ def test_right_angles_only_move_pixels():
     assert found == {np.rot90(IMAGE, turns).tobytes() for turns in range(4)}
 
 
+def test_a_square_is_painted_in_the_mean_colour():
+    whole = []
+    for i in range(30):
+        erased = augment(IMAGE, STILL.override(erase=0.25), np.random.default_rng(i))
+        changed = np.argwhere((erased != IMAGE).any(2))
+        (top, left), (bottom, right) = changed.min(0), changed.max(0) + 1
+        # A quarter of 24 pixels, less where it runs out of the image, but never more than half of it.
+        assert all(3 <= side <= 6 for side in (bottom - top, right - left))
+        assert np.abs(erased[top:bottom, left:right] - IMAGE.mean((0, 1))).max() <= 0.5
+        whole.append((bottom - top, right - left) == (6, 6))
+    assert 10 < sum(whole) < 30
+
+
 def test_the_draw_depends_on_seed_epoch_and_row_alone():
     pixels = np.stack([IMAGE, IMAGE, IMAGE])
     rows = np.array([0, 1, 2])

@@ -24,9 +24,11 @@ from allkit.runtime.session import Model
 _TOLERANCE = 2e-2
 _CHECKED = 8
 
-# A pass of fewer batches a worker is mostly beginning and end, and one over fewer images too.
-_LEAST_BATCHES = 4
-_LEAST_FILES = 200
+# Images that the model alone is asked about.
+_PIXELS = 64
+
+# A pass of fewer batches a worker is mostly beginning and end.
+_LEAST_BATCHES = 2
 
 # Beside the batch of the plan: one image a run, and many.
 _BATCHES = (1, 32)
@@ -44,9 +46,10 @@ class Entry:
         self.many = Classifier(path, device)
         batches = sorted({*(batches or (self.many.plan.batch_size, *_BATCHES))})
         self._plans = [replace(self.many.plan, batch_size=batch) for batch in batches]
+        self._rates: dict[Plan, float] = {}
         self.one = Classifier(path, device, mode="latency")
         self._model = Model(path, device)
-        self._pixels = stack([contract.pixels.load(file) for file in files[:64]], contract.pixels.size_px)
+        self._pixels = stack([contract.pixels.load(file) for file in files[:_PIXELS]], contract.pixels.size_px)
         self.row: dict[str, Any] = {
             "model": path.name,
             "sha256": content_hash(path),
@@ -79,18 +82,21 @@ class Entry:
         single(self._query_model, 0, seconds, 3)
         single(self._query, 0, seconds, 3)
         for plan in self._plans:
-            self._pass(plan, plan.workers * plan.batch_size, self.files)
+            count = plan.workers * plan.batch_size
+            (self._rates[plan],) = offline(lambda plan=plan, count=count: self._pass(plan, count, self.files), 0)
 
     def measure(self, round_: int, rounds: int, seconds: float, queries: int) -> None:
         """One round of every scenario, of at least so many seconds and queries each, added to the row."""
         first = round_ * queries
-        # Every round has its share of the files, in which all classes occur.
-        files = self.files[round_::rounds] if len(self.files) >= _LEAST_FILES * rounds else self.files
+        # Every round has its share of the files, where there are enough for all classes to occur in each.
+        files = self.files[round_::rounds] if len(self.files) >= _PIXELS * rounds else self.files
         for name, query in (("model_ms", self._query_model), ("end_to_end_ms", self._query)):
             times = single(query, first, seconds, queries)
             self.row["single"][name].append([round(1000 * time, 4) for time in times])
         for plan in self._plans:
-            least = max(queries, len(files), _LEAST_BATCHES * plan.workers * plan.batch_size)
+            least = max(queries, _LEAST_BATCHES * plan.workers * plan.batch_size)
+            # One long pass, where the model is fast enough for it, has the least of beginnings and ends.
+            least = max(least, round(self._rates[plan] * seconds))
             meter = Meter()
             rates = offline(lambda plan=plan, least=least: self._pass(plan, least, files), seconds)
             joules = meter.joules()

@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-_SIDE, _ROUNDS = 1024, 15
+_SIDE, _ROUNDS = 1024, 10
 
 
 def peak_gops() -> dict[str, float]:

@@ -218,9 +218,8 @@ def notes(record: Record) -> list[str]:
     machine, settings, data = record["machine"], record["settings"], record["data"]
     libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items())
     remarks = [f"{row.model}: {row.status}." for row in figures(record) if row.status != "ok"]
+    remarks += [f"{notice}." for notice in sorted({row["notice"] for row in record["rows"] if row.get("notice")})]
     for row in record["rows"]:
-        if row.get("notice"):
-            remarks.append(f"{row['model']}: {row['notice']}.")
         if error := row.get("accuracy_error"):
             remarks.append(f"{row['model']}: no accuracy: {error}.")
         elif row.get("accuracy") and _seen(row):

@@ -57,7 +57,8 @@ def run(
         raise AllkitError("two models have the same file name, which is what rows are told apart by: rename one")
     # The classes of a dataset come one after the other; queries shall not.
     files = [files[i] for i in np.random.default_rng(0).permutation(len(files))]
-    machine = {**facts(), "peak_gops": {name: round(value, 1) for name, value in peak_gops().items()}}
+    machine = facts()
+    peaks = peak_gops()
     rows: list[dict[str, Any]] = []
     entries: list[Entry] = []
     for i, path in enumerate(models):
@@ -83,6 +84,8 @@ def run(
         _guarded(entry, partial(entry.warm_up, _WARM_UP_SECONDS))
     seconds, queries = settings.seconds / settings.rounds, -(-settings.queries // settings.rounds)
     for round_ in range(settings.rounds):
+        # A shared machine is not always the same one: the peak is that of the best moment.
+        peaks = {name: max(value, peaks[name]) for name, value in peak_gops().items()}
         # Another order every round: what runs before a model must not always be the same.
         for i, entry in enumerate(entries[round_ % len(entries) :] + entries[: round_ % len(entries)]):
             say("measure", entry.row["model"], (round_ + i / len(entries)) / settings.rounds)
@@ -95,7 +98,7 @@ def run(
         "schema_version": SCHEMA_VERSION,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": {**asdict(settings), "batches": list(settings.batches)},
-        "machine": machine,
+        "machine": {**machine, "peak_gops": {name: round(value, 1) for name, value in peaks.items()}},
         "data": {**data, "files": len(files)},
         "rows": rows,
     }

@@ -154,9 +154,9 @@ def _measure(models, data, split_file, device, batches, seconds, queries, rounds
     from allkit.bench.run import Settings, run
     from allkit.cli.progress import stderr
     from allkit.dataset.split import Split
-    from allkit.runtime.classifier import EXPORT_FOLDER, models_in
+    from allkit.runtime.classifier import models_at_hand
 
-    paths = list(models) or sorted(models_in(EXPORT_FOLDER))
+    paths = list(models) or sorted(models_at_hand())
     settings = Settings(device, batches, seconds, queries, rounds)
     with _images(data) as (files, told, images):
         labelled = images and Labelled(images, Split.load(split_file) if split_file else None)

@@ -38,7 +38,7 @@ Research use; not for diagnosis."""
 @click.option(
     "--model",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="ONNX file made by `allkit export`.  [default: the newest in exported/]",
+    help="ONNX file made by `allkit export`.  [default: the newest in exported/, else the one that comes with allkit]",
 )
 @device_option
 @batch_size_option

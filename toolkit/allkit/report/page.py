@@ -13,6 +13,12 @@ _HONESTY = (
     "For research; not for diagnosis. A figure measured on one public dataset says how well a model fits that dataset; "
     "it is no evidence of clinical value."
 )
+_MODELS = (
+    "Models: weights trained from random initialisation, MIT licence like allkit; the rights in the images stay with "
+    "their authors. Intended for research on the speed and size of such networks; the images come from one laboratory "
+    "and 89 patients who are not told apart in it, so that other slides, stains and cameras may be labelled wrongly, "
+    "and what is none of the classes gets one of them all the same. A card beside each file says how it was made."
+)
 _PAPER = (
     "The paper: Najjar et al. 2025, Acute Lymphoblastic Leukemia Classification Using Modified VGG16 Architecture, "
     "Iraqi Journal of Science. The data: Aria et al., doi 10.34740/KAGGLE/DSV/2175623."
@@ -26,7 +32,7 @@ def as_markdown(sources: Sources, title: str) -> str:
         rows = [table.header, ("---",) * len(table.header), *table.rows]
         lines += [f"## {table.title}", "", *(f"| {' | '.join(map(_cell, row))} |" for row in rows), ""]
         lines += [table.note, ""] if table.note else []
-    return "\n".join([*lines, _PAPER, ""])
+    return "\n".join([*lines, *_closing(sources)])
 
 
 def as_html(sources: Sources, title: str) -> str:
@@ -36,7 +42,12 @@ def as_html(sources: Sources, title: str) -> str:
         body += _table(table)
     for training in sources.trainings:
         body += _figures(training)
-    return document(title, STYLE, [*body, f'<p class="soft">{text(_PAPER)}</p>'])
+    body += [f'<p class="soft">{text(words)}</p>' for words in _closing(sources) if words]
+    return document(title, STYLE, body)
+
+
+def _closing(sources: Sources) -> list[str]:
+    return [*([_MODELS, ""] if sources.models else []), _PAPER, ""]
 
 
 def _cell(words: str) -> str:

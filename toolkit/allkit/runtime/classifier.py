@@ -18,6 +18,9 @@ from allkit.runtime.session import Model
 from allkit.runtime.tuning import tuned_plan
 
 EXPORT_FOLDER = Path("exported")
+
+# What comes with allkit, for a folder without models of one's own.
+SHIPPED_FOLDER = Path(__file__).parent.parent / "models"
 MODES = ("throughput", "latency")
 
 
@@ -47,7 +50,8 @@ class Prediction:
 class Classifier:
     """An exported model as a function over images.
 
-    model: an ONNX file made by `allkit export`; None takes the newest in ./exported that is worth it here.
+    model: an ONNX file made by `allkit export`; None takes the newest in ./exported that is worth it here, or the one
+    that comes with allkit where there is none.
     device: auto, cpu, cuda, tensorrt, or any other that onnxruntime was built with, such as openvino; auto takes
     CUDA where a session gets it, else the CPU, and says so in `notice`.
     batch_size: images a run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
@@ -157,7 +161,7 @@ def _default(device: str, mode: str, heatmaps: bool) -> tuple[Model, Plan]:
     """The newest model of ./exported that is worth it on the device in use, else the newest; with maps if asked for."""
     newest = None
     errors = []
-    for path in models_in(EXPORT_FOLDER):
+    for path in models_at_hand():
         try:
             model, plan = _opened(path, device, mode)
         except AllkitError as error:
@@ -172,13 +176,24 @@ def _default(device: str, mode: str, heatmaps: bool) -> tuple[Model, Plan]:
             return model, plan
     if newest:
         return newest
-    raise errors[0] if errors else AllkitError(f"no model in {EXPORT_FOLDER} has a heat map: export with --heatmap")
+    if errors:
+        raise errors[0]
+    what, option = (" with a heat map", " --heatmap") if heatmaps else ("", "")
+    raise AllkitError(
+        f"no model{what} in {EXPORT_FOLDER.absolute()}: make one with `allkit export{option}`, or give --model FILE"
+    )
 
 
-def models_in(folder: Path) -> list[Path]:
-    """The ONNX files of a folder, the most recently written first; AllkitError when there are none."""
+def models_at_hand() -> list[Path]:
+    """The ONNX files of ./exported, the most recently written first; what comes with allkit where there are none."""
     # Hidden names are files that an export is still writing.
-    models = [path for path in folder.glob("*.onnx") if not path.name.startswith(".")]
-    if not models:
-        raise AllkitError(f"no model in {folder.absolute()}: make one with `allkit export`, or give --model FILE")
-    return sorted(models, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    models = [path for path in EXPORT_FOLDER.glob("*.onnx") if not path.name.startswith(".")]
+    shipped = sorted(SHIPPED_FOLDER.glob("*.onnx"))
+    names = {path.name for path in shipped}
+
+    def age(path: Path) -> tuple[int, bool, int]:
+        # A checkout writes all files at once: then the one that ships goes first.
+        written = path.stat().st_mtime_ns
+        return written // 60_000_000_000, path.name in names, written
+
+    return sorted(models, key=age, reverse=True) or shipped

@@ -26,7 +26,10 @@ _YUV = np.stack([_LUMA, 0.492 * (np.array([0, 0, 1]) - _LUMA), 0.877 * (np.array
 
 
 def augment(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
-    """One random variant of a uint8 RGB image (S, S, 3), same shape and dtype."""
+    """One random variant of a uint8 RGB image (S, S, 3), same shape and dtype.
+
+    The square that is painted over lies anywhere, with its centre inside: DeVries and Taylor 2017, arXiv:1708.04552.
+    """
     angle = rng.uniform(-recipe.rotation_degrees, recipe.rotation_degrees)
     if recipe.rotation_step:
         angle = round(angle / recipe.rotation_step) * recipe.rotation_step
@@ -46,6 +49,11 @@ def augment(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.n
     image = cv2.warpAffine(image, matrix, image.shape[:2], flags=_WARP, borderMode=cv2.BORDER_REFLECT_101)
     if (hue, saturation) != (0, 1):
         image = cv2.transform(image, colour_matrix(hue, saturation))
+    if recipe.erase:
+        side = round(recipe.erase * image.shape[0])
+        top, left = rng.integers(-side // 2, image.shape[0] - side // 2, 2)
+        hole = np.s_[max(top, 0) : top + side, max(left, 0) : left + side]
+        image[hole] = np.rint(image.mean((0, 1)))
     table = _LEVELS[:, None] ** exponent * gains + offsets
     return cv2.LUT(image, np.rint(np.clip(table, 0, 1) * 255).astype(np.uint8)[None])
 

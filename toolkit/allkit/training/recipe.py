@@ -20,7 +20,7 @@ def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
     return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
 
 
-_SHARES = ("brightness", "channel_gain", "channel_offset", "saturation", "grey")
+_SHARES = ("brightness", "channel_gain", "channel_offset", "saturation", "grey", "erase")
 _NOT_NEGATIVE = (
     *_SHARES,
     "weight_decay",
@@ -67,6 +67,7 @@ class Recipe:
     saturation: float = _option(0.0, "saturation factor drawn from 1 +- this")
     grey: float = _option(0.0, "share of the images that turn grey, before gains and offsets")
     zoom: float = _option(0.0, "scale drawn from 1 / (1 + this) to 1 + this")
+    erase: float = _option(0.0, "side of a square painted in the mean colour, as a share of the image's")
     precision: str = _option("fp32", "bf16 trains in mixed bfloat16", ("fp32", "bf16"))
 
     def __post_init__(self):
