@@ -130,3 +130,18 @@ def test_a_picture_needs_a_known_suffix(tmp_path):
 
 def test_help_shows_examples():
     assert "allkit bench --budget-ms 5" in invoke("bench", "--help").output
+
+
+def test_without_any_model_bench_says_how_to_make_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("allkit.runtime.classifier.SHIPPED_FOLDER", tmp_path)
+    with pytest.raises(AllkitError, match="allkit export`"):
+        invoke("bench", *QUICK)
+
+
+def test_where_every_model_fails_the_table_says_so(tmp_path):
+    (tmp_path / "broken.onnx").write_bytes(b"none")
+    result = invoke("bench", tmp_path / "broken.onnx", "--data", tmp_path / "nowhere", *QUICK)
+    assert result.exit_code == 1
+    assert "broken.onnx: " in result.stdout
+    assert "failed" in result.stdout

@@ -6,9 +6,11 @@ from click.testing import CliRunner
 from allkit.bench.record import save
 from allkit.cli.main import cli
 from allkit.errors import AllkitError
+from allkit.files import content_hash
 from allkit.report.page import as_html, as_markdown
 from allkit.report.sources import Sources, Training, gather
 from allkit.report.tables import tables
+from allkit.training.run import Run
 from models import tiny_model
 from records import accuracy, record, row
 
@@ -83,9 +85,9 @@ def model_and_records(tmp_path):
         {"name": name, "accuracy": {"value": value}} for name, value in (("none", 1), ("hue", 0.5), ("blur", 0.9))
     ]
     metrics = {**accuracy(range(2))["metrics"], "per_class": {"a": {"recall": RECALL}, "b": {"recall": None}}}
-    evaluation = {"model": "tiny.onnx", "metrics": metrics, "shifts": {"rows": shifts}}
-    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
-    save(record(row("tiny.onnx", 4.0)), tmp_path / "bench.json")
+    evaluation = {**accuracy(()), "model": "tiny.onnx", "metrics": metrics, "shifts": {"rows": shifts}}
+    (tmp_path / "evaluation.json").write_text(json.dumps({**evaluation, "split": {"protocol": "grouped"}}))
+    save(record(row("tiny.onnx", 4.0, sha256=content_hash(folder / "tiny.onnx"))), tmp_path / "bench.json")
     return [folder, tmp_path / "evaluation.json", tmp_path / "bench.json"]
 
 
@@ -93,8 +95,15 @@ def test_a_model_has_what_its_records_say(model_and_records):
     (found,) = table(gather(model_and_records), "Models").rows
     assert found[0] == "tiny.onnx"
     assert found[2:4] == ("99.00 % [97.00, 100.00]", "200")
+    assert found[4:6] == ("test, grouped", "99.00%")
     # Mean and worst of the shifts without the images as they are, half of 4 ms, 2000 / 4 images a second.
     assert found[7:] == ("70.0%", "50.0% (hue)", "2.00", "500")
+
+
+def test_an_evaluation_of_several_models_is_taken_apart(model_and_records):
+    one = model_and_records[1]
+    one.write_text(json.dumps({"evaluations": [json.loads(one.read_text())], "pairs": []}))
+    assert table(gather(model_and_records), "Recall by class").rows
 
 
 def test_recalls_stand_by_class(model_and_records):
@@ -105,6 +114,16 @@ def test_recalls_stand_by_class(model_and_records):
 
 def test_a_model_alone_has_what_its_contract_says(model_and_records):
     (found,) = table(gather(model_and_records[:1]), "Models").rows
+    assert found[2:6] == ("90.00 % [80.00, 95.00]", "50", "test, random", "50.00%")
+    assert found[7:] == ("-",) * 4
+
+
+def test_what_was_measured_on_training_images_and_the_speed_of_another_file_are_not_shown(model_and_records):
+    folder, evaluation, bench = model_and_records
+    evaluation.write_text(json.dumps({**json.loads(evaluation.read_text()), "seen_in_training": "yes"}))
+    save(record(row("tiny.onnx", 4.0)), bench)
+    (found,) = table(gather([folder, evaluation, bench]), "Models").rows
+    assert found[2] == "90.00 % [80.00, 95.00]"
     assert found[7:] == ("-",) * 4
 
 
@@ -116,11 +135,31 @@ def test_a_run_folder_is_read(finished_run):
     assert sum(found.right.values()) == sum(confusion[i][i] for i in range(len(confusion)))
 
 
-@pytest.mark.parametrize("content", ["[1]", "{}", "no json"])
+def test_an_unfinished_run_and_an_empty_folder_are_named(finished_run, tmp_path):
+    Run.create(tmp_path / "new", finished_run.settings, finished_run.split)
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty"):
+        with pytest.raises(AllkitError, match=f"{name} is nothing to report on: give a finished run"):
+            gather([tmp_path / name])
+
+
+def test_models_of_different_classes_stand_in_one_table(model_and_records):
+    folder, evaluation, _ = model_and_records
+    tiny_model(folder / "other.onnx")
+    other = json.loads(evaluation.read_text()) | {"model": "other.onnx"}
+    other["metrics"]["per_class"] = {"c": {"recall": RECALL}}
+    (folder.parent / "other.json").write_text(json.dumps(other))
+    found = table(gather([folder, evaluation, folder.parent / "other.json"]), "Recall by class")
+    assert found.header == ("model", "c", "a", "b")
+    shown = "75.00 % [50.00, 87.50]"
+    assert [row[1:] for row in found.rows] == [(shown, "-", "-"), ("-", shown, "-")]
+
+
+@pytest.mark.parametrize("content", ["[1]", "{}", "no json", '{"training_seconds": 3}', '{"machine": {}}'])
 def test_what_is_no_source_is_named(tmp_path, content):
     path = tmp_path / "thing.json"
     path.write_text(content)
-    with pytest.raises(AllkitError, match=r"thing\.json is nothing to report on"):
+    with pytest.raises(AllkitError, match=r"thing\.json is n"):
         gather([path])
 
 

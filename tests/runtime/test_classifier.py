@@ -125,7 +125,9 @@ def test_without_any_model_the_error_names_the_command_that_makes_one(tmp_path, 
     monkeypatch.setattr("allkit.runtime.classifier.SHIPPED_FOLDER", tmp_path)
     with pytest.raises(AllkitError, match="allkit export`"):
         Classifier()
-    with pytest.raises(AllkitError, match="allkit export --heatmap`"):
+    (tmp_path / "exported").mkdir()
+    tiny_model(tmp_path / "exported" / "tiny.onnx")
+    with pytest.raises(AllkitError, match=r"no model with a heat map .* `allkit export --heatmap`"):
         Classifier(heatmaps=True)
 
 

@@ -129,7 +129,8 @@ def test_images_are_loaded_into_as_many_arrays_as_there_are_workers():
     assert len(arrays) <= 2
 
 
-def test_an_array_that_the_caller_fills_again_is_classified_as_it_was():
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_array_that_the_caller_fills_again_is_classified_as_it_was(workers):
     frame = flat(0, 0, 0)
 
     def camera():
@@ -137,7 +138,7 @@ def test_an_array_that_the_caller_fills_again_is_classified_as_it_was():
             frame[:] = i
             yield frame
 
-    assert list(run_in_batches(camera(), PIXELS, first_pixel, plan(3))) == list(range(10))
+    assert list(run_in_batches(camera(), PIXELS, first_pixel, plan(3, workers))) == list(range(10))
 
 
 def test_leaving_early_ends_the_worker_threads():
@@ -156,3 +157,15 @@ def test_an_exception_of_the_source_itself_reaches_the_caller():
 
     with pytest.raises(OSError, match="camera unplugged"):
         list(run_in_batches(broken(), PIXELS, first_pixel, plan(2)))
+
+
+@pytest.mark.parametrize(("images", "workers"), [([flat(3, 0, 0)], 4), ([flat(3, 0, 0)] * 9, 1)])
+def test_where_one_worker_is_enough_the_caller_is_it(images, workers):
+    threads = set()
+
+    def infer(batch):
+        threads.add(threading.current_thread())
+        return first_pixel(batch)
+
+    assert list(run_in_batches(images, PIXELS, infer, plan(4, workers))) == [3] * len(images)
+    assert threads == {threading.current_thread()}

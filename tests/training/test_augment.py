@@ -120,6 +120,12 @@ def test_right_angles_only_move_pixels():
     assert found == {np.rot90(IMAGE, turns).tobytes() for turns in range(4)}
 
 
+@pytest.mark.parametrize("side", [1, 5])
+def test_the_centre_of_an_odd_square_is_inside(side):
+    for i in range(100):
+        assert (augment(IMAGE, STILL.override(erase=side / 24), np.random.default_rng(i)) != IMAGE).any()
+
+
 def test_a_square_is_painted_in_the_mean_colour():
     whole = []
     for i in range(30):

@@ -76,7 +76,7 @@ def test_a_run_gives_all_its_weights(finished_run):
 
 
 def test_a_run_of_another_network_and_an_unfinished_one_are_named(finished_run, tmp_path):
-    with pytest.raises(AllkitError, match="give a run of the same --size, --width"):
+    with pytest.raises(AllkitError, match="of another --size, --width"):
         build_model(replace(going_on_from(finished_run), width=0.125))
     unfinished = Run.create(tmp_path / "new", finished_run.settings, finished_run.split)
     with pytest.raises(AllkitError, match="new is not finished"):
@@ -84,9 +84,22 @@ def test_a_run_of_another_network_and_an_unfinished_one_are_named(finished_run, 
 
 
 def test_a_split_that_tests_what_an_earlier_run_was_trained_on_is_refused(finished_run, smears, tmp_path):
-    weights.refuse_seen(finished_run.split, going_on_from(finished_run).recipe)
     second = Run.create(tmp_path / "second", going_on_from(finished_run), finished_run.split)
     other = random_split(read(scan(smears)), seed=4)
     for run in (finished_run, second):
         with pytest.raises(AllkitError, match="was trained on images that this split would test it with"):
-            weights.refuse_seen(other, going_on_from(run).recipe)
+            Run.create(tmp_path / "third", going_on_from(run), other)
+        assert not (tmp_path / "third").exists()
+
+
+def test_a_run_whose_own_beginning_is_gone_is_not_gone_on_from(finished_run, tmp_path):
+    settings = replace(finished_run.settings, recipe=finished_run.settings.recipe.override(weights="/nowhere/run"))
+    second = Run.create(tmp_path / "second", settings, finished_run.split)
+    with pytest.raises(AllkitError, match=r"went on from /nowhere/run, which is gone"):
+        Run.create(tmp_path / "third", going_on_from(second), finished_run.split)
+
+
+def test_a_run_that_is_not_there_is_named(finished_run):
+    settings = replace(finished_run.settings, recipe=finished_run.settings.recipe.override(weights="runs/mien"))
+    with pytest.raises(AllkitError, match="no weights file runs/mien"):
+        build_model(settings)

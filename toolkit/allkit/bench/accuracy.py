@@ -37,6 +37,7 @@ class Labelled:
         found: Evaluation = evaluate(classifier, self._subject(classifier), on_image)
         return {
             "part": found.subject.part,
+            "data_fingerprint": fingerprint(self._images.hashes_by_path),
             "split": found.subject.split,
             "seen_in_training": found.seen_in_training,
             "metrics": found.metrics.to_dict(),
@@ -68,7 +69,11 @@ class Labelled:
 def paired(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any] | None:
     """Two records of `Labelled.evaluate` on the same images: difference and exact McNemar p; None on other images."""
     n = first["metrics"]["n"]
-    if second["metrics"]["n"] != n or (first["split"] or {}).get("hash") != (second["split"] or {}).get("hash"):
+    a, b = (
+        (found["metrics"]["n"], found["data_fingerprint"], (found["split"] or {}).get("hash"))
+        for found in (first, second)
+    )
+    if a != b:
         return None
     wrong, other = set(first["wrong"]), set(second["wrong"])
     return {

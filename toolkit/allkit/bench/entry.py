@@ -47,6 +47,7 @@ class Entry:
         batches = sorted({*(batches or (self.many.plan.batch_size, *_BATCHES))})
         self._plans = [replace(self.many.plan, batch_size=batch) for batch in batches]
         self._rates: dict[Plan, float] = {}
+        self._waiting = cycle(files)
         self.one = Classifier(path, device, mode="latency")
         self._model = Model(path, device)
         self._pixels = stack([contract.pixels.load(file) for file in files[:_PIXELS]], contract.pixels.size_px)
@@ -83,13 +84,11 @@ class Entry:
         single(self._query, 0, seconds, 3)
         for plan in self._plans:
             count = plan.workers * plan.batch_size
-            (self._rates[plan],) = offline(lambda plan=plan, count=count: self._pass(plan, count, self.files), 0)
+            (self._rates[plan],) = offline(lambda plan=plan, count=count: self._pass(plan, count), 0)
 
-    def measure(self, round_: int, rounds: int, seconds: float, queries: int) -> None:
+    def measure(self, round_: int, seconds: float, queries: int) -> None:
         """One round of every scenario, of at least so many seconds and queries each, added to the row."""
         first = round_ * queries
-        # Every round has its share of the files, where there are enough for all classes to occur in each.
-        files = self.files[round_::rounds] if len(self.files) >= _PIXELS * rounds else self.files
         for name, query in (("model_ms", self._query_model), ("end_to_end_ms", self._query)):
             times = single(query, first, seconds, queries)
             self.row["single"][name].append([round(1000 * time, 4) for time in times])
@@ -98,7 +97,7 @@ class Entry:
             # One long pass, where the model is fast enough for it, has the least of beginnings and ends.
             least = max(least, round(self._rates[plan] * seconds))
             meter = Meter()
-            rates = offline(lambda plan=plan, least=least: self._pass(plan, least, files), seconds)
+            rates = offline(lambda plan=plan, least=least: self._pass(plan, least), seconds)
             joules = meter.joules()
             if joules is not None:
                 self.row["joules_per_image"].append(joules / (len(rates) * least))
@@ -112,9 +111,9 @@ class Entry:
         for prediction in self.one([self.files[number % len(self.files)]]):
             _check(prediction)
 
-    def _pass(self, plan: Plan, count: int, files: Sequence[Path]) -> int:
+    def _pass(self, plan: Plan, count: int) -> int:
         self.many.plan = plan
-        for prediction in self.many([*islice(cycle(files), count)]):
+        for prediction in self.many([*islice(self._waiting, count)]):
             _check(prediction)
         return count
 

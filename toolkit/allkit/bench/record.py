@@ -100,7 +100,7 @@ def _figures(row: Mapping[str, Any], peaks: Mapping[str, float]) -> Figures:
     single = row.get("single", {"model_ms": [], "end_to_end_ms": []})
     latencies = {name: {p: percentile(rounds, p) for p in (50, 90, 99)} for name, rounds in single.items()}
     offline = {int(batch): rounds for batch, rounds in row.get("offline", {}).items() if rounds}
-    accuracy = row["accuracy"]["metrics"]["accuracy"] if row.get("accuracy") and not _seen(row) else None
+    accuracy = row["accuracy"]["metrics"]["accuracy"] if row.get("accuracy") and not seen(row) else None
     joules = row.get("joules_per_image")
     against = row.get("against_parent") or {}
     peak = peaks.get("int8" if row.get("precision") == "int8" else "fp32")
@@ -121,7 +121,7 @@ def _figures(row: Mapping[str, Any], peaks: Mapping[str, float]) -> Figures:
     )
 
 
-def _seen(row: Mapping[str, Any]) -> bool:
+def seen(row: Mapping[str, Any]) -> bool:
     """Whether its training may have seen the images that its accuracy was measured on."""
     return row["accuracy"]["seen_in_training"] in ("yes", "maybe")
 
@@ -222,7 +222,7 @@ def notes(record: Record) -> list[str]:
     for row in record["rows"]:
         if error := row.get("accuracy_error"):
             remarks.append(f"{row['model']}: no accuracy: {error}.")
-        elif row.get("accuracy") and _seen(row):
+        elif row.get("accuracy") and seen(row):
             remarks.append(f"{row['model']}: no accuracy: its training may have seen the images; give --split.")
         elif row.get("accuracy", {}) and row["accuracy"]["seen_in_training"] == "unknown":
             n = row["accuracy"]["metrics"]["n"]

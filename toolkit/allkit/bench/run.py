@@ -83,14 +83,14 @@ def run(
         say("warm up", entry.row["model"], i / len(entries))
         _guarded(entry, partial(entry.warm_up, _WARM_UP_SECONDS))
     seconds, queries = settings.seconds / settings.rounds, -(-settings.queries // settings.rounds)
-    for round_ in range(settings.rounds):
+    for round_ in range(settings.rounds if entries else 0):
         # A shared machine is not always the same one: the peak is that of the best moment.
         peaks = {name: max(value, peaks[name]) for name, value in peak_gops().items()}
         # Another order every round: what runs before a model must not always be the same.
         for i, entry in enumerate(entries[round_ % len(entries) :] + entries[: round_ % len(entries)]):
             say("measure", entry.row["model"], (round_ + i / len(entries)) / settings.rounds)
             if "error" not in entry.row:
-                turn = partial(entry.measure, round_, settings.rounds, seconds, queries)
+                turn = partial(entry.measure, round_, seconds, queries)
                 _guarded(entry, turn)
     for row in rows:
         row["against_parent"] = _against_parent(row, rows)

@@ -42,8 +42,8 @@ def print_comparison(comparison: Comparison) -> None:
         table.add_row(change.model, change.measure, *cells_, style="bold" if change.real else "")
     wide_console().print(table)
     click.echo(
-        "Medians of rounds, each round one observation; ratio of Hodges and Lehmann with its 95 % interval; exact "
-        "rank-sum test, of accuracies McNemar's, adjusted by Holm for all rows."
+        "Medians of rounds, each round one observation; ratio of Hodges and Lehmann with the 95 % interval of each row "
+        "alone; p of the exact rank-sum test, of accuracies McNemar's, adjusted by Holm for all rows together."
     )
     for remark in comparison.remarks:
         click.echo(f"- {remark}")

@@ -22,7 +22,10 @@ hold. Without --html and --markdown the Markdown is printed."""
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write one self-contained page.")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the tables as Markdown.")
 @click.option("--title", default="Results", show_default=True, help="The heading.")
-def report(sources: tuple[Path, ...], html: Path | None, markdown: Path | None, title: str) -> None:
+@click.option("--note", "notes", multiple=True, help="A paragraph at the end, such as licence and limits; repeat.")
+def report(
+    sources: tuple[Path, ...], html: Path | None, markdown: Path | None, title: str, notes: tuple[str, ...]
+) -> None:
     """Results of trainings and models, beside the paper's tables and figures."""
     from allkit.files import check_replaceable, write_text
     from allkit.report.page import as_html, as_markdown
@@ -32,8 +35,8 @@ def report(sources: tuple[Path, ...], html: Path | None, markdown: Path | None, 
         check_replaceable(path)
     found = gather(sources)
     if html:
-        write_text(html, as_html(found, title))
+        write_text(html, as_html(found, title, notes))
     if markdown:
-        write_text(markdown, as_markdown(found, title))
+        write_text(markdown, as_markdown(found, title, notes))
     if not html and not markdown:
-        click.echo(as_markdown(found, title))
+        click.echo(as_markdown(found, title, notes))

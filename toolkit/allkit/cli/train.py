@@ -157,6 +157,9 @@ def train(
 ) -> None:
     """Train the modified VGG16 on a folder with one sub-folder of images a class."""
     _check_usage(split, groups_file, folds, sizes, out, resume)
+    if (given := overrides["weights"]) and Path(given).is_dir():
+        # The run is told apart by its folder from wherever this one is gone on with.
+        overrides["weights"] = str(Path(given).resolve())
     recipe = RECIPES[recipe_name].override(**overrides)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
 

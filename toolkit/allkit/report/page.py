@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from allkit.bench.charts import STYLE, Axis, Point, scatter
 from allkit.page import document, text
@@ -13,41 +13,31 @@ _HONESTY = (
     "For research; not for diagnosis. A figure measured on one public dataset says how well a model fits that dataset; "
     "it is no evidence of clinical value."
 )
-_MODELS = (
-    "Models: weights trained from random initialisation, MIT licence like allkit; the rights in the images stay with "
-    "their authors. Intended for research on the speed and size of such networks; the images come from one laboratory "
-    "and 89 patients who are not told apart in it, so that other slides, stains and cameras may be labelled wrongly, "
-    "and what is none of the classes gets one of them all the same. A card beside each file says how it was made."
-)
 _PAPER = (
     "The paper: Najjar et al. 2025, Acute Lymphoblastic Leukemia Classification Using Modified VGG16 Architecture, "
-    "Iraqi Journal of Science. The data: Aria et al., doi 10.34740/KAGGLE/DSV/2175623."
+    "Iraqi Journal of Science."
 )
 
 
-def as_markdown(sources: Sources, title: str) -> str:
-    """The tables, for a README or a repository."""
+def as_markdown(sources: Sources, title: str, notes: Sequence[str] = ()) -> str:
+    """The tables, for a README or a repository. notes: paragraphs that end it."""
     lines = [f"# {title}", "", _HONESTY, ""]
     for table in tables(sources):
         rows = [table.header, ("---",) * len(table.header), *table.rows]
         lines += [f"## {table.title}", "", *(f"| {' | '.join(map(_cell, row))} |" for row in rows), ""]
         lines += [table.note, ""] if table.note else []
-    return "\n".join([*lines, *_closing(sources)])
+    return "\n".join([*lines, *(line for words in (*notes, _PAPER) for line in (words, ""))])
 
 
-def as_html(sources: Sources, title: str) -> str:
-    """The tables, and Figures 2 and 3 of the paper: learning curves and confusion matrices."""
+def as_html(sources: Sources, title: str, notes: Sequence[str] = ()) -> str:
+    """The tables, and Figures 2 and 3 of the paper: learning curves and confusion matrices. notes: as in Markdown."""
     body = [f"<h1>{text(title)}</h1>", f"<p>{text(_HONESTY)}</p>"]
     for table in tables(sources):
         body += _table(table)
     for training in sources.trainings:
         body += _figures(training)
-    body += [f'<p class="soft">{text(words)}</p>' for words in _closing(sources) if words]
+    body += [f'<p class="soft">{text(words)}</p>' for words in (*notes, _PAPER)]
     return document(title, STYLE, body)
-
-
-def _closing(sources: Sources) -> list[str]:
-    return [*([_MODELS, ""] if sources.models else []), _PAPER, ""]
 
 
 def _cell(words: str) -> str:
@@ -72,7 +62,7 @@ def _figures(training: Training) -> Iterator[str]:
         last = training.history[-1]
         words = f"after {last['epoch']:.0f} epochs training {last['accuracy']:.2%}, "
         words += f"validation {last['validation_accuracy']:.2%}"
-        axes = Axis("epoch"), Axis("accuracy", form="{:.0%}".format)
+        axes = Axis("epoch"), Axis("accuracy", form="{:.1%}".format)
         yield f"<figure>{scatter([], *axes, 'Accuracy by epoch', words, lines=lines)}"
         yield f"<figcaption>Accuracy by epoch: {text(words)}.</figcaption></figure>"
     metrics = training.record["metrics"]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from allkit.bench.record import Figures, figures
+from allkit.bench.record import Figures, Record, figures, load
 from allkit.contract import Contract
 from allkit.errors import AllkitError
+from allkit.files import content_hash
 from allkit.graph import read_graph
+from allkit.training.run import Run
+
+# What metrics.json of a run holds, and this reads.
+_OF_TRAINING = {"training_seconds", "settings", "metrics", "baseline", "split", "device"}
 
 
 @dataclass(frozen=True)
@@ -51,19 +55,23 @@ class Training:
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported model. mib: its size. evaluation: the record of `allkit evaluate --shift --json`, speed: its row of
-    `allkit bench --json`, None where none was given."""
+    """An exported model and what was measured of it, None where no record was given.
+
+    mib: its size. evaluation: the record of `allkit evaluate --shift --json` on images that it was not trained on.
+    speed: its row of `allkit bench --json`. machine: what that was measured on.
+    """
 
     name: str
     contract: Contract
     mib: float
     evaluation: Mapping[str, Any] | None
     speed: Figures | None
+    machine: str | None
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Everything a report shows, in the order in which it was named; the largest networks first."""
+    """Everything a report shows: trainings, the largest networks first, and models in the order of their naming."""
 
     trainings: list[Training]
     models: list[Exported]
@@ -72,27 +80,31 @@ class Sources:
 def gather(paths: Sequence[Path]) -> Sources:
     """Read run folders, folders of models, ONNX files, and JSON records of train, evaluate and bench.
 
-    Raises AllkitError for what is none of these.
+    An evaluation on images that the model was trained on is passed over, and the speed of another file of the same
+    name. Raises AllkitError for what is none of these.
     """
     trainings: list[Training] = []
     files: list[Path] = []
     evaluations: dict[str, Mapping[str, Any]] = {}
-    speeds: dict[str, Figures] = {}
+    speeds: dict[str, tuple[Figures, str]] = {}
     for path in paths:
-        if path.is_dir() and (path / "metrics.json").is_file():
+        if (path / "metrics.json").is_file():
             trainings.append(_training(path))
-        elif path.is_dir() and (found := sorted(path.glob("*.onnx"))):
+        elif path.is_dir():
+            found = sorted(file for file in path.glob("*.onnx") if not file.name.startswith("."))
+            if not found:
+                raise _unknown(path)
             files += found
         elif path.suffix == ".onnx":
             files.append(path)
         else:
             record = _json(path)
-            if "training_seconds" in record:
-                trainings.append(Training(path.stem, record))
-            elif "rows" in record and "machine" in record:
-                speeds |= {row.model: row for row in figures(record)}
-            elif "model" in record and "metrics" in record:
-                evaluations[record["model"]] = record
+            if record.keys() >= _OF_TRAINING:
+                trainings.append(Training(path.parent.name if path.stem == "metrics" else path.stem, record))
+            elif "machine" in record:
+                speeds |= _speeds(load(path))
+            elif found := [one for one in record.get("evaluations", [record]) if "seen_in_training" in one]:
+                evaluations |= {one["model"]: one for one in found if one["seen_in_training"] in ("no", "unknown")}
             else:
                 raise _unknown(path)
     trainings.sort(key=lambda training: (-training.width, -training.size_px))
@@ -100,27 +112,30 @@ def gather(paths: Sequence[Path]) -> Sources:
     for path in files:
         contract = read_graph(path)[1]
         mib = path.stat().st_size / 2**20
-        models.append(Exported(path.name, contract, mib, evaluations.get(path.name), speeds.get(path.name)))
+        speed = speeds.get(content_hash(path), (None, None))
+        models.append(Exported(path.name, contract, mib, evaluations.get(path.name), *speed))
     if not trainings and not models:
         raise AllkitError("a report of nothing: give run folders, models, or the records of train")
     return Sources(trainings, models)
 
 
 def _training(folder: Path) -> Training:
-    record = _json(folder / "metrics.json")
-    history, right = [], {}
-    if (folder / "history.csv").is_file():
-        history = [{name: float(value) for name, value in row.items()} for row in _rows(folder / "history.csv")]
-    if (folder / "predictions.csv").is_file():
-        classes = record["settings"]["classes"]
-        for row in _rows(folder / "predictions.csv"):
-            right[row["path"]] = row["truth"] == max(classes, key=lambda name: float(row[name]))
-    return Training(folder.resolve().name, record, history, right)
+    record, name = _json(folder / "metrics.json"), folder.resolve().name
+    if not (folder / "run.json").is_file():
+        # A cross-validation: its folds have folders of their own.
+        return Training(name, record)
+    run = Run.open(folder)
+    paths, labels, probabilities = run.read_predictions()
+    right = (probabilities.argmax(1) == labels).tolist()
+    return Training(name, record, run.read_history(), dict(zip(paths, right, strict=True)))
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+def _speeds(record: Record) -> dict[str, tuple[Figures, str]]:
+    """Figures and machine by content of the model, of the rows that did not fail."""
+    machine = record["machine"]
+    told = f"{machine['gpu'] or machine['processor']}, {machine['cores']} cores"
+    rows = zip(record["rows"], figures(record), strict=True)
+    return {row["sha256"]: (found, told) for row, found in rows if not found.failed}
 
 
 def _json(path: Path) -> Mapping[str, Any]:

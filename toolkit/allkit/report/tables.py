@@ -37,6 +37,8 @@ def _interval(record: Mapping[str, Any]) -> str:
 
 def _models(models: Sequence[Exported]) -> Table:
     rows = []
+    machines = sorted({model.machine for model in models if model.machine})
+    measured = f"Speeds on {'; '.join(machines)}." if machines else ""
     for model in models:
         contract, shifts, speed = model.contract, _shifted(model), model.speed
         metrics = model.evaluation["metrics"] if model.evaluation else {}
@@ -46,8 +48,8 @@ def _models(models: Sequence[Exported]) -> Table:
                 f"{model.mib:.2f}",
                 _interval(metrics.get("accuracy", contract.accuracy)),
                 str(metrics.get("n", contract.accuracy["n"])),
-                contract.split["protocol"],
-                f"{contract.baseline['value']:.2%}",
+                _measured_on(model),
+                f"{(model.evaluation or {}).get('baseline', contract.baseline)['value']:.2%}",
                 f"{contract.calibration['ece_after']:.3f}",
                 f"{sum(shifts.values()) / len(shifts):.1%}" if shifts else "-",
                 f"{min(shifts.values()):.1%} ({min(shifts, key=shifts.get)})" if shifts else "-",
@@ -60,7 +62,7 @@ def _models(models: Sequence[Exported]) -> Table:
         "MiB",
         "accuracy",
         "n",
-        "split",
+        "on",
         "baseline",
         "calibration error",
         "shifts, mean",
@@ -69,27 +71,37 @@ def _models(models: Sequence[Exported]) -> Table:
         "images/s",
     )
     note = (
-        "Accuracy on the test part of the split, with its 95 % Wilson interval; baseline: the nearest colour "
-        "histogram, which sees no shape; expected calibration error after temperature scaling; ms of the model alone, "
-        "one image, median; images/s from file to result."
+        "Accuracy with its 95 % Wilson interval; baseline: the nearest colour histogram, which sees no shape; expected "
+        "calibration error after temperature scaling; ms of the model alone, one image, median; images/s from file to "
+        f"result, at the best batch size. {measured}"
     )
     return Table("Models", header, rows, note)
 
 
+def _measured_on(model: Exported) -> str:
+    """The images behind the accuracy."""
+    if not model.evaluation:
+        return f"test, {model.contract.split['protocol']}"
+    split = model.evaluation["split"]
+    return f"{model.evaluation['part']}, {split['protocol']}" if split else "images of other origin"
+
+
 def _recalls(models: Sequence[Exported]) -> Table:
     shown = {model.name: model.evaluation["metrics"]["per_class"] for model in models if model.evaluation}
-    classes = list(next(iter(shown.values()), {}))
-    rows = [
-        (name, *(_interval(of[label]["recall"]) if of[label]["recall"] else "-" for label in classes))
-        for name, of in shown.items()
-    ]
+    classes = list(dict.fromkeys(label for of in shown.values() for label in of))
+
+    def recall(of: Mapping[str, Any], label: str) -> str:
+        found = of.get(label, {}).get("recall")
+        return _interval(found) if found else "-"
+
+    rows = [(name, *(recall(of, label) for label in classes)) for name, of in shown.items()]
     return Table("Recall by class", ("model", *classes), rows, "With 95 % Wilson intervals.")
 
 
 def _shifts(models: Sequence[Exported]) -> Table:
     shown = {model.name: found for model in models if (found := _shifted(model))}
-    names = list(next(iter(shown.values()), {}))
-    rows = [(name, *(f"{of[name]:.1%}" for of in shown.values())) for name in names]
+    names = dict.fromkeys(name for of in shown.values() for name in of)
+    rows = [(name, *(f"{of[name]:.1%}" if name in of else "-" for of in shown.values())) for name in names]
     note = "Accuracy on the same images, changed as another microscope, camera or file format would."
     return Table("Imaging shifts", ("shift", *shown), rows, note)
 
@@ -143,20 +155,16 @@ def _trained(training: Training) -> tuple[str, ...]:
 
 
 def _pairs(trainings: Sequence[Training]) -> Table:
-    found = [
-        (a, b, shared)
-        for a, b in combinations(trainings, 2)
-        if (shared := a.right.keys() & b.right.keys()) and a.right.keys() == b.right.keys()
-    ]
+    found = [(a, b) for a, b in combinations(trainings, 2) if a.right and a.right.keys() == b.right.keys()]
     tests = []
-    for a, b, shared in found:
-        only_a = sum(a.right[path] and not b.right[path] for path in shared)
-        only_b = sum(b.right[path] and not a.right[path] for path in shared)
+    for a, b in found:
+        only_a = sum(a.right[path] and not b.right[path] for path in a.right)
+        only_b = sum(b.right[path] and not a.right[path] for path in a.right)
         tests.append((only_a, only_b, mcnemar_exact(only_a, only_b)))
     adjusted = holm([p_value for *_, p_value in tests])
     rows = [
-        (a.name, b.name, str(len(shared)), f"{only_a} : {only_b}", f"{p:.3f}", "real" if p < _SIGNIFICANT else "no")
-        for (a, b, shared), (only_a, only_b, _), p in zip(found, tests, adjusted, strict=True)
+        (a.name, b.name, str(len(a.right)), f"{only_a} : {only_b}", f"{p:.3f}", "real" if p < _SIGNIFICANT else "no")
+        for (a, b), (only_a, only_b, _), p in zip(found, tests, adjusted, strict=True)
     ]
     header = ("A", "B", "n", "only A right : only B right", "p", "difference")
     return Table("Differences", header, rows, "Exact McNemar test on the same test images, adjusted by Holm.")

@@ -178,22 +178,28 @@ def _default(device: str, mode: str, heatmaps: bool) -> tuple[Model, Plan]:
         return newest
     if errors:
         raise errors[0]
-    what, option = (" with a heat map", " --heatmap") if heatmaps else ("", "")
-    raise AllkitError(
-        f"no model{what} in {EXPORT_FOLDER.absolute()}: make one with `allkit export{option}`, or give --model FILE"
-    )
+    raise _none_at_hand(" with a heat map", " --heatmap")
 
 
 def models_at_hand() -> list[Path]:
-    """The ONNX files of ./exported, the most recently written first; what comes with allkit where there are none."""
+    """The ONNX files of ./exported, the most recently written first; what comes with allkit where there are none.
+
+    A checkout writes all files at once: of those as new as the newest to a minute, what ships goes first. Raises
+    AllkitError when there is nothing at all.
+    """
     # Hidden names are files that an export is still writing.
     models = [path for path in EXPORT_FOLDER.glob("*.onnx") if not path.name.startswith(".")]
     shipped = sorted(SHIPPED_FOLDER.glob("*.onnx"))
+    if not models and not shipped:
+        raise _none_at_hand()
+    written = {path: path.stat().st_mtime for path in models}
     names = {path.name for path in shipped}
+    recent = max(written.values(), default=0) - 60
+    ranks = {path: (path.name in names and time >= recent, time) for path, time in written.items()}
+    return sorted(models, key=ranks.get, reverse=True) or shipped
 
-    def age(path: Path) -> tuple[int, bool, int]:
-        # A checkout writes all files at once: then the one that ships goes first.
-        written = path.stat().st_mtime_ns
-        return written // 60_000_000_000, path.name in names, written
 
-    return sorted(models, key=age, reverse=True) or shipped
+def _none_at_hand(what: str = "", option: str = "") -> AllkitError:
+    return AllkitError(
+        f"no model{what} in {EXPORT_FOLDER.absolute()}: make one with `allkit export{option}`, or give --model FILE"
+    )

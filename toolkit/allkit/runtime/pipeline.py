@@ -68,7 +68,7 @@ def run_in_batches(
     waiting = iter(sources)
     if workers == 1:
         # A thread of its own would cost a single image more than reading it does.
-        while batch := list(islice(waiting, size)):
+        while batch := [_own(source) for source in islice(waiting, size)]:
             yield from run(batch)
         return
     ahead: deque[Future] = deque()

@@ -51,7 +51,7 @@ def augment(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.n
         image = cv2.transform(image, colour_matrix(hue, saturation))
     if recipe.erase:
         side = round(recipe.erase * image.shape[0])
-        top, left = rng.integers(-side // 2, image.shape[0] - side // 2, 2)
+        top, left = rng.integers(-(side // 2), image.shape[0] - side // 2, 2)
         hole = np.s_[max(top, 0) : top + side, max(left, 0) : left + side]
         image[hole] = np.rint(image.mean((0, 1)))
     table = _LEVELS[:, None] ** exponent * gains + offsets

@@ -86,9 +86,11 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, split: Split) -> Run:
-        """A new run; AllkitError when the folder holds anything but a run that never finished an epoch."""
+        """A new run. Raises AllkitError when the folder holds anything but a run that never finished an epoch, or the
+        split would test the network on what it has seen in the run that its weights come from."""
         if folder.exists() and any(entry.name not in ("run.json", "split.json") for entry in folder.iterdir()):
             raise AllkitError(f"{folder} is not empty: give another --out, or --resume to go on with the run in it")
+        _refuse_seen(split, settings.recipe)
         split.save(folder / "split.json")
         write_json(folder / "run.json", settings.to_dict())
         return cls(folder, settings, split)
@@ -129,6 +131,11 @@ class Run:
         names = [field.name for field in fields(rows[0])]
         self._write_csv("history.csv", names, ([f"{value:.6g}" for value in asdict(row).values()] for row in rows))
 
+    def read_history(self) -> list[dict[str, float]]:
+        """One dictionary of figures an epoch, as `Epoch` names them."""
+        with self._reading("history.csv") as path, path.open(newline="", encoding="utf-8") as stream:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+
     def write_predictions(self, paths: Sequence[str], labels: np.ndarray, probabilities: np.ndarray) -> None:
         classes = self.settings.classes
         rows = (
@@ -159,6 +166,29 @@ class Run:
         writer.writerow(header)
         writer.writerows(rows)
         write_text(self.folder / name, text.getvalue())
+
+
+def earlier_run(recipe: Recipe) -> Run | None:
+    """The run that the recipe takes its weights from, if it does."""
+    named = recipe.weights not in ("random", "imagenet") and Path(recipe.weights).is_dir()
+    return Run.open(recipe.weights) if named else None
+
+
+def _refuse_seen(split: Split, recipe: Recipe) -> None:
+    tested = {split.hashes[path] for part in ("validation", "test") for path in split.parts[part]}
+    while earlier := earlier_run(recipe):
+        if tested & {earlier.split.hashes[path] for path in earlier.split.parts["train"]}:
+            raise AllkitError(
+                f"{earlier.folder} was trained on images that this split would test it with: give --split "
+                f"{earlier.folder / 'split.json'}, or images that it has not seen"
+            )
+        recipe = earlier.settings.recipe
+        named = Path(recipe.weights)
+        if named.is_absolute() and not named.exists() and named.suffix not in (".h5", ".keras"):
+            raise AllkitError(
+                f"{earlier.folder} went on from {recipe.weights}, which is gone: it cannot be told whether the images "
+                "that are to test it were trained on; put it back, or train anew"
+            )
 
 
 def find_runs(folder: Path) -> list[Run]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import keras
 
@@ -15,8 +16,8 @@ from allkit.stats import Interval
 from allkit.training import architecture, figures
 from allkit.training.backend import device, versions
 from allkit.training.fit import Epoch, Labelled, Observer, compile_model, fit, predict
-from allkit.training.run import SCHEMA_VERSION, Run, Settings
-from allkit.training.weights import earlier_run, load_imagenet, load_run, refuse_seen
+from allkit.training.run import SCHEMA_VERSION, Run, Settings, earlier_run
+from allkit.training.weights import load_imagenet, load_run
 
 
 def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
@@ -29,22 +30,25 @@ def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bf16" else "float32")
     model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, recipe)
-    if earlier := earlier_run(recipe):
-        if pretrained:
-            load_run(model, earlier)
-    elif recipe.weights != "random":
-        if settings.width != 1 or recipe.batch_norm:
-            raise AllkitError(
-                f"weights {recipe.weights} are those of the full-width network without batch normalisation: "
-                "give --width 1 and --recipe paper, or --weights random"
-            )
-        if pretrained:
-            load_imagenet(model, recipe.weights)
+    if pretrained and (earlier := earlier_run(recipe)):
+        load_run(model, earlier)
+    elif pretrained and recipe.weights != "random":
+        if recipe.weights == "imagenet" or Path(recipe.weights).is_file():
+            _check_imagenet_fits(settings)
+        load_imagenet(model, recipe.weights)
     for layer in model.layers:
         if layer.name.startswith("block"):
             layer.trainable = int(layer.name[len("block")]) <= recipe.trainable_blocks
     compile_model(model, recipe)
     return model
+
+
+def _check_imagenet_fits(settings: Settings) -> None:
+    if settings.width != 1 or settings.recipe.batch_norm:
+        raise AllkitError(
+            f"weights {settings.recipe.weights} are those of the full-width network without batch normalisation: "
+            "give --width 1 and --recipe paper, or --weights random"
+        )
 
 
 def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interval]:
@@ -54,7 +58,6 @@ def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interv
     """
     settings, split = run.settings, run.split
     split.check(images.hashes_by_path)
-    refuse_seen(split, settings.recipe)
     part = {name: _labelled(images, paths) for name, paths in split.parts.items()}
     model = build_model(settings, pretrained=not run.checkpoint.exists())
     recorder = _Recorder(run, observer)

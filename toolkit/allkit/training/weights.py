@@ -8,10 +8,8 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
-from allkit.dataset.split import Split
 from allkit.errors import AllkitError
 from allkit.training.architecture import conv_names
-from allkit.training.recipe import Recipe
 from allkit.training.run import Run
 
 
@@ -30,12 +28,6 @@ def load_imagenet(model: keras.Model, source: str) -> None:
         model.get_layer(name).set_weights([kernel, bias])
 
 
-def earlier_run(recipe: Recipe) -> Run | None:
-    """The run that the recipe takes its weights from, if it does."""
-    named = recipe.weights not in ("random", "imagenet") and Path(recipe.weights).is_dir()
-    return Run.open(recipe.weights) if named else None
-
-
 def load_run(model: keras.Model, run: Run) -> None:
     """Set all weights from a finished run of the same network, whose file is opened in Keras' safe mode.
 
@@ -47,21 +39,9 @@ def load_run(model: keras.Model, run: Run) -> None:
         model.set_weights(keras.models.load_model(run.model_path, compile=False, safe_mode=True).get_weights())
     except (ValueError, TypeError, OSError, KeyError, BadZipFile) as error:
         raise AllkitError(
-            f"{run.model_path} cannot be loaded here ({_first_line(error)}): give a run of the same --size, --width, "
-            "classes and batch normalisation, or train again if the file is damaged"
+            f"{run.model_path} cannot be loaded here ({_first_line(error)}): it is damaged, or of another --size, "
+            "--width, number of classes or batch normalisation"
         ) from error
-
-
-def refuse_seen(split: Split, recipe: Recipe) -> None:
-    """AllkitError when a run that the weights come from was trained on images that are now to test them."""
-    tested = {split.hashes[path] for part in ("validation", "test") for path in split.parts[part]}
-    while earlier := earlier_run(recipe):
-        if tested & {earlier.split.hashes[path] for path in earlier.split.parts["train"]}:
-            raise AllkitError(
-                f"{earlier.folder} was trained on images that this split would test it with: give --split "
-                f"{earlier.folder / 'split.json'}, or other images"
-            )
-        recipe = earlier.settings.recipe
 
 
 def _read(source: str) -> keras.Model:
