@@ -24,7 +24,7 @@ from allkit.bench.machine import facts
 from allkit.bench.record import figures, load
 from allkit.stats import ratio
 
-ROUNDS = 9
+ROUNDS = 7
 
 
 def by_bench(model: str, data: str, batch: int, folder: str) -> float:

@@ -1,0 +1,82 @@
+"""How many times as fast a model is as the paper's network as it is usually run: full width, 300 px, float32, Keras.
+
+    python benchmarks/speedup.py DATA MODEL [MODEL ...] > benchmarks/results/speedup.json
+
+Networks alone: the images lie in memory as each takes them. One image a call, and batches of 32, by Keras as a compiled
+graph (`predict_on_batch`) and by the code that `allkit classify` runs, in turn in one run. The weights of the Keras
+network are random: speed does not depend on them.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from allkit.bench.machine import facts, libraries
+from allkit.dataset.index import scan
+from allkit.images import PixelPath, stack
+from allkit.runtime.session import Model
+from allkit.stats import ratio
+from allkit.training.backend import prepare
+
+SIZE_PX, CLASSES, BATCH, ROUNDS, CALLS = 300, 4, 32, 9, 20
+
+
+def seconds_an_image(run: Callable[[np.ndarray], object], images: np.ndarray, calls: int) -> float:
+    """The median over some calls, each on another batch."""
+    taken = []
+    for _ in range(calls):
+        images = np.roll(images, 1, axis=0)
+        begin = time.perf_counter()
+        run(images)
+        taken.append((time.perf_counter() - begin) / len(images))
+    return statistics.median(taken)
+
+
+def main(data: str, *paths: str) -> None:
+    prepare()
+    from allkit.training import architecture
+    from allkit.training.recipe import PAPER
+
+    dataset = scan(Path(data))
+    files = [dataset.root / dataset.paths[i * len(dataset) // BATCH] for i in range(BATCH)]
+    keras_model = architecture.build(SIZE_PX, CLASSES, 1.0, PAPER)
+    models = {Path(path).name: Model(Path(path)) for path in paths}
+    pixels = {name: model.contract.pixels for name, model in models.items()}
+    loaded = {name: stack([path.load(file) for file in files], path.size_px) for name, path in pixels.items()}
+    large = replace(next(iter(pixels.values()), PixelPath(SIZE_PX)), size_px=SIZE_PX, jpeg_scale=1)
+    reference = stack([large.load(file) for file in files], SIZE_PX)
+    results = []
+    for batch in (1, BATCH):
+        taken: dict[str, list[float]] = {"keras": [], **{name: [] for name in models}}
+        for number in range(ROUNDS + 1):
+            print(f"batch {batch}, round {number} of {ROUNDS}", file=sys.stderr)
+            # Images a call times calls stay alike; the first round warms up.
+            row = {"keras": seconds_an_image(keras_model.predict_on_batch, reference[:batch], 3 if batch == 1 else 1)}
+            row |= {name: seconds_an_image(model.run, loaded[name][:batch], CALLS) for name, model in models.items()}
+            if number:
+                for name, seconds in row.items():
+                    taken[name].append(seconds)
+        for name in models:
+            results.append(
+                {
+                    "model": name,
+                    "batch": batch,
+                    "ms_an_image": round(1000 * statistics.median(taken[name]), 3),
+                    "keras_ms_an_image": round(1000 * statistics.median(taken["keras"]), 1),
+                    "times_as_fast": asdict(ratio(taken[name], taken["keras"])),
+                }
+            )
+    machine = {**facts(), "libraries": libraries(("tensorflow", "keras", "onnxruntime-gpu", "onnxruntime"))}
+    print(json.dumps({"machine": machine, "rounds": ROUNDS, "results": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
