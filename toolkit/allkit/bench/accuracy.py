@@ -27,6 +27,7 @@ class Labelled:
 
     def __init__(self, images: Images, split: Split | None = None):
         self._images, self._given = images, split
+        self._fingerprint = fingerprint(images.hashes_by_path)
         self._subjects: dict[str, Subject] = {}
 
     def evaluate(self, classifier: Classifier, on_image: Callable[[], None] = lambda: None) -> dict[str, Any]:
@@ -37,7 +38,7 @@ class Labelled:
         found: Evaluation = evaluate(classifier, self._subject(classifier), on_image)
         return {
             "part": found.subject.part,
-            "data_fingerprint": fingerprint(self._images.hashes_by_path),
+            "data_fingerprint": self._fingerprint,
             "split": found.subject.split,
             "seen_in_training": found.seen_in_training,
             "metrics": found.metrics.to_dict(),
@@ -47,7 +48,7 @@ class Labelled:
 
     def _subject(self, classifier: Classifier) -> Subject:
         contract = classifier.contract
-        trained_here = contract.data_fingerprint == fingerprint(self._images.hashes_by_path)
+        trained_here = contract.data_fingerprint == self._fingerprint
         key = "given" if self._given else contract.split.get("hash") if trained_here else "all"
         if key not in self._subjects:
             split = self._given or (self._again(contract.split) if trained_here else None)
@@ -68,13 +69,13 @@ class Labelled:
 
 def paired(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any] | None:
     """Two records of `Labelled.evaluate` on the same images: difference and exact McNemar p; None on other images."""
-    n = first["metrics"]["n"]
     a, b = (
         (found["metrics"]["n"], found["data_fingerprint"], (found["split"] or {}).get("hash"))
         for found in (first, second)
     )
     if a != b:
         return None
+    n = first["metrics"]["n"]
     wrong, other = set(first["wrong"]), set(second["wrong"])
     return {
         "difference": (len(other) - len(wrong)) / n,

@@ -75,8 +75,7 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
     `data` is the folder of the images that the run was trained on. Raises AllkitError when the run is unfinished or
     its images are not there.
     """
-    if not run.finished:
-        raise AllkitError(f"{run.folder} is not finished: allkit train --out {run.folder} --resume")
+    run.require_finished()
     split, settings, root = run.split, run.settings, scan(data).root
     say("reading the images of the run")
     model = load_model(run)

@@ -118,6 +118,11 @@ class Run:
     def finished(self) -> bool:
         return (self.folder / "metrics.json").is_file()
 
+    def require_finished(self) -> None:
+        """AllkitError with the command that goes on, unless the run is finished."""
+        if not self.finished:
+            raise AllkitError(f"{self.folder} is not finished: allkit train --out {self.folder} --resume")
+
     def metrics(self) -> dict[str, Any]:
         """The record of a finished run."""
         with self._reading("metrics.json") as path:

@@ -33,8 +33,7 @@ def load_run(model: keras.Model, run: Run) -> None:
 
     Raises AllkitError when the run is not finished, its file is damaged, or its network is another.
     """
-    if not run.finished:
-        raise AllkitError(f"{run.folder} is not finished: allkit train --out {run.folder} --resume")
+    run.require_finished()
     try:
         model.set_weights(keras.models.load_model(run.model_path, compile=False, safe_mode=True).get_weights())
     except (ValueError, TypeError, OSError, KeyError, BadZipFile) as error:
