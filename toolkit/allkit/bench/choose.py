@@ -8,8 +8,7 @@ from typing import Any
 
 from allkit.bench.accuracy import paired
 from allkit.bench.record import Figures, Record, figures
-
-_SIGNIFICANT = 0.05
+from allkit.stats import SIGNIFICANT
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,11 @@ def recommend(record: Record, budget: Budget) -> tuple[str | None, str]:
         return chosen.model, f"{reason}: the most accurate of the {len(fit)} within the budget"
     return chosen.model, (
         f"{reason}: of the {len(fit)} within the budget {best.model} is the most accurate, {best.accuracy.percent(2)}, "
-        f"but the difference is not significant (McNemar, p > {_SIGNIFICANT}), and this one is "
+        f"but the difference is not significant (McNemar, p > {SIGNIFICANT}), and this one is "
         f"{best.milliseconds / chosen.milliseconds:.1f} times as fast"
     )
 
 
 def _level(a: Mapping[str, Any], b: Mapping[str, Any], row: Figures, best: Figures) -> bool:
     found = paired(a, b)
-    return row.accuracy.value >= best.accuracy.value or (found is not None and found["p_value"] > _SIGNIFICANT)
+    return row.accuracy.value >= best.accuracy.value or (found is not None and found["p_value"] > SIGNIFICANT)

@@ -13,9 +13,8 @@ from allkit.bench.machine import differences
 from allkit.bench.record import Record, seen
 from allkit.bench.series import medians
 from allkit.errors import AllkitError
-from allkit.stats import Interval, holm, mann_whitney_exact, ratio
+from allkit.stats import SIGNIFICANT, Interval, holm, mann_whitney_exact, ratio
 
-_SIGNIFICANT = 0.05
 _ACCURACY = "accuracy"
 
 
@@ -37,7 +36,7 @@ class Change:
     @property
     def real(self) -> bool:
         """Whether chance alone would hardly have made it."""
-        return self.p_value < _SIGNIFICANT
+        return self.p_value < SIGNIFICANT
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def _too_few(first: Record, second: Record, measures: int) -> Iterator[str]:
     counts = [record["settings"]["rounds"] for record in (first, second)]
     apart = mann_whitney_exact(np.arange(counts[0]), counts[0] + np.arange(counts[1]))
     # By Holm the smallest p value is multiplied by the number of measures: nothing at all could be called real.
-    if apart * measures >= _SIGNIFICANT:
+    if apart * measures >= SIGNIFICANT:
         yield (
             f"{counts[0]} and {counts[1]} rounds are too few for {measures} measures: even rounds that are all apart "
             "would not be called real; measure with more --rounds, or fewer models"

@@ -9,9 +9,7 @@ from typing import Any
 
 from allkit.bench.paper import METRICS, TABLE_1, TABLE_2
 from allkit.report.sources import Exported, Sources, Training
-from allkit.stats import Interval, holm, mcnemar_exact
-
-_SIGNIFICANT = 0.05
+from allkit.stats import SIGNIFICANT, Interval, holm, mcnemar_exact
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ def _pairs(trainings: Sequence[Training]) -> Table:
         tests.append((only_a, only_b, mcnemar_exact(only_a, only_b)))
     adjusted = holm([p_value for *_, p_value in tests])
     rows = [
-        (a.name, b.name, str(len(a.right)), f"{only_a} : {only_b}", f"{p:.3f}", "real" if p < _SIGNIFICANT else "no")
+        (a.name, b.name, str(len(a.right)), f"{only_a} : {only_b}", f"{p:.3f}", "real" if p < SIGNIFICANT else "no")
         for (a, b), (only_a, only_b, _), p in zip(found, tests, adjusted, strict=True)
     ]
     header = ("A", "B", "n", "only A right : only B right", "p", "difference")

@@ -16,10 +16,11 @@ from allkit.stats.calibration import (
 )
 from allkit.stats.conformal import conformal_threshold
 from allkit.stats.intervals import Interval, cluster_bootstrap, wilson
-from allkit.stats.paired import mcnemar_exact
+from allkit.stats.paired import SIGNIFICANT, mcnemar_exact
 from allkit.stats.ranks import holm, mann_whitney_exact, ratio
 
 __all__ = [
+    "SIGNIFICANT",
     "Interval",
     "Reliability",
     "cluster_bootstrap",

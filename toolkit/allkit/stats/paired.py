@@ -8,6 +8,9 @@ import numpy as np
 
 from allkit.errors import AllkitError
 
+# The p value below which a difference is called real.
+SIGNIFICANT = 0.05
+
 
 def mcnemar_exact(only_a_right: int, only_b_right: int) -> float:
     """Two-sided p value of the exact McNemar test (McNemar 1947, Psychometrika 12:153).
