@@ -17,7 +17,7 @@ import numpy as np
 from allkit.bench.accuracy import Labelled, paired
 from allkit.bench.entry import Entry
 from allkit.bench.machine import facts
-from allkit.bench.peak import peak_gops
+from allkit.bench.peak import Peak
 from allkit.bench.probe import probe
 from allkit.errors import AllkitError
 
@@ -58,7 +58,8 @@ def run(
     # The classes of a dataset come one after the other; queries shall not.
     files = [files[i] for i in np.random.default_rng(0).permutation(len(files))]
     machine = facts()
-    peaks = peak_gops()
+    peak = Peak()
+    peak.measure()
     rows: list[dict[str, Any]] = []
     entries: list[Entry] = []
     for i, path in enumerate(models):
@@ -84,8 +85,7 @@ def run(
         _guarded(entry, partial(entry.warm_up, _WARM_UP_SECONDS))
     seconds, queries = settings.seconds / settings.rounds, -(-settings.queries // settings.rounds)
     for round_ in range(settings.rounds if entries else 0):
-        # A shared machine is not always the same one: the peak is that of the best moment.
-        peaks = {name: max(value, peaks[name]) for name, value in peak_gops().items()}
+        peak.measure()
         # Another order every round: what runs before a model must not always be the same.
         for i, entry in enumerate(entries[round_ % len(entries) :] + entries[: round_ % len(entries)]):
             say("measure", entry.row["model"], (round_ + i / len(entries)) / settings.rounds)
@@ -98,7 +98,7 @@ def run(
         "schema_version": SCHEMA_VERSION,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": {**asdict(settings), "batches": list(settings.batches)},
-        "machine": {**machine, "peak_gops": {name: round(value, 1) for name, value in peaks.items()}},
+        "machine": {**machine, "peak_gops": {name: round(value, 1) for name, value in peak.gops.items()}},
         "data": {**data, "files": len(files)},
         "rows": rows,
     }
