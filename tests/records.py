@@ -54,6 +54,7 @@ def row(model, ms, wrong=(), precision="fp32", mib=4.0, **fields):
         "single": {"model_ms": [[ms / 2] * 20] * 5, "end_to_end_ms": [[ms] * 20] * 5},
         "offline": {"8": [[2000 / ms]] * 5},
         "joules_per_image": None,
+        "start_s": 0.3,
         "load_s": 0.1,
         "first_run_s": 0.01,
         "peak_mib": 100.0,

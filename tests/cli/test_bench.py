@@ -47,8 +47,9 @@ def test_a_row_for_every_model_and_status_one_where_one_failed(measured):
         "vgg16x9-broken.onnx",
     ]
     assert "cannot be read as an ONNX model" in rows[2]["status"]
-    for figure in ("model_ms_p50", "end_to_end_ms_p50", "load_s", "first_run_s", "accuracy_value"):
+    for figure in ("model_ms_p50", "end_to_end_ms_p50", "start_s", "load_s", "first_run_s", "accuracy_value"):
         assert float(rows[0][figure]) > 0
+    assert float(rows[0]["start_s"]) > float(rows[0]["load_s"]) + float(rows[0]["first_run_s"])
     assert rows[0]["end_to_end_ms_p90"] == ""
     assert rows[1]["p_value"] != ""
 

@@ -1,7 +1,7 @@
 """What a model costs to start: `python -m allkit.bench.probe MODEL DEVICE IMAGE...` in a process of its own.
 
-Prints JSON: seconds to load the model and to the first result after that, and the largest resident set in MiB after
-all images (null where the system does not tell).
+Prints JSON: seconds to load the model and to the first result after that, when that was (seconds since the epoch), and
+the largest resident set in MiB after all images (null where the system does not tell).
 """
 
 from __future__ import annotations
@@ -18,13 +18,19 @@ from allkit.errors import AllkitError
 
 
 def probe(model: Path, device: str, images: Sequence[Path]) -> dict[str, Any]:
-    """The figures of a fresh process; AllkitError with its last line when it fails."""
+    """The figures of a fresh process, start_s too: seconds from nothing to its first result.
+
+    AllkitError with its last line when it fails.
+    """
     command = [sys.executable, "-m", "allkit.bench.probe", str(model), device, *map(str, images)]
+    # Not a performance counter: what it counts from need not be the same in another process.
+    begin = time.time()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise AllkitError(f"{model.name} fails in a fresh process: {(done.stderr.splitlines() or ['no message'])[-1]}")
     # The last line: what a library may have said before is not of interest.
-    return json.loads(done.stdout.splitlines()[-1])
+    figures = json.loads(done.stdout.splitlines()[-1])
+    return {"start_s": figures.pop("first_at") - begin, **figures}
 
 
 def _main(model: str, device: str, *images: str) -> None:
@@ -34,10 +40,11 @@ def _main(model: str, device: str, *images: str) -> None:
     classifier = Classifier(model, device=device)
     loaded = time.perf_counter()
     next(iter(classifier(images[:1])))
-    first = time.perf_counter()
+    first, first_at = time.perf_counter(), time.time()
     for _ in classifier(images):
         pass
-    print(json.dumps({"load_s": loaded - begin, "first_run_s": first - loaded, "peak_mib": _peak_mib()}))
+    seconds = {"load_s": loaded - begin, "first_run_s": first - loaded, "first_at": first_at}
+    print(json.dumps({**seconds, "peak_mib": _peak_mib()}))
 
 
 def _peak_mib() -> float | None:

@@ -56,7 +56,8 @@ class Figures:
     """A row of a record in figures; None where there is none, or too few queries for it.
 
     model_ms and end_to_end_ms: latencies of one image by percentile. images_per_s: by batch size. share_of_peak: the
-    operations of the model in its median latency, of what a matrix product of its precision reaches. drop and p_value:
+    operations of the model in its median latency, of what a matrix product of its precision reaches. start_s: a process
+    from nothing to its first result, of which load_s and first_run_s are parts. drop and p_value:
     accuracy of the float32 parent less its own, exact McNemar. status: ok, unstable (why), or the error.
     """
 
@@ -70,6 +71,7 @@ class Figures:
     model_ms: dict[int, float | None]
     end_to_end_ms: dict[int, float | None]
     images_per_s: dict[int, float]
+    start_s: float | None
     load_s: float | None
     first_run_s: float | None
     peak_mib: float | None
@@ -109,7 +111,7 @@ def _figures(row: Mapping[str, Any], peaks: Mapping[str, float]) -> Figures:
         **{name: row.get(name) for name in ("model", "size_px", "width", "precision", "mib", "gmac", "provider")},
         **latencies,
         images_per_s={batch: float(np.median(np.concatenate(rounds))) for batch, rounds in offline.items()},
-        **{name: row.get(name) for name in ("load_s", "first_run_s", "peak_mib")},
+        **{name: row.get(name) for name in ("start_s", "load_s", "first_run_s", "peak_mib")},
         joules_per_image=float(np.median(joules)) if joules else None,
         accuracy=Interval(**accuracy) if accuracy else None,
         drop=0.0 - against["difference"] if against else None,
@@ -170,7 +172,7 @@ def cells(row: Figures) -> dict[str, str]:
         "model ms": three(row.model_ms),
         "file to result ms": three(row.end_to_end_ms),
         "images/s (batch)": ", ".join(f"{rate:.0f} ({batch})" for batch, rate in row.images_per_s.items()) or "-",
-        "load, first s": f"{number(row.load_s, '.2f')}, {number(row.first_run_s, '.2f')}",
+        "start, load, first s": ", ".join(number(s, ".2f") for s in (row.start_s, row.load_s, row.first_run_s)),
         "peak MiB": number(row.peak_mib, ".0f"),
         "accuracy": row.accuracy.percent(2) if row.accuracy else "-",
         "drop": "-" if row.drop is None else f"{100 * row.drop:+.2f} (p {row.p_value:.2f})",
@@ -190,7 +192,7 @@ def as_csv(record: Record) -> str:
         for name, values in (("model", row.model_ms), ("end_to_end", row.end_to_end_ms)):
             flat |= {f"{name}_ms_p{p}": value for p, value in values.items()}
         flat["images_per_s"] = ";".join(f"{batch}:{rate:.2f}" for batch, rate in row.images_per_s.items())
-        flat |= {"load_s": row.load_s, "first_run_s": row.first_run_s, "peak_mib": row.peak_mib}
+        flat |= {name: getattr(row, name) for name in ("start_s", "load_s", "first_run_s", "peak_mib")}
         for name in ("value", "low", "high"):
             flat[f"accuracy_{name}"] = getattr(row.accuracy, name) if row.accuracy else None
         flat |= {"drop": row.drop, "p_value": row.p_value, "joules_per_image": row.joules_per_image}
@@ -234,7 +236,8 @@ def notes(record: Record) -> list[str]:
         f"Queries are {data['files']} {data['kind']}, another one each time. At least {settings['seconds']:g} s and "
         f"{settings['queries']} queries a scenario in {settings['rounds']} rounds, in which the models take turns; no "
         "sample is left out. Latencies are p50 / p90 / p99 of one image, from when it was due; p90 needs 64 queries, "
-        "p99 662.",
+        "p99 662. Start: a process from nothing to its first result, of which load and first run are parts; files take "
+        "`allkit classify` the start and their number over images/s.",
         "Accuracy with its 95 % Wilson interval, drop against "
         "the float32 file of the same run with the exact McNemar test. Research use; not for diagnosis.",
     ]
