@@ -70,3 +70,14 @@ def test_a_logarithmic_axis_has_a_tick_however_alike_its_values_are(value):
     low, high = log_limits(value, value * 1.01)
     assert low < value < value * 1.01 < high
     assert any(low <= digit * 10.0**power <= high for digit in (1, 2, 5) for power in range(-1, 5))
+
+
+def test_a_label_hides_no_neighbouring_mark():
+    # The second mark lies where the label of the first would stand, a third of its length to the right.
+    points = [Point(1, 1, "a label of some length"), Point(1.1, 1), Point(2, 1.001)]
+    tree = ElementTree.fromstring(scatter(points, Axis("x"), Axis("y"), "title", "text"))
+    label = next(text for text in tree.iter(f"{SVG}text") if text.text.startswith("a label"))
+    first, second = [circle for circle in tree.iter(f"{SVG}circle")][:2]
+    assert float(second.get("cx")) - float(first.get("cx")) < 100
+    assert label.get("text-anchor") == "start"
+    assert abs(float(label.get("y")) - 4 - float(second.get("cy"))) >= 12

@@ -13,6 +13,9 @@ from html import escape
 _WIDTH, _HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 16, 52
 
+# Of the text, rather more than its mean width, and its height.
+_CHARACTER, _LINE = 6.6, 14
+
 STYLE = """
 .chart{width:100%;max-width:44rem;height:auto;display:block}
 .chart text{font:12px system-ui,sans-serif;fill:var(--ink);stroke:var(--paper);stroke-width:3px;paint-order:stroke}
@@ -73,18 +76,13 @@ def scatter(
         body += [_mark(across(p.x), up(p.y), kind) for p in series]
         body += [_whisker(across(p.x), up(p.low), up(p.high)) for p in series if p.low is not None]
         body.append("</g>")
-    taken: list[tuple[float, float]] = []
-
-    def free(place: float, height: float) -> float:
-        """The height of a label, moved up from those that are there."""
-        while any(abs(height - y_) < 13 and abs(place - x_) < 190 for x_, y_ in taken):
-            height -= 13
-        taken.append((place, height))
-        return height
-
+    taken = [
+        _Box.around(across(point.x), up(point.y), up(point.high or point.y), up(point.low or point.y))
+        for point in every
+    ]
     for name, series in lines.items():
-        place = across(series[-1].x)
-        body.append(_label(place, free(place, up(series[-1].y) - 9), name, 9))
+        # Above the line, not on it.
+        body.append(_label(across(series[-1].x), up(series[-1].y) - 12, name, taken))
     for point in sorted(points, key=lambda point: point.y):
         place, height = across(point.x), up(point.y)
         body.append(f'<g class="c{point.kind % 4}">')
@@ -92,7 +90,7 @@ def scatter(
             body.append(_whisker(place, up(point.low), up(point.high)))
         body.append(_mark(place, height, point.kind) + "</g>")
         if point.label:
-            body.append(_label(place, free(place, height + 4), point.label, 9))
+            body.append(_label(place, height, point.label, taken))
     return _svg(body, title, text)
 
 
@@ -180,11 +178,41 @@ def _whisker(x: float, low: float, high: float) -> str:
     return f'<path class="whisker" d="M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {low:.1f}h8M{x - 4:.1f} {high:.1f}h8"/>'
 
 
-def _label(x: float, y: float, text: str, beside: float = 0) -> str:
-    # A label that would run out on the right stands on the left of its mark.
-    left = x > _WIDTH * 0.62
-    place = x - beside if left else x + beside
-    return f'<text x="{place:.1f}" y="{y:.1f}" text-anchor="{"end" if left else "start"}">{escape(text)}</text>'
+@dataclass(frozen=True)
+class _Box:
+    """What a mark or a label covers, in pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @classmethod
+    def around(cls, x: float, y: float, high: float, low: float) -> _Box:
+        """A mark's, with its whisker."""
+        return cls(x - 6, min(y - 6, high), x + 6, max(y + 6, low))
+
+    def meets(self, other: _Box) -> bool:
+        """Whether the two have a place in common."""
+        across = self.left < other.right and other.left < self.right
+        return across and self.top < other.bottom and other.top < self.bottom
+
+    def outside(self) -> bool:
+        """Whether it runs over the edge of the plot."""
+        return self.left < _LEFT or self.right > _WIDTH - 2 or self.top < 0 or self.bottom > _HEIGHT - _BOTTOM
+
+
+def _label(x: float, y: float, text: str, taken: list[_Box]) -> str:
+    """Words beside the mark at (x, y), where they hide none of what is taken; their place is taken then."""
+    width = _CHARACTER * len(text)
+    # On the right, else on the left, as near to the height of the mark as there is room.
+    heights = [y + 4 + away for away in sorted(range(-20 * _LINE, 20 * _LINE, _LINE // 2), key=abs)]
+    boxes = [_Box(left, base - 10, left + width, base + 3) for base in heights for left in (x + 9, x - 9 - width)]
+    free = (box for box in boxes if not box.outside() and not any(map(box.meets, taken)))
+    box = next(free, boxes[0])
+    taken.append(box)
+    place, anchor = (x + 9, "start") if box.left > x else (x - 9, "end")
+    return f'<text x="{place:.1f}" y="{box.bottom - 3:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _svg(body: Iterable[str], title: str, text: str, height: int = _HEIGHT) -> str:
