@@ -20,7 +20,7 @@ def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
     return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
 
 
-_SHARES = ("brightness", "channel_gain", "channel_offset", "saturation", "grey", "erase")
+_SHARES = ("brightness", "channel_gain", "channel_offset", "saturation", "grey", "erase", "plain_statistics")
 _NOT_NEGATIVE = (
     *_SHARES,
     "weight_decay",
@@ -68,6 +68,9 @@ class Recipe:
     grey: float = _option(0.0, "share of the images that turn grey, before gains and offsets")
     zoom: float = _option(0.0, "scale drawn from 1 / (1 + this) to 1 + this")
     erase: float = _option(0.0, "side of a square painted in the mean colour, as a share of the image's")
+    plain_statistics: float = _option(
+        0.5, "share of unchanged images among those that batch normalisation takes its final statistics from"
+    )
     precision: str = _option("fp32", "bf16 trains in mixed bfloat16", ("fp32", "bf16"))
 
     def __post_init__(self):

@@ -17,6 +17,7 @@ from allkit.training import architecture, figures
 from allkit.training.backend import device, versions
 from allkit.training.fit import Epoch, Labelled, Observer, compile_model, fit, predict
 from allkit.training.run import SCHEMA_VERSION, Run, Settings, earlier_run
+from allkit.training.statistics import retake_statistics
 from allkit.training.weights import load_imagenet, load_run
 
 
@@ -62,6 +63,7 @@ def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interv
     model = build_model(settings, pretrained=not run.checkpoint.exists())
     recorder = _Recorder(run, observer)
     history = fit(model, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder)
+    retake_statistics(model, settings.recipe, part["train"].pixels, settings.seed)
     probabilities = predict(model, part["test"].pixels)
     groups = [split.groups[path] for path in split.parts["test"]]
     metrics = score(part["test"].labels, probabilities, settings.classes, groups)
