@@ -5,8 +5,9 @@ Styles are inside and there is no script. Every text that comes from elsewhere g
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
+from typing import Any
 
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1b2230;--soft:#596273;--line:#d9dde4;--fill:#f3f5f8;--bar:#3867b5;
@@ -28,6 +29,7 @@ code,li{overflow-wrap:anywhere}
 .wide{overflow-x:auto}
 .row{display:flex;flex-wrap:wrap;gap:.5rem 2rem;align-items:start}
 figure{margin:0}
+caption{text-align:left;font-size:.9rem;color:var(--soft)}
 figcaption{font-size:.75rem;overflow-wrap:anywhere;line-height:1.25}
 table{border-collapse:collapse;margin:.3rem 0}
 th,td{text-align:left;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
@@ -46,6 +48,19 @@ def document(title: str, style: str, body: Iterable[str]) -> str:
         f"<title>{text(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n"
         "</body>\n</html>\n"
     )
+
+
+def confusion(metrics: Mapping[str, Any], caption: str = "") -> Iterator[str]:
+    """The confusion matrix of a record of metrics as a table: rows are the truth, columns the prediction."""
+    names = list(metrics["per_class"])
+    named = f"<caption>{text(caption)}</caption>" if caption else ""
+    yield f"<table>{named}<tr><th>truth \N{RIGHTWARDS ARROW} prediction</th>"
+    yield "".join(f'<th class="number">{text(name)}</th>' for name in names) + '<th class="number">recall</th></tr>'
+    for name, counts in zip(names, metrics["confusion"], strict=True):
+        recall = metrics["per_class"][name].get("recall")
+        cells = [*map(str, counts), f"{recall['value']:.1%}" if recall else "-"]
+        yield f"<tr><th>{text(name)}</th>{''.join(f'<td class=number>{cell}</td>' for cell in cells)}</tr>"
+    yield "</table>"
 
 
 def text(words: str) -> str:

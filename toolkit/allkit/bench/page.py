@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from allkit.bench.charts import STYLE, Axis, Point, distributions, scatter
-from allkit.bench.paper import METRICS, TABLE_1, TABLE_2, TEST_IMAGES
+from allkit.bench.paper import METRICS, TABLE_1, TEST_IMAGES, methods
 from allkit.bench.record import IN_BOLD, Figures, Record, cells, figures, notes, pareto, placed
-from allkit.page import document, text
+from allkit.page import confusion, document, text
 from allkit.stats import wilson
 
 _STYLE = """
 .front td{font-weight:600}
 .models td{white-space:nowrap}
-caption{text-align:left;font-size:.9rem;color:var(--soft)}
 """
 
 _PRECISIONS = ("fp32", "int8", "fp16")
@@ -184,16 +183,10 @@ def _methods(record: Record) -> Iterator[str]:
     yield "<h2>Metrics, beside the paper's Table 2</h2>"
     heads = "".join(f'<th class="number">{name}</th>' for name in METRICS)
     yield f'<div class="wide"><table><tr><th>method</th><th>n</th>{heads}</tr>'
-    for method, values in TABLE_2:
-        shown = "".join(f'<td class="number">{"-" if v is None else format(v, ".2f")}</td>' for v in values)
-        yield f"<tr><td>{text(method)}</td><td>-</td>{shown}</tr>"
-    for row in record["rows"]:
-        if not row.get("accuracy"):
-            continue
-        metrics = row["accuracy"]["metrics"]
-        values = (metrics["accuracy"]["value"], *(metrics[name] for name in ("precision", "recall", "f1", "mcc")))
-        shown = "".join(f'<td class="number">{100 * value:.2f}</td>' for value in values)
-        yield f"<tr><td>{text(row['model'])}</td><td>{metrics['n']}</td>{shown}</tr>"
+    for method, n, *values in methods(
+        (row["model"], row["accuracy"]["metrics"]) for row in record["rows"] if row.get("accuracy")
+    ):
+        yield f"<tr><td>{text(method)}</td><td>{n}</td>{_numbers(values)}</tr>"
     for method, n, value in _baselines(record):
         yield f'<tr><td>{text(method)}</td><td>{n}</td><td class="number">{100 * value:.2f}</td>{"<td></td>" * 4}</tr>'
     yield "</table></div>"
@@ -216,15 +209,9 @@ def _confusions(record: Record) -> Iterator[str]:
     rows = [row for row in record["rows"] if row.get("accuracy")]
     if not rows:
         return
-    yield '<h2>Confusion</h2><p class="soft">Rows are the truth, columns the prediction.</p><div class="row">'
+    yield '<h2>Confusion</h2><div class="row">'
     for row in rows:
-        metrics = row["accuracy"]["metrics"]
-        names = list(metrics["per_class"])
-        yield f"<table><caption>{text(row['model'])}</caption><tr><th></th>"
-        yield "".join(f'<th class="number">{text(name)}</th>' for name in names) + "</tr>"
-        for name, counts in zip(names, metrics["confusion"], strict=True):
-            yield f"<tr><th>{text(name)}</th>{_numbers(map(str, counts))}</tr>"
-        yield "</table>"
+        yield from confusion(row["accuracy"]["metrics"], row["model"])
     yield "</div>"
 
 

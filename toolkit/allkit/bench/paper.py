@@ -3,6 +3,9 @@ Iraqi Journal of Science. All shares in per cent, as printed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
 # Table 1: image size in pixels, training time in seconds, accuracy.
 TABLE_1 = ((300, 12_024, 96.59), (250, 10_928, 96.31), (200, 9_237, 95.88), (150, 8_024, 95.11))
 
@@ -18,3 +21,12 @@ TABLE_2 = (
 
 # About the test images behind each figure of the paper: a tenth of 3,256.
 TEST_IMAGES = 325
+
+
+def methods(judged: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[str, ...]]:
+    """Table 2 and, below it, others by name and metrics: rows of name, number of images and METRICS, as words."""
+    for method, values in TABLE_2:
+        yield method, "-", *("-" if value is None else f"{value:.2f}" for value in values)
+    for method, metrics in judged:
+        values = (metrics["accuracy"]["value"], *(metrics[name] for name in ("precision", "recall", "f1", "mcc")))
+        yield method, str(metrics["n"]), *(f"{100 * value:.2f}" for value in values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from allkit.bench.charts import STYLE, Axis, Point, scatter
-from allkit.page import document, text
+from allkit.page import confusion, document, text
 from allkit.report.sources import Sources, Training
 from allkit.report.tables import Table, tables
 
@@ -65,12 +65,4 @@ def _figures(training: Training) -> Iterator[str]:
         axes = Axis("epoch"), Axis("accuracy", form="{:.1%}".format)
         yield f"<figure>{scatter([], *axes, 'Accuracy by epoch', words, lines=lines)}"
         yield f"<figcaption>Accuracy by epoch: {text(words)}.</figcaption></figure>"
-    metrics = training.record["metrics"]
-    names = list(metrics["per_class"])
-    yield "<table><tr><th>truth \N{RIGHTWARDS ARROW} prediction</th>"
-    yield "".join(f'<th class="number">{text(name)}</th>' for name in names) + '<th class="number">recall</th></tr>'
-    for name, counts in zip(names, metrics["confusion"], strict=True):
-        recall = metrics["per_class"][name]["recall"]
-        cells = [*map(str, counts), f"{recall['value']:.1%}" if recall else "-"]
-        yield f"<tr><th>{text(name)}</th>{''.join(f'<td class=number>{cell}</td>' for cell in cells)}</tr>"
-    yield "</table>"
+    yield from confusion(training.record["metrics"])

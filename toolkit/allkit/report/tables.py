@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from allkit.bench.paper import METRICS, TABLE_1, TABLE_2
+from allkit.bench.paper import METRICS, TABLE_1, methods
 from allkit.report.sources import Exported, Sources, Training
 from allkit.stats import SIGNIFICANT, Interval, holm, mcnemar_exact
 
@@ -169,17 +169,10 @@ def _pairs(trainings: Sequence[Training]) -> Table:
 
 
 def _methods(sources: Sources) -> Table:
-    rows = [(method, "-", *("-" if v is None else f"{v:.2f}" for v in values)) for method, values in TABLE_2]
-    rows += [(name, str(metrics["n"]), *_per_cent(metrics)) for name, metrics in _judged(sources)]
     note = "Table 2 of the paper, per cent; precision, sensitivity and F1 weighted by class size, as there."
-    return Table("Methods", ("method", "n", *METRICS), rows, note)
+    return Table("Methods", ("method", "n", *METRICS), list(methods(_judged(sources))), note)
 
 
 def _judged(sources: Sources) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield from ((training.name, training.record["metrics"]) for training in sources.trainings)
     yield from ((model.name, model.evaluation["metrics"]) for model in sources.models if model.evaluation)
-
-
-def _per_cent(metrics: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{100 * metrics['accuracy']['value']:.2f}"
-    yield from (f"{100 * metrics[name]:.2f}" for name in ("precision", "recall", "f1", "mcc"))
