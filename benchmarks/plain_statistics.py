@@ -1,0 +1,80 @@
+"""What the final statistics of batch normalisation are worth, by the share of unchanged images in them.
+
+    python benchmarks/plain_statistics.py RUN [RUN ...] > benchmarks/results/plain_statistics.json
+
+The network of each run is asked with the statistics that its file has, and with those of its training images, of which
+a share is as it is and the rest augmented; the weights stay the same. Accuracy, and mean cross-entropy in nats, on the
+validation part, as it is and under every imaging shift, by Keras.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from allkit.training.backend import prepare
+
+prepare()
+
+import keras  # noqa: E402
+
+from allkit.dataset.index import read, scan  # noqa: E402
+from allkit.evaluation.shift_suite import UNSHIFTED  # noqa: E402
+from allkit.evaluation.shifts import SHIFTS  # noqa: E402
+from allkit.export.export import load_model  # noqa: E402
+from allkit.images import decode, read_bytes, stack  # noqa: E402
+from allkit.training.fit import predict  # noqa: E402
+from allkit.training.run import Run  # noqa: E402
+from allkit.training.statistics import retake_statistics  # noqa: E402
+
+SHARES = (0.0, 0.5, 1.0)
+
+
+def shifted(run: Run, root: Path, paths: list[str]) -> dict[str, np.ndarray]:
+    """Pixels uint8 (n, S, S, 3) by name of the shift; the colour transfer takes the next image as its reference."""
+    images = [decode(read_bytes(root / path)) for path in paths]
+    pairs = list(zip(images, [*images[1:], images[0]], strict=True))
+    pixels = run.settings.pixels
+    made = {shift.name: [pixels.load(shift.apply(*pair)) for pair in pairs] for shift in SHIFTS}
+    made[UNSHIFTED] = [pixels.load(root / path) for path in paths]
+    return {name: stack(ones, pixels.size_px) for name, ones in made.items()}
+
+
+def measured(model: keras.Model, variants: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, object]:
+    right, loss = {}, {}
+    for name, pixels in variants.items():
+        probabilities = predict(model, pixels)
+        right[name] = float((probabilities.argmax(1) == labels).mean())
+        loss[name] = float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-7)).mean())
+    plain, plain_loss = right.pop(UNSHIFTED), loss.pop(UNSHIFTED)
+    worst = min(right, key=right.get)
+    figures = {"accuracy": plain, "loss": plain_loss, "shifts_mean": float(np.mean(list(right.values())))}
+    figures |= {"shifts_worst": right[worst], "shifts_loss": float(np.mean(list(loss.values())))}
+    return {**{name: round(value, 4) for name, value in figures.items()}, "worst": worst}
+
+
+def main(*folders: str) -> None:
+    results = []
+    for folder in folders:
+        run = Run.open(folder)
+        root = Path(run.settings.data)
+        images = read(scan(root), run.settings.pixels)
+        train = images.pixels[images.dataset.select(run.split.parts["train"])]
+        labels = images.dataset.labels[images.dataset.select(run.split.parts["validation"])]
+        variants = shifted(run, root, run.split.parts["validation"])
+        model = load_model(run)
+        found = {"as in the file": measured(model, variants, labels)}
+        for share in SHARES:
+            recipe = run.settings.recipe.override(plain_statistics=share)
+            retake_statistics(model, recipe, train, run.settings.seed)
+            found[f"share {share:g}"] = measured(model, variants, labels)
+            print(run.folder.name, share, found[f"share {share:g}"], file=sys.stderr)
+        results.append({"run": run.folder.name, "n": len(labels), "statistics": found})
+    print(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
