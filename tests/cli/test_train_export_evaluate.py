@@ -104,6 +104,17 @@ def test_train_uses_a_given_split(finished_run, smears, tmp_path):
     assert Run.open(tmp_path / "run").split == finished_run.split
 
 
+def test_teachers_are_recorded_without_their_folders(finished_run, smears, tmp_path):
+    words = ["train", "--data", smears, *SLIM, "--epochs", "1", "--split", finished_run.folder / "split.json"]
+    words += ["--teacher", finished_run.folder, "--teacher", finished_run.folder, "--out", tmp_path / "pupil"]
+    assert invoke(*words).exit_code == 0
+    run = Run.open(tmp_path / "pupil")
+    assert run.settings.recipe.teacher == (str(finished_run.folder),) * 2
+    assert run.metrics()["settings"]["recipe"]["teacher"] == [finished_run.folder.name] * 2
+    with pytest.raises(AllkitError, match="nowhere is not a run folder"):
+        invoke(*words[:-4], "--teacher", tmp_path / "nowhere", "--out", tmp_path / "other")
+
+
 def test_a_folder_with_a_run_in_it_is_not_trained_over(finished_run, smears):
     with pytest.raises(AllkitError, match="--resume"):
         invoke("train", "--data", smears, *SLIM, "--out", finished_run.folder)

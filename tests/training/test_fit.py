@@ -57,6 +57,16 @@ def network(recipe=RECIPE) -> keras.Model:
     return model
 
 
+def standing_still(**changes):
+    """A network and a recipe that changes nothing of it or the images: a mean over batches is one over images."""
+    recipe = RECIPE.override(epochs=1, dropout=0.0, learning_rate=1e-12, brightness=0.0, channel_gain=0.0)
+    recipe = recipe.override(rotation_degrees=0.0, reflection=False, batch_size=5, **changes)
+    model = network(recipe)
+    next(layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)).trainable = False
+    compile_model(model, recipe)
+    return model, recipe
+
+
 def test_a_resumed_training_reaches_the_weights_of_an_uninterrupted_one(tmp_path):
     whole = network()
     history = fit(whole, RECIPE, TRAIN, TRAIN, 1, tmp_path / "whole.npz", Silent())
@@ -133,12 +143,8 @@ def test_loss_and_accuracy_of_an_epoch_are_means_over_its_steps(tmp_path):
         def on_step(self, epoch, step, steps, loss, accuracy):
             self.means.append((loss, accuracy))
 
-    recipe = RECIPE.override(epochs=1, dropout=0.0, learning_rate=1e-12, brightness=0.0, channel_gain=0.0)
-    recipe = recipe.override(rotation_degrees=0.0, reflection=False, batch_size=5)
-    model, steps = network(recipe), Steps()
-    # With batch statistics frozen and no learning, the mean over equal batches is the mean over the images.
-    next(layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)).trainable = False
-    compile_model(model, recipe)
+    model, recipe = standing_still()
+    steps = Steps()
     (row,) = fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", steps)
     assert len(steps.means) == 4
     assert steps.means[-1] == (row.loss, row.accuracy)
@@ -150,3 +156,21 @@ def test_a_training_that_diverges_says_so_at_once(tmp_path):
     recipe = RECIPE.override(epochs=5, learning_rate=1e30, warmup_epochs=0.0)
     with pytest.raises(AllkitError, match=r"diverged in epoch .: start anew"):
         fit(network(recipe), recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", Silent())
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_targets_are_the_labels_and_the_mean_of_the_teachers(tmp_path, share):
+    class Teacher:
+        def __init__(self, *told):
+            self.told = told
+
+        def predict_on_batch(self, pixels):
+            return np.tile(np.float32(self.told), (len(pixels), 1))
+
+    model, recipe = standing_still(teacher_share=share)
+    # Nothing changes in this training, so its mean loss is that of the network as it is.
+    told = np.log(predict(model, TRAIN.pixels).astype(np.float64))
+    of_labels, of_teachers = -told[np.arange(len(told)), TRAIN.labels].mean(), -(told @ [0.2, 0.4, 0.4]).mean()
+    teachers = [Teacher(0.1, 0.7, 0.2), Teacher(0.3, 0.1, 0.6)]
+    (row,) = fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", Silent(), teachers)
+    assert row.loss == pytest.approx((1 - share) * of_labels + share * of_teachers, rel=1e-4)

@@ -12,6 +12,7 @@ import keras  # noqa: E402
 from allkit.dataset.index import read, scan  # noqa: E402
 from allkit.dataset.protocol import random_split  # noqa: E402
 from allkit.errors import AllkitError  # noqa: E402
+from allkit.images import PixelPath  # noqa: E402
 from allkit.training import architecture, weights  # noqa: E402
 from allkit.training.recipe import PAPER  # noqa: E402
 from allkit.training.run import Run  # noqa: E402
@@ -92,10 +93,30 @@ def test_a_split_that_tests_what_an_earlier_run_was_trained_on_is_refused(finish
         assert not (tmp_path / "third").exists()
 
 
+def taught_by(*runs):
+    settings = runs[0].settings
+    return replace(settings, recipe=settings.recipe.override(teacher=tuple(str(run.folder) for run in runs)))
+
+
+def test_what_a_teacher_was_trained_on_is_not_tested(finished_run, smears, tmp_path):
+    other = random_split(read(scan(smears)), seed=4)
+    pupil = Run.create(tmp_path / "pupil", taught_by(finished_run), finished_run.split)
+    for settings in (taught_by(finished_run), taught_by(finished_run, pupil), going_on_from(pupil)):
+        with pytest.raises(AllkitError, match="was trained on images that this split would test it with"):
+            Run.create(tmp_path / "third", settings, other)
+
+
+def test_a_teacher_sees_the_pixels_of_its_pupil(finished_run):
+    teacher = weights.load_teacher(finished_run, finished_run.settings)
+    assert teacher.count_params() == build_model(finished_run.settings).count_params()
+    with pytest.raises(AllkitError, match="tiny has other pixels"):
+        weights.load_teacher(finished_run, replace(finished_run.settings, pixels=PixelPath(48)))
+
+
 def test_a_run_whose_own_beginning_is_gone_is_not_gone_on_from(finished_run, tmp_path):
     settings = replace(finished_run.settings, recipe=finished_run.settings.recipe.override(weights="/nowhere/run"))
     second = Run.create(tmp_path / "second", settings, finished_run.split)
-    with pytest.raises(AllkitError, match=r"went on from /nowhere/run, which is gone"):
+    with pytest.raises(AllkitError, match=r"learnt from /nowhere/run, which is gone"):
         Run.create(tmp_path / "third", going_on_from(second), finished_run.split)
 
 

@@ -30,6 +30,7 @@ Examples:
   allkit train --data ALL/ --size 150 --size 200 --recipe scratch --epochs 10
   allkit train --data ALL/ --weights vgg16.weights.h5 --split random
   allkit train --data ALL/ --recipe scratch --size 150 --width 0.25 --folds 5 --out runs/cv
+  allkit train --data ALL/ --recipe scratch --width 0.25 --teacher runs/wide --split runs/wide/split.json
   allkit train --data ALL/ --recipe scratch --out runs/mine --resume
 
 The run folder holds the model, the recipe, the split, the history, two figures
@@ -44,13 +45,15 @@ def recipe_options(command):
         values = {name: getattr(recipe, field.name) for name, recipe in RECIPES.items()}
         shown = next(iter(values.values())) if len(set(values.values())) == 1 else None
         default = shown if shown is not None else ", ".join(f"{name} {value}" for name, value in values.items())
+        default = "none" if default == () else default
         flag = f"--{field.name.replace('_', '-')}"
         kind = type(getattr(SCRATCH, field.name))
         choices = field.metadata["choices"]
         command = click.option(
             f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
             field.name,
-            type=None if kind is bool else click.Choice(choices) if choices else kind,
+            type={bool: None, tuple: str}.get(kind, click.Choice(choices) if choices else kind),
+            multiple=kind is tuple,
             default=None,
             help=f"{field.metadata['help']}  [{default}]",
         )(command)
@@ -160,6 +163,7 @@ def train(
     if (given := overrides["weights"]) and Path(given).is_dir():
         # The run is told apart by its folder from wherever this one is gone on with.
         overrides["weights"] = str(Path(given).resolve())
+    overrides["teacher"] = tuple(str(Path(folder).resolve()) for folder in overrides["teacher"])
     recipe = RECIPES[recipe_name].override(**overrides)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
 

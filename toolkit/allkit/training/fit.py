@@ -68,7 +68,7 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
 
 
 def compile_model(model: keras.Model, recipe: Recipe) -> None:
-    """Attach the recipe's optimiser (AdamW; Adam when the decay is 0) and cross-entropy."""
+    """Attach the recipe's optimiser (AdamW; Adam when the decay is 0) and cross-entropy to float32 (n, classes)."""
     if recipe.weight_decay:
         optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
         # Decay is for kernels: shrinking a scale or an offset only shifts what the network must relearn.
@@ -78,7 +78,7 @@ def compile_model(model: keras.Model, recipe: Recipe) -> None:
     optimizer.build(model.trainable_variables)
     # XLA was a third slower than oneDNN's kernels on CPUs; other backends take Keras' choice.
     jit = False if keras.backend.backend() == "tensorflow" else "auto"
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
+    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
 
 
 def fit(
@@ -89,16 +89,20 @@ def fit(
     seed: int,
     checkpoint: Path,
     observer: Observer,
+    teachers: Sequence[keras.Model] = (),
 ) -> list[Epoch]:
     """Train a compiled model for the recipe's epochs; returns the history, one row an epoch.
 
+    teachers: networks for the same pixels; their mean probabilities for an augmented image are a share of its target,
+    `recipe.teacher_share` (Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022, arXiv:2106.05237, for the same
+    augmented view). The accuracy of an epoch counts the likeliest class of the targets.
     After each epoch all variables and the history go to `checkpoint`; where that file exists already, training
     goes on after its last epoch.
     """
     history = _restore(model, checkpoint) if checkpoint.exists() else []
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         start = time.perf_counter()
-        loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, observer)
+        loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, observer, teachers)
         if not math.isfinite(loss):
             raise AllkitError(f"the training diverged in epoch {epoch}: start anew with a lower --learning-rate")
         probabilities = predict(model, validation.pixels)
@@ -128,7 +132,13 @@ def predict(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
 
 
 def _train_epoch(
-    model: keras.Model, recipe: Recipe, train: Labelled, seed: int, epoch: int, observer: Observer
+    model: keras.Model,
+    recipe: Recipe,
+    train: Labelled,
+    seed: int,
+    epoch: int,
+    observer: Observer,
+    teachers: Sequence[keras.Model],
 ) -> tuple[float, float, float]:
     chunks = _chunks(len(train.labels), recipe.batch_size, seed, epoch)
     steps = len(chunks)
@@ -138,7 +148,11 @@ def _train_epoch(
     for step, (pixels, labels) in enumerate(_batches(chunks, recipe, train, seed, epoch), 1):
         rate = learning_rate(recipe, (epoch - 1) * steps + step - 1, steps)
         model.optimizer.learning_rate = rate
-        totals += model.train_on_batch(pixels, labels)
+        targets = np.eye(model.output_shape[-1], dtype=np.float32)[labels]
+        if teachers:
+            told = np.mean([np.asarray(teacher.predict_on_batch(pixels)) for teacher in teachers], axis=0)
+            targets = (1 - recipe.teacher_share) * targets + recipe.teacher_share * told
+        totals += model.train_on_batch(pixels, targets)
         loss, accuracy = (totals / step).tolist()
         observer.on_step(epoch, step, steps, loss, accuracy)
     return loss, accuracy, rate

@@ -20,7 +20,16 @@ def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
     return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
 
 
-_SHARES = ("brightness", "channel_gain", "channel_offset", "saturation", "grey", "erase", "plain_statistics")
+_SHARES = (
+    "teacher_share",
+    "brightness",
+    "channel_gain",
+    "channel_offset",
+    "saturation",
+    "grey",
+    "erase",
+    "plain_statistics",
+)
 _NOT_NEGATIVE = (
     *_SHARES,
     "weight_decay",
@@ -44,6 +53,10 @@ class Recipe:
     weights: str = _option(
         "random", "random, imagenet, a Keras weights file of VGG16 without top, or the folder of a run to go on from"
     )
+    teacher: tuple[str, ...] = _option(
+        (), "folder of a run whose network is to be imitated; repeat it for the mean of several"
+    )
+    teacher_share: float = _option(0.5, "share of the teachers' probabilities in the targets, the rest is the label")
     batch_norm: bool = _option(True, "batch normalisation after each convolution; export folds it away")
     trainable_blocks: int = _option(5, "how many of the five convolution blocks train, counted from the input")
     normalisation: str = _option(
@@ -103,7 +116,8 @@ class Recipe:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Recipe:
         try:
-            return cls(**record)
+            # JSON has no tuples.
+            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in record.items()})
         except TypeError as error:
             raise AllkitError(f"the recipe is not one this version of allkit reads: {error}") from error
 

@@ -61,6 +61,7 @@ class Settings:
         record = self.to_dict()
         del record["data"]
         record["recipe"]["weights"] = Path(self.recipe.weights).name
+        record["recipe"]["teacher"] = [Path(folder).name for folder in self.recipe.teacher]
         return record
 
     @classmethod
@@ -181,19 +182,28 @@ def earlier_run(recipe: Recipe) -> Run | None:
 
 def _refuse_seen(split: Split, recipe: Recipe) -> None:
     tested = {split.hashes[path] for part in ("validation", "test") for path in split.parts[part]}
-    while earlier := earlier_run(recipe):
+    waiting = _learnt_from(recipe)
+    while waiting:
+        earlier = waiting.pop()
         if tested & {earlier.split.hashes[path] for path in earlier.split.parts["train"]}:
             raise AllkitError(
                 f"{earlier.folder} was trained on images that this split would test it with: give --split "
                 f"{earlier.folder / 'split.json'}, or images that it has not seen"
             )
         recipe = earlier.settings.recipe
-        named = Path(recipe.weights)
-        if named.is_absolute() and not named.exists() and named.suffix not in (".h5", ".keras"):
-            raise AllkitError(
-                f"{earlier.folder} went on from {recipe.weights}, which is gone: it cannot be told whether the images "
-                "that are to test it were trained on; put it back, or train anew"
-            )
+        for named in map(Path, (recipe.weights, *recipe.teacher)):
+            if named.is_absolute() and not named.exists() and named.suffix not in (".h5", ".keras"):
+                raise AllkitError(
+                    f"{earlier.folder} learnt from {named}, which is gone: it cannot be told whether the images that "
+                    "are to test it were trained on; put it back, or train anew"
+                )
+        waiting += _learnt_from(recipe)
+
+
+def _learnt_from(recipe: Recipe) -> list[Run]:
+    """The runs that a training goes on from or imitates."""
+    weights = earlier_run(recipe)
+    return [*map(Run.open, recipe.teacher), *([weights] if weights else [])]
 
 
 def find_runs(folder: Path) -> list[Run]:

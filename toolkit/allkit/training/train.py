@@ -18,7 +18,7 @@ from allkit.training.backend import device, versions
 from allkit.training.fit import Epoch, Labelled, Observer, compile_model, fit, predict
 from allkit.training.run import SCHEMA_VERSION, Run, Settings, earlier_run
 from allkit.training.statistics import retake_statistics
-from allkit.training.weights import load_imagenet, load_run
+from allkit.training.weights import load_imagenet, load_run, load_teacher
 
 
 def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
@@ -62,7 +62,10 @@ def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interv
     part = {name: _labelled(images, paths) for name, paths in split.parts.items()}
     model = build_model(settings, pretrained=not run.checkpoint.exists())
     recorder = _Recorder(run, observer)
-    history = fit(model, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder)
+    teachers = [load_teacher(Run.open(folder), settings) for folder in settings.recipe.teacher]
+    history = fit(
+        model, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder, teachers
+    )
     retake_statistics(model, settings.recipe, part["train"].pixels, settings.seed)
     probabilities = predict(model, part["test"].pixels)
     groups = [split.groups[path] for path in split.parts["test"]]

@@ -1,4 +1,4 @@
-"""Weights that a training begins with: those of ImageNet, or of an earlier run."""
+"""Weights that a training begins with, those of ImageNet or of an earlier run; and networks that it imitates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from allkit.errors import AllkitError
 from allkit.training.architecture import conv_names
-from allkit.training.run import Run
+from allkit.training.run import Run, Settings
 
 
 def load_imagenet(model: keras.Model, source: str) -> None:
@@ -29,18 +29,38 @@ def load_imagenet(model: keras.Model, source: str) -> None:
 
 
 def load_run(model: keras.Model, run: Run) -> None:
-    """Set all weights from a finished run of the same network, whose file is opened in Keras' safe mode.
+    """Set all weights from a finished run of the same network.
 
     Raises AllkitError when the run is not finished, its file is damaged, or its network is another.
     """
+    weights = _network(run).get_weights()
+    try:
+        model.set_weights(weights)
+    except ValueError as error:
+        raise AllkitError(
+            f"{run.model_path} is of another --size, --width, number of classes or batch normalisation "
+            f"({_first_line(error)})"
+        ) from error
+
+
+def load_teacher(run: Run, settings: Settings) -> keras.Model:
+    """The network of a finished run, to be asked about the pixels that a training with these settings sees.
+
+    Raises AllkitError when the run is not finished, its file is damaged, or it sees other pixels or classes.
+    """
+    for name in ("pixels", "classes"):
+        own, wanted = getattr(run.settings, name), getattr(settings, name)
+        if own != wanted:
+            raise AllkitError(f"the teacher {run.folder} has other {name} ({own}) than this training ({wanted})")
+    return _network(run)
+
+
+def _network(run: Run) -> keras.Model:
     run.require_finished()
     try:
-        model.set_weights(keras.models.load_model(run.model_path, compile=False, safe_mode=True).get_weights())
+        return keras.models.load_model(run.model_path, compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError, BadZipFile) as error:
-        raise AllkitError(
-            f"{run.model_path} cannot be loaded here ({_first_line(error)}): it is damaged, or of another --size, "
-            "--width, number of classes or batch normalisation"
-        ) from error
+        raise AllkitError(f"{run.model_path} cannot be loaded ({_first_line(error)}): train again") from error
 
 
 def _read(source: str) -> keras.Model:
