@@ -9,7 +9,7 @@ import keras  # noqa: E402
 
 from allkit.training import architecture, statistics  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402
-from allkit.training.recipe import SCRATCH  # noqa: E402
+from allkit.training.recipe import SCRATCH, Recipe  # noqa: E402
 
 # Small kernels and wide images, so that no layer sees a batch without spread.
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype(np.uint8)
@@ -27,6 +27,30 @@ def test_on_the_images_of_its_statistics_a_network_answers_as_in_training():
     in_training = keras.ops.convert_to_numpy(model(PIXELS, training=True))
     statistics.retake_statistics(model, recipe, PIXELS, seed=0)
     np.testing.assert_allclose(predict(model, PIXELS), in_training, atol=1e-4)
+
+
+def test_mean_and_variance_are_those_of_all_images_however_they_are_batched():
+    # Images of different brightness, so that batches have different means.
+    pixels = (PIXELS * np.linspace(0.2, 1, len(PIXELS))[:, None, None, None]).astype(np.uint8)
+    recipe = RECIPE.override(plain_statistics=1.0, batch_size=2)
+    model = network(recipe)
+    first = model.get_layer("block1_conv1_bn")
+    values = predict(keras.Model(model.inputs, first.input), pixels).astype(np.float64)
+    statistics.retake_statistics(model, recipe, pixels, seed=0)
+    np.testing.assert_allclose(first.moving_mean.numpy(), values.mean((0, 1, 2)), rtol=1e-3)
+    np.testing.assert_allclose(first.moving_variance.numpy(), values.var((0, 1, 2)), rtol=1e-3)
+
+
+def test_what_does_not_train_and_what_asks_for_none_keep_their_statistics():
+    recipe = RECIPE.override(plain_statistics=1.0)
+    model = network(recipe)
+    before = [weight.numpy().copy() for weight in model.weights]
+    statistics.retake_statistics(model, Recipe.from_dict({}), PIXELS, seed=0)
+    assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, model.weights, strict=True))
+    model.get_layer("block1_conv1_bn").trainable = False
+    statistics.retake_statistics(model, recipe, PIXELS, seed=0)
+    assert not model.get_layer("block1_conv1_bn").moving_mean.numpy().any()
+    assert model.get_layer("block1_conv2_bn").moving_mean.numpy().any()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])

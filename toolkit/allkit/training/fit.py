@@ -122,6 +122,16 @@ def fit(
     return history
 
 
+def chunks(count: int, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The rows of each step: a new order every epoch, all of one size.
+
+    The rest that does not fill a batch waits for another epoch: a second batch size would be compiled once more.
+    """
+    order = np.random.default_rng((seed, epoch)).permutation(count)
+    batch_size = min(batch_size, count)
+    return np.split(order[: count - count % batch_size], count // batch_size)
+
+
 def predict(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
     """Probabilities float32 (n, classes) of uint8 images (n, S, S, 3)."""
     count = len(pixels)
@@ -140,12 +150,12 @@ def _train_epoch(
     observer: Observer,
     teachers: Sequence[keras.Model],
 ) -> tuple[float, float, float]:
-    chunks = _chunks(len(train.labels), recipe.batch_size, seed, epoch)
-    steps = len(chunks)
+    rows = chunks(len(train.labels), recipe.batch_size, seed, epoch)
+    steps = len(rows)
     _seed_dropout(model, seed, epoch)
     totals = np.zeros(2)
     rate = 0.0
-    for step, (pixels, labels) in enumerate(_batches(chunks, recipe, train, seed, epoch), 1):
+    for step, (pixels, labels) in enumerate(_batches(rows, recipe, train, seed, epoch), 1):
         rate = learning_rate(recipe, (epoch - 1) * steps + step - 1, steps)
         model.optimizer.learning_rate = rate
         targets = np.eye(model.output_shape[-1], dtype=np.float32)[labels]
@@ -156,16 +166,6 @@ def _train_epoch(
         loss, accuracy = (totals / step).tolist()
         observer.on_step(epoch, step, steps, loss, accuracy)
     return loss, accuracy, rate
-
-
-def _chunks(count: int, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The rows of each step: a new order every epoch, all of one size.
-
-    The rest that does not fill a batch waits for another epoch: a second batch size would be compiled once more.
-    """
-    order = np.random.default_rng((seed, epoch)).permutation(count)
-    batch_size = min(batch_size, count)
-    return np.split(order[: count - count % batch_size], count // batch_size)
 
 
 def _batches(

@@ -81,7 +81,7 @@ class Recipe:
     grey: float = _option(0.0, "share of the images that turn grey, before gains and offsets")
     zoom: float = _option(0.0, "scale drawn from 1 / (1 + this) to 1 + this")
     erase: float = _option(0.0, "side of a square painted in the mean colour, as a share of the image's")
-    plain_statistics: float = _option(
+    plain_statistics: float | None = _option(
         0.5, "share of unchanged images among those that batch normalisation takes its final statistics from"
     )
     precision: str = _option("fp32", "bf16 trains in mixed bfloat16", ("fp32", "bf16"))
@@ -94,12 +94,12 @@ class Recipe:
         numbers = [value for value in dataclasses.astuple(self) if isinstance(value, float)]
         if not all(math.isfinite(number) for number in numbers):
             raise AllkitError("a field of the recipe is not a finite number: give ordinary numbers")
-        if bad := next((name for name in _SHARES if getattr(self, name) > 1), None):
+        if bad := next((name for name in _SHARES if (getattr(self, name) or 0) > 1), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be above 1")
         positive = ("epochs", "batch_size", "learning_rate")
         if bad := next((name for name in positive if getattr(self, name) <= 0), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must be above 0")
-        if bad := next((name for name in _NOT_NEGATIVE if getattr(self, name) < 0), None):
+        if bad := next((name for name in _NOT_NEGATIVE if (getattr(self, name) or 0) < 0), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be below 0")
         if not 0 <= self.dropout < 1:
             raise AllkitError(f"dropout is {self.dropout}: it must be at least 0 and below 1")
@@ -116,8 +116,9 @@ class Recipe:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Recipe:
         try:
-            # JSON has no tuples.
-            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in record.items()})
+            # JSON has no tuples; and before it was a field, statistics were not taken anew.
+            values = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+            return cls(**{"plain_statistics": None, **values})
         except TypeError as error:
             raise AllkitError(f"the recipe is not one this version of allkit reads: {error}") from error
 

@@ -12,32 +12,36 @@ import keras
 import numpy as np
 
 from allkit.training.augment import augmented_batch
+from allkit.training.fit import chunks
 from allkit.training.recipe import Recipe
 
 
 def retake_statistics(model: keras.Model, recipe: Recipe, pixels: np.ndarray, seed: int) -> None:
-    """Set the mean and variance of every normalisation to the average over batches of `pixels`, uint8 (n, S, S, 3).
+    """Set mean and variance of every normalisation that trains to those over batches of `pixels`, uint8 (n, S, S, 3).
 
-    Of each batch the share `recipe.plain_statistics` is as it is, the rest augmented.
+    Of each batch the share `recipe.plain_statistics` is as it is, the rest augmented; None leaves the statistics alone.
     """
     normalisations = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    if not normalisations:
+    if not normalisations or recipe.plain_statistics is None:
         return
-    sums = [np.zeros((2, layer.moving_mean.shape[0])) for layer in normalisations]
     momenta = [layer.momentum for layer in normalisations]
-    order = np.random.default_rng((seed, recipe.epochs)).permutation(len(pixels))
-    size = min(recipe.batch_size, len(pixels))
-    batches = order[: len(order) - len(order) % size].reshape(-1, size)
-    plain = round(recipe.plain_statistics * size)
+    # Sums of the means, and of the second moments.
+    sums = [np.zeros((2, layer.moving_mean.shape[0])) for layer in normalisations]
+    batches = chunks(len(pixels), recipe.batch_size, seed, recipe.epochs)
     for layer in normalisations:
         # The variables then hold the statistics of the last batch alone.
         layer.momentum = 0.0
     for rows in batches:
-        changed = augmented_batch(pixels, rows[plain:], recipe, seed, recipe.epochs) if plain < size else pixels[:0]
+        plain = round(recipe.plain_statistics * len(rows))
+        changed = (
+            augmented_batch(pixels, rows[plain:], recipe, seed, recipe.epochs) if plain < len(rows) else pixels[:0]
+        )
         model(np.concatenate([pixels[rows[:plain]], changed]), training=True)
         for total, layer in zip(sums, normalisations, strict=True):
-            total += [keras.ops.convert_to_numpy(value) for value in (layer.moving_mean, layer.moving_variance)]
+            mean, variance = map(keras.ops.convert_to_numpy, (layer.moving_mean, layer.moving_variance))
+            total += [mean, variance + mean.astype(np.float64) ** 2]
     for total, layer, momentum in zip(sums, normalisations, momenta, strict=True):
+        mean, moment = total / len(batches)
         layer.momentum = momentum
-        layer.moving_mean.assign(total[0] / len(batches))
-        layer.moving_variance.assign(total[1] / len(batches))
+        layer.moving_mean.assign(mean)
+        layer.moving_variance.assign(moment - mean**2)
