@@ -23,7 +23,7 @@ prepare()
 import keras  # noqa: E402
 
 from allkit.dataset.index import read, scan  # noqa: E402
-from allkit.export.export import load_model  # noqa: E402
+from allkit.export.prepare import load_model  # noqa: E402
 from allkit.images import stack  # noqa: E402
 from allkit.runtime.inputs import expand  # noqa: E402
 from allkit.training.run import Run  # noqa: E402

@@ -24,7 +24,7 @@ import keras  # noqa: E402
 from allkit.dataset.index import read, scan  # noqa: E402
 from allkit.evaluation.shift_suite import UNSHIFTED  # noqa: E402
 from allkit.evaluation.shifts import SHIFTS  # noqa: E402
-from allkit.export.export import load_model  # noqa: E402
+from allkit.export.prepare import load_model  # noqa: E402
 from allkit.images import decode, read_bytes, stack  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402
 from allkit.training.run import Run  # noqa: E402

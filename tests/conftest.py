@@ -48,6 +48,7 @@ def smears(tmp_path_factory) -> Path:
 def finished_run(tmp_path_factory, smears):
     """A slim network after one epoch of recipe scratch on `smears`, in `runs/tiny`."""
     from allkit.training.backend import prepare
+    from observers import Silent
 
     prepare()
     from allkit.dataset.index import read, scan
@@ -56,13 +57,6 @@ def finished_run(tmp_path_factory, smears):
     from allkit.training.recipe import SCRATCH
     from allkit.training.run import Run, Settings
     from allkit.training.train import train
-
-    class Silent:
-        def on_step(self, *step):
-            pass
-
-        def on_epoch(self, history):
-            pass
 
     recipe = SCRATCH.override(epochs=1, batch_size=16, warmup_epochs=0.0)
     images = read(scan(smears), PixelPath(32))

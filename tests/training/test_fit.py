@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from allkit.training.backend import prepare
+from observers import Silent
 
 prepare()
 
@@ -17,14 +18,6 @@ from allkit.training.recipe import SCRATCH  # noqa: E402
 RECIPE = SCRATCH.override(epochs=3, batch_size=8)
 RNG = np.random.default_rng(0)
 TRAIN = Labelled(RNG.integers(0, 256, (20, 32, 32, 3)).astype(np.uint8), RNG.integers(0, 3, 20))
-
-
-class Silent:
-    def on_step(self, *step):
-        pass
-
-    def on_epoch(self, history):
-        pass
 
 
 class StopAfter(Silent):

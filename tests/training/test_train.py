@@ -1,13 +1,21 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from allkit.training.backend import prepare
+from observers import Silent
 
 prepare()
 
+import keras  # noqa: E402
+
+from allkit.dataset.index import read, scan  # noqa: E402
 from allkit.images import PixelPath  # noqa: E402
 from allkit.training import architecture, train  # noqa: E402
+from allkit.training.fit import predict  # noqa: E402
 from allkit.training.recipe import PAPER  # noqa: E402
-from allkit.training.run import Settings  # noqa: E402
+from allkit.training.run import Run, Settings  # noqa: E402
 
 
 def test_weights_that_a_checkpoint_will_replace_are_not_fetched_again(monkeypatch):
@@ -22,3 +30,17 @@ def test_weights_that_a_checkpoint_will_replace_are_not_fetched_again(monkeypatc
     trained = {layer.name for layer in model.layers if layer.trainable_weights}
     # The paper: block1_conv1 ... block4_conv3 and the head train, block 5 stays frozen.
     assert trained == {name for name in architecture.conv_names() if name < "block5"} | {"fc", "probabilities"}
+
+
+def test_the_statistics_of_a_finished_run_are_those_of_its_final_weights(finished_run, smears, tmp_path):
+    # One batch of all images as they are: running averages of one step would still be near 0.
+    recipe = finished_run.settings.recipe.override(plain_statistics=1.0, batch_size=64)
+    settings = replace(finished_run.settings, recipe=recipe)
+    images = read(scan(smears), settings.pixels)
+    run = Run.create(tmp_path / "run", settings, finished_run.split)
+    train.train(run, images, Silent())
+    model = keras.models.load_model(run.model_path, compile=False)
+    first = model.get_layer("block1_conv1_bn")
+    pixels = images.pixels[images.dataset.select(run.split.parts["train"])]
+    values = predict(keras.Model(model.inputs, first.input), pixels).astype(np.float64)
+    np.testing.assert_allclose(first.moving_mean.numpy(), values.mean((0, 1, 2)), rtol=1e-3)

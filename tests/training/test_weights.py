@@ -15,7 +15,7 @@ from allkit.errors import AllkitError  # noqa: E402
 from allkit.images import PixelPath  # noqa: E402
 from allkit.training import architecture, weights  # noqa: E402
 from allkit.training.recipe import PAPER  # noqa: E402
-from allkit.training.run import Run  # noqa: E402
+from allkit.training.run import Run, write_json  # noqa: E402
 from allkit.training.train import build_model  # noqa: E402
 
 
@@ -98,19 +98,37 @@ def taught_by(*runs):
     return replace(settings, recipe=settings.recipe.override(teacher=tuple(str(run.folder) for run in runs)))
 
 
+def said_to_be_finished(run):
+    run.write_metrics({})
+    return run
+
+
 def test_what_a_teacher_was_trained_on_is_not_tested(finished_run, smears, tmp_path):
     other = random_split(read(scan(smears)), seed=4)
-    pupil = Run.create(tmp_path / "pupil", taught_by(finished_run), finished_run.split)
-    for settings in (taught_by(finished_run), taught_by(finished_run, pupil), going_on_from(pupil)):
-        with pytest.raises(AllkitError, match="was trained on images that this split would test it with"):
+    # A run that has itself seen nothing that the split tests, only its teacher has.
+    unseeing = replace(finished_run.split, parts={**finished_run.split.parts, "train": other.parts["train"]})
+    Run.create(tmp_path / "fine", finished_run.settings, unseeing)
+    write_json(tmp_path / "fine" / "run.json", taught_by(finished_run).to_dict())
+    pupil = said_to_be_finished(Run.open(tmp_path / "fine"))
+    for settings in (taught_by(finished_run), taught_by(pupil), going_on_from(pupil)):
+        with pytest.raises(AllkitError, match="tiny was trained on images that this split would test it with"):
             Run.create(tmp_path / "third", settings, other)
 
 
-def test_a_teacher_sees_the_pixels_of_its_pupil(finished_run):
-    teacher = weights.load_teacher(finished_run, finished_run.settings)
-    assert teacher.count_params() == build_model(finished_run.settings).count_params()
-    with pytest.raises(AllkitError, match="tiny has other pixels"):
-        weights.load_teacher(finished_run, replace(finished_run.settings, pixels=PixelPath(48)))
+def test_runs_that_name_each_other_are_walked_once(finished_run, tmp_path):
+    run = said_to_be_finished(Run.create(tmp_path / "loop", finished_run.settings, finished_run.split))
+    write_json(run.folder / "run.json", taught_by(run).to_dict())
+    assert Run.create(tmp_path / "next", taught_by(run), finished_run.split).settings.recipe.teacher
+
+
+def test_a_teacher_is_finished_and_sees_the_pixels_of_its_pupil(finished_run, tmp_path):
+    settings = taught_by(finished_run)
+    with pytest.raises(AllkitError, match=r"tiny has other pixels .*: give its --size, --jpeg-scale"):
+        Run.create(tmp_path / "pupil", replace(settings, pixels=PixelPath(48)), finished_run.split)
+    unfinished = Run.create(tmp_path / "unfinished", finished_run.settings, finished_run.split)
+    with pytest.raises(AllkitError, match="unfinished is not finished"):
+        Run.create(tmp_path / "pupil", taught_by(unfinished), finished_run.split)
+    assert not (tmp_path / "pupil").exists()
 
 
 def test_a_run_whose_own_beginning_is_gone_is_not_gone_on_from(finished_run, tmp_path):

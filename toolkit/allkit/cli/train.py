@@ -160,10 +160,12 @@ def train(
 ) -> None:
     """Train the modified VGG16 on a folder with one sub-folder of images a class."""
     _check_usage(split, groups_file, folds, sizes, out, resume)
+    # An earlier run is told apart by its folder, from wherever this one is gone on with.
     if (given := overrides["weights"]) and Path(given).is_dir():
-        # The run is told apart by its folder from wherever this one is gone on with.
         overrides["weights"] = str(Path(given).resolve())
     overrides["teacher"] = tuple(str(Path(folder).resolve()) for folder in overrides["teacher"])
+    ctx.params |= overrides
+    _check_earlier_runs([*overrides["teacher"], overrides["weights"]], folds, out)
     recipe = RECIPES[recipe_name].override(**overrides)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
 
@@ -224,6 +226,17 @@ def _check_usage(
         raise click.UsageError("--folds needs --out, the folder of the cross-validation")
     if resume and not out and len(sizes) > 1:
         raise click.UsageError("--resume with several sizes needs the --out that they were started with")
+
+
+def _check_earlier_runs(named: Sequence[str | None], folds: int | None, out: Path | None) -> None:
+    folders = [Path(name) for name in named if name and Path(name).is_dir()]
+    if folds and folders:
+        raise click.UsageError(
+            f"--folds would test each fold but one on images that {folders[0]} was trained on: train the folds one by "
+            "one, with the split.json of an earlier run each"
+        )
+    if out and out.resolve() in folders:
+        raise click.UsageError(f"{out} cannot learn from itself: give another --out")
 
 
 def _train(run: Run, images: Images, target: Path) -> None:

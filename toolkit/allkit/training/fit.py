@@ -29,7 +29,10 @@ _PREDICT_BATCH = 64
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the history. Losses are mean cross-entropies in nats; accuracies are shares."""
+    """One row of the history. Losses are mean cross-entropies in nats; accuracies are shares.
+
+    With teachers the loss and accuracy of the training part are those against targets that are partly theirs.
+    """
 
     epoch: int
     loss: float
@@ -95,7 +98,7 @@ def fit(
 
     teachers: networks for the same pixels; their mean probabilities for an augmented image are a share of its target,
     `recipe.teacher_share` (Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022, arXiv:2106.05237, for the same
-    augmented view). The accuracy of an epoch counts the likeliest class of the targets.
+    augmented view).
     After each epoch all variables and the history go to `checkpoint`; where that file exists already, training
     goes on after its last epoch.
     """
@@ -169,12 +172,12 @@ def _train_epoch(
 
 
 def _batches(
-    chunks: list[np.ndarray], recipe: Recipe, train: Labelled, seed: int, epoch: int
+    steps: list[np.ndarray], recipe: Recipe, train: Labelled, seed: int, epoch: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     # One batch ahead: the next is augmented while the model computes.
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(augmented_batch, train.pixels, chunks[0], recipe, seed, epoch)
-        for rows, following in zip(chunks, [*chunks[1:], None], strict=True):
+        coming = pool.submit(augmented_batch, train.pixels, steps[0], recipe, seed, epoch)
+        for rows, following in zip(steps, [*steps[1:], None], strict=True):
             pixels = coming.result()
             if following is not None:
                 coming = pool.submit(augmented_batch, train.pixels, following, recipe, seed, epoch)

@@ -3,8 +3,8 @@
 run.json          settings: architecture, size, width, seed, recipe, classes, where the images were
 split.json        the split, with content hashes
 checkpoint.npz    variables and history after the last finished epoch; gone when the run is finished
-history.csv       one row an epoch
-model.keras       the trained network
+history.csv       one row an epoch, with the running statistics of batch normalisation
+model.keras       the trained network; its statistics of batch normalisation are taken anew after the last epoch
 predictions.csv   path, label and probabilities of the test part
 metrics.json      the record; its presence marks a finished run
 curves.png        Figure 2 of the paper
@@ -87,10 +87,12 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, split: Split) -> Run:
-        """A new run. Raises AllkitError when the folder holds anything but a run that never finished an epoch, or the
-        split would test the network on what it has seen in the run that its weights come from."""
+        """A new run. Raises AllkitError when the folder holds anything but a run that never finished an epoch, when a
+        teacher is not finished or sees other pixels or classes, or when the split would test the network on what it has
+        seen in a run that its weights come from or that it imitates, or what that one has learnt from has seen."""
         if folder.exists() and any(entry.name not in ("run.json", "split.json") for entry in folder.iterdir()):
             raise AllkitError(f"{folder} is not empty: give another --out, or --resume to go on with the run in it")
+        _check_teachers(settings)
         _refuse_seen(split, settings.recipe)
         split.save(folder / "split.json")
         write_json(folder / "run.json", settings.to_dict())
@@ -180,11 +182,26 @@ def earlier_run(recipe: Recipe) -> Run | None:
     return Run.open(recipe.weights) if named else None
 
 
+def _check_teachers(settings: Settings) -> None:
+    for teacher in map(Run.open, settings.recipe.teacher):
+        teacher.require_finished()
+        for name in ("pixels", "classes"):
+            own, wanted = getattr(teacher.settings, name), getattr(settings, name)
+            if own != wanted:
+                raise AllkitError(
+                    f"the teacher {teacher.folder} has other {name} ({own}) than this training ({wanted}): give its "
+                    "--size, --jpeg-scale and --shrink and images of its classes, or another --teacher"
+                )
+
+
 def _refuse_seen(split: Split, recipe: Recipe) -> None:
     tested = {split.hashes[path] for part in ("validation", "test") for path in split.parts[part]}
-    waiting = _learnt_from(recipe)
+    waiting, walked = _learnt_from(recipe), set()
     while waiting:
         earlier = waiting.pop()
+        if earlier.folder.resolve() in walked:
+            continue
+        walked.add(earlier.folder.resolve())
         if tested & {earlier.split.hashes[path] for path in earlier.split.parts["train"]}:
             raise AllkitError(
                 f"{earlier.folder} was trained on images that this split would test it with: give --split "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from allkit.training.backend import device, versions
 from allkit.training.fit import Epoch, Labelled, Observer, compile_model, fit, predict
 from allkit.training.run import SCHEMA_VERSION, Run, Settings, earlier_run
 from allkit.training.statistics import retake_statistics
-from allkit.training.weights import load_imagenet, load_run, load_teacher
+from allkit.training.weights import load_imagenet, load_run, network
 
 
 def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
@@ -62,11 +63,13 @@ def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interv
     part = {name: _labelled(images, paths) for name, paths in split.parts.items()}
     model = build_model(settings, pretrained=not run.checkpoint.exists())
     recorder = _Recorder(run, observer)
-    teachers = [load_teacher(Run.open(folder), settings) for folder in settings.recipe.teacher]
+    teachers = [network(Run.open(folder)) for folder in settings.recipe.teacher if settings.recipe.teacher_share]
     history = fit(
         model, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder, teachers
     )
+    began = time.perf_counter()
     retake_statistics(model, settings.recipe, part["train"].pixels, settings.seed)
+    seconds = sum(row.seconds for row in history) + time.perf_counter() - began
     probabilities = predict(model, part["test"].pixels)
     groups = [split.groups[path] for path in split.parts["test"]]
     metrics = score(part["test"].labels, probabilities, settings.classes, groups)
@@ -82,7 +85,7 @@ def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interv
             "part": "test",
             "metrics": metrics.to_dict(),
             "baseline": {"method": BASELINE, **asdict(baseline)},
-            "training_seconds": sum(row.seconds for row in history),
+            "training_seconds": seconds,
             "device": device(),
             "settings": settings.public(),
             "split": split.summary(),

@@ -10,7 +10,7 @@ import numpy as np
 
 from allkit.errors import AllkitError
 from allkit.training.architecture import conv_names
-from allkit.training.run import Run, Settings
+from allkit.training.run import Run
 
 
 def load_imagenet(model: keras.Model, source: str) -> None:
@@ -33,7 +33,7 @@ def load_run(model: keras.Model, run: Run) -> None:
 
     Raises AllkitError when the run is not finished, its file is damaged, or its network is another.
     """
-    weights = _network(run).get_weights()
+    weights = network(run).get_weights()
     try:
         model.set_weights(weights)
     except ValueError as error:
@@ -43,19 +43,8 @@ def load_run(model: keras.Model, run: Run) -> None:
         ) from error
 
 
-def load_teacher(run: Run, settings: Settings) -> keras.Model:
-    """The network of a finished run, to be asked about the pixels that a training with these settings sees.
-
-    Raises AllkitError when the run is not finished, its file is damaged, or it sees other pixels or classes.
-    """
-    for name in ("pixels", "classes"):
-        own, wanted = getattr(run.settings, name), getattr(settings, name)
-        if own != wanted:
-            raise AllkitError(f"the teacher {run.folder} has other {name} ({own}) than this training ({wanted})")
-    return _network(run)
-
-
-def _network(run: Run) -> keras.Model:
+def network(run: Run) -> keras.Model:
+    """The network of a finished run, not compiled. AllkitError when it is not finished or its file is damaged."""
     run.require_finished()
     try:
         return keras.models.load_model(run.model_path, compile=False, safe_mode=True)
