@@ -13,14 +13,16 @@ import sys
 from pathlib import Path
 
 from allkit.stats import Interval
-from allkit.training.recipe import SCRATCH
+from allkit.training.recipe import SCRATCH, Recipe
 
 
 def changed(settings: dict) -> str:
     """What is not recipe `scratch`."""
     usual = SCRATCH.to_dict()
-    recipe = {name: value for name, value in settings["recipe"].items() if value != usual[name]}
-    recipe.pop("epochs", None)
+    recipe = Recipe.from_dict(settings["recipe"]).to_dict()
+    recipe = {name: value for name, value in recipe.items() if value != usual[name] and name != "epochs"}
+    if "plain_statistics" in recipe and recipe["plain_statistics"] is None:
+        recipe["plain_statistics"] = "not taken anew"
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.items()) or "-"
 
 

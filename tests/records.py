@@ -29,7 +29,7 @@ def accuracy(wrong, n=200, split="s"):
             "recall": right / n,
             "f1": right / n,
             "mcc": right / n,
-            "per_class": {"Benign": {}, "Early": {}},
+            "per_class": {"Benign": {"recall": None}, "Early": {"recall": None}},
             "confusion": [[right // 2, len(wrong)], [0, right - right // 2]],
         },
         "baseline": {"method": "nearest colour histogram", "value": 0.99, "low": 0.97, "high": 1.0},

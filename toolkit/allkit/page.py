@@ -57,10 +57,15 @@ def confusion(metrics: Mapping[str, Any], caption: str = "") -> Iterator[str]:
     yield f"<table>{named}<tr><th>truth \N{RIGHTWARDS ARROW} prediction</th>"
     yield "".join(f'<th class="number">{text(name)}</th>' for name in names) + '<th class="number">recall</th></tr>'
     for name, counts in zip(names, metrics["confusion"], strict=True):
-        recall = metrics["per_class"][name].get("recall")
+        recall = metrics["per_class"][name]["recall"]
         cells = [*map(str, counts), f"{recall['value']:.1%}" if recall else "-"]
-        yield f"<tr><th>{text(name)}</th>{''.join(f'<td class=number>{cell}</td>' for cell in cells)}</tr>"
+        yield f"<tr><th>{text(name)}</th>{numbers(cells)}</tr>"
     yield "</table>"
+
+
+def numbers(words: Iterable[str]) -> str:
+    """Cells of a table, to be read as figures."""
+    return "".join(f'<td class="number">{text(word)}</td>' for word in words)
 
 
 def text(words: str) -> str:

@@ -76,10 +76,7 @@ def scatter(
         body += [_mark(across(p.x), up(p.y), kind) for p in series]
         body += [_whisker(across(p.x), up(p.low), up(p.high)) for p in series if p.low is not None]
         body.append("</g>")
-    taken = [
-        _Box.around(across(point.x), up(point.y), up(point.high or point.y), up(point.low or point.y))
-        for point in every
-    ]
+    taken = [_Box.of(point, across, up) for point in every]
     for name, series in lines.items():
         # Above the line, not on it.
         body.append(_label(across(series[-1].x), up(series[-1].y) - 12, name, taken))
@@ -188,9 +185,11 @@ class _Box:
     bottom: float
 
     @classmethod
-    def around(cls, x: float, y: float, high: float, low: float) -> _Box:
+    def of(cls, point: Point, across: _Scale, up: _Scale) -> _Box:
         """A mark's, with its whisker."""
-        return cls(x - 6, min(y - 6, high), x + 6, max(y + 6, low))
+        x, y = across(point.x), up(point.y)
+        ends = [up(value) for value in (point.low, point.high) if value is not None]
+        return cls(x - 6, min([y - 6, *ends]), x + 6, max([y + 6, *ends]))
 
     def meets(self, other: _Box) -> bool:
         """Whether the two have a place in common."""
@@ -208,8 +207,8 @@ def _label(x: float, y: float, text: str, taken: list[_Box]) -> str:
     # On the right, else on the left, as near to the height of the mark as there is room.
     heights = [y + 4 + away for away in sorted(range(-20 * _LINE, 20 * _LINE, _LINE // 2), key=abs)]
     boxes = [_Box(left, base - 10, left + width, base + 3) for base in heights for left in (x + 9, x - 9 - width)]
-    free = (box for box in boxes if not box.outside() and not any(map(box.meets, taken)))
-    box = next(free, boxes[0])
+    # The nearest of those that hide least.
+    box = min(boxes, key=lambda box: (box.outside(), sum(map(box.meets, taken))))
     taken.append(box)
     place, anchor = (x + 9, "start") if box.left > x else (x - 9, "end")
     return f'<text x="{place:.1f}" y="{box.bottom - 3:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

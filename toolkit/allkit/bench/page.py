@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from allkit.bench.charts import STYLE, Axis, Point, distributions, scatter
 from allkit.bench.paper import METRICS, TABLE_1, TEST_IMAGES, methods
 from allkit.bench.record import IN_BOLD, Figures, Record, cells, figures, notes, pareto, placed
-from allkit.page import confusion, document, text
+from allkit.page import confusion, document, numbers, text
 from allkit.stats import wilson
 
 _STYLE = """
@@ -78,7 +78,7 @@ def _table(rows: Sequence[Figures]) -> Iterator[str]:
     yield f'<div class="wide"><table class="models"><tr>{head}</tr>'
     for row in rows:
         mark = ' class="front"' if row.model in front else ' class="bad"' if row.failed else ""
-        yield f"<tr{mark}>{_numbers(cells(row).values())}</tr>"
+        yield f"<tr{mark}>{numbers(cells(row).values())}</tr>"
     yield "</table></div>"
 
 
@@ -170,10 +170,6 @@ def _words(lines: Mapping[str, Sequence[Point]], form: str) -> str:
     return "; ".join(f"{name}: {', '.join(form.format(p.x, p.y) for p in series)}" for name, series in lines.items())
 
 
-def _numbers(words: Iterable[str]) -> str:
-    return "".join(f'<td class="number">{text(word)}</td>' for word in words)
-
-
 def _of_paper(size: int, accuracy: float) -> Point:
     interval = wilson(round(accuracy / 100 * TEST_IMAGES), TEST_IMAGES)
     return Point(size, accuracy / 100, low=interval.low, high=interval.high)
@@ -186,7 +182,7 @@ def _methods(record: Record) -> Iterator[str]:
     for method, n, *values in methods(
         (row["model"], row["accuracy"]["metrics"]) for row in record["rows"] if row.get("accuracy")
     ):
-        yield f"<tr><td>{text(method)}</td><td>{n}</td>{_numbers(values)}</tr>"
+        yield f"<tr><td>{text(method)}</td><td>{n}</td>{numbers(values)}</tr>"
     for method, n, value in _baselines(record):
         yield f'<tr><td>{text(method)}</td><td>{n}</td><td class="number">{100 * value:.2f}</td>{"<td></td>" * 4}</tr>'
     yield "</table></div>"
