@@ -236,8 +236,8 @@ def notes(record: Record) -> list[str]:
         f"Queries are {data['files']} {data['kind']}, another one each time. At least {settings['seconds']:g} s and "
         f"{settings['queries']} queries a scenario in {settings['rounds']} rounds, in which the models take turns; no "
         "sample is left out. Latencies are p50 / p90 / p99 of one image, from when it was due; p90 needs 64 queries, "
-        "p99 662. Start: a process from nothing to its first result, of which load and first run are parts; files take "
-        "`allkit classify` the start and their number over images/s.",
+        "p99 662. Start: a process from nothing to its first result, of which load and first run are parts; "
+        "`allkit classify` takes about the start and the number of files over the images/s at its batch.",
         "Accuracy with its 95 % Wilson interval, drop against "
         "the float32 file of the same run with the exact McNemar test. Research use; not for diagnosis.",
     ]
