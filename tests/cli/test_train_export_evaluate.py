@@ -181,6 +181,16 @@ def test_evaluate_on_the_test_part_agrees_with_the_record_of_the_run(model, fini
     assert record["metrics"]["confusion"] == finished_run.metrics()["metrics"]["confusion"]
 
 
+def test_the_test_part_of_a_models_own_split_needs_no_file(model, finished_run, smears, tmp_path):
+    words = ["evaluate", model, "--data", smears, "--json"]
+    given = invoke(*words, "--split", finished_run.folder / "split.json")
+    assert json.loads(invoke(*words, "--part", "test").stdout) == json.loads(given.stdout)
+    shutil.copytree(smears, tmp_path / "fewer")
+    next((tmp_path / "fewer" / "Dull").iterdir()).unlink()
+    with pytest.raises(AllkitError, match=r"cannot be made again .*fewer: give --split"):
+        invoke("evaluate", model, "--data", tmp_path / "fewer", "--part", "test")
+
+
 def test_evaluate_compares_models_in_pairs_and_under_shifts(model, finished_run, smears):
     split = finished_run.folder / "split.json"
     result = invoke("evaluate", model, model, "--data", smears, "--split", split, "--shift", "--json")
@@ -201,7 +211,7 @@ def test_evaluate_prints_tables_and_warns_when_training_images_may_be_among_them
     assert result.exit_code == 0
     assert "confusion matrix" in result.stdout
     assert "n = 48" in result.stdout
-    assert "was trained on these images: give --split" in result.stderr
+    assert "was trained on these images: give --part test" in result.stderr
 
 
 def test_evaluate_names_an_unreadable_image_and_exits_with_1(model, smears, tmp_path):

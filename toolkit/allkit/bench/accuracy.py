@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from allkit.dataset.index import Images, fingerprint
-from allkit.dataset.protocol import grouped_split, random_split
+from allkit.dataset.protocol import split_again
 from allkit.dataset.split import Split
-from allkit.errors import AllkitError
 from allkit.evaluation.evaluate import Evaluation, Subject, evaluate, subject
 from allkit.runtime.classifier import Classifier
 from allkit.stats import mcnemar_exact
@@ -51,20 +50,9 @@ class Labelled:
         trained_here = contract.data_fingerprint == self._fingerprint
         key = "given" if self._given else contract.split.get("hash") if trained_here else "all"
         if key not in self._subjects:
-            split = self._given or (self._again(contract.split) if trained_here else None)
+            split = self._given or (split_again(self._images, contract.split) if trained_here else None)
             self._subjects[key] = subject(self._images, split)
         return self._subjects[key]
-
-    def _again(self, summary: dict[str, Any]) -> Split:
-        told = dict(summary.get("parameters", {}))
-        arguments = {name: told[name] for name in ("seed", "fold", "folds", "block_length") if name in told}
-        make = grouped_split if "block_length" in told else random_split
-        split = None if "groups" in told else make(self._images, **arguments)
-        if split is None or split.hash != summary.get("hash"):
-            raise AllkitError(
-                "the split of its training cannot be made again from its contract: give --split RUN/split.json"
-            )
-        return split
 
 
 def paired(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any] | None:

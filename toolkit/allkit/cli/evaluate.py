@@ -12,7 +12,7 @@ from allkit.cli.options import batch_size_option, data_option, device_option
 EPILOG = """\b
 Examples:
   allkit evaluate exported/vgg16x0.25-150-fp32.onnx --data ALL/
-  allkit evaluate MODEL --data ALL/ --split runs/mine/split.json --part test
+  allkit evaluate MODEL --data ALL/ --part test            what its training did not see
   allkit evaluate A.onnx B.onnx --data ALL/ --split runs/mine/split.json
   allkit evaluate MODEL --data ALL/ --split runs/mine/split.json --shift
   allkit evaluate MODEL --data ALL/ --json > record.json
@@ -21,7 +21,7 @@ Several models are compared in pairs on the same images (exact McNemar test).
 Exit status 0 when all images were read, 1 when some could not be."""
 
 SEEN = {
-    "yes": "was trained on these images: give --split RUN/split.json for an honest figure",
+    "yes": "was trained on these images: give --part test for an honest figure",
     "maybe": "was trained under another split of these images: some may have been in its training part",
 }
 
@@ -33,7 +33,7 @@ SEEN = {
     "--split",
     "split_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Measure on one part of this split (a run's split.json).",
+    help="Measure on one part of this split (a run's split.json).  [with --part: that of the first model's training]",
 )
 @click.option(
     "--part",
@@ -57,26 +57,27 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Measure exported models on labelled images: the paper's metrics, calibration and doubt, with intervals."""
-    if part and not split_file:
-        raise click.UsageError("--part names a part of a split: give --split too")
-
     from allkit import Classifier
     from allkit.cli.evaluation_tables import print_evaluation, print_pairs
     from allkit.cli.progress import counting, read_with_progress
     from allkit.cli.shift_table import print_shifts
     from allkit.contract import INTENDED_USE
     from allkit.dataset.index import scan
+    from allkit.dataset.protocol import split_again
     from allkit.dataset.split import Split
     from allkit.evaluation.evaluate import SCHEMA_VERSION, class_labels, paired, subject
     from allkit.evaluation.evaluate import evaluate as evaluate_model
     from allkit.evaluation.shift_suite import evaluate_shifts
 
     found = scan(data)
-    split = Split.load(split_file) if split_file else None
     classifiers = [Classifier(model, device=device, batch_size=batch_size) for model in models]
     if classifiers[0].notice:
         click.echo(classifiers[0].notice, err=True)
-    on = subject(read_with_progress(found), split, part or "test")
+    images = read_with_progress(found)
+    split = Split.load(split_file) if split_file else None
+    if part and not split:
+        split = split_again(images, classifiers[0].contract.split)
+    on = subject(images, split, part or "test")
 
     evaluations, shifts = [], []
     for classifier in classifiers:

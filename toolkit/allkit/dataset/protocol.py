@@ -20,6 +20,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -112,6 +113,23 @@ def listed_split(images: Images, seed: int, groups_file: Path, fold: int = 0, fo
         "grouped",
         {"seed": seed, "groups": f"file {digest}"},
     )
+
+
+def split_again(images: Images, summary: Mapping[str, Any]) -> Split:
+    """The split of a training, made again from the summary of it that a contract holds.
+
+    Raises AllkitError when the images are others, or their groups were listed in a file.
+    """
+    told = dict(summary.get("parameters", {}))
+    arguments = {name: told[name] for name in ("seed", "fold", "folds", "block_length") if name in told}
+    make = grouped_split if "block_length" in told else random_split
+    split = make(images, **arguments) if "seed" in told and "groups" not in told else None
+    if split is None or split.hash != summary.get("hash"):
+        raise AllkitError(
+            "the split of the training cannot be made again from the contract and the images in "
+            f"{images.dataset.root}: give --split RUN/split.json"
+        )
+    return split
 
 
 def read_groups(path: Path) -> dict[str, str]:
