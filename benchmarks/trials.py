@@ -23,6 +23,7 @@ def changed(settings: dict) -> str:
     recipe = {name: value for name, value in recipe.items() if value != usual[name] and name != "epochs"}
     if "plain_statistics" in recipe and recipe["plain_statistics"] is None:
         recipe["plain_statistics"] = "not taken anew"
+    recipe |= {name: " ".join(value) for name, value in recipe.items() if isinstance(value, tuple)}
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.items()) or "-"
 
 
