@@ -11,8 +11,7 @@ for model in exported/*.onnx; do
   allkit evaluate "$model" --data "$data" --part test --shift --json > "$record"
   records+=("$record")
 done
-[ -f benchmarks/results/bench.json ] && records+=(benchmarks/results/bench.json)
-allkit report exported/ "${records[@]}" --title "Models" --markdown exported/README.md \
+allkit report exported/ "${records[@]}" benchmarks/results/bench.json --title "Models" --markdown exported/README.md \
   --note "Data: 2,770 of the 3,256 images of the ALL image set (Aria et al., doi 10.34740/KAGGLE/DSV/2175623; \
 Ghaderzadeh et al. 2022, doi 10.1002/int.22753), random split 80/10/10 with byte-identical files on one side; trained \
 from random weights. The models share a test part, and the recipe was chosen among trials on it: see \

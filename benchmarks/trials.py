@@ -21,7 +21,7 @@ def changed(settings: dict) -> str:
     usual = SCRATCH.to_dict()
     recipe = Recipe.from_dict(settings["recipe"]).to_dict()
     recipe = {name: value for name, value in recipe.items() if value != usual[name] and name != "epochs"}
-    if "plain_statistics" in recipe and recipe["plain_statistics"] is None:
+    if recipe.get("plain_statistics", 0) is None:
         recipe["plain_statistics"] = "not taken anew"
     recipe |= {name: " ".join(value) for name, value in recipe.items() if isinstance(value, tuple)}
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.items()) or "-"

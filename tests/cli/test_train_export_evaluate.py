@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 
 import pytest
@@ -73,8 +72,8 @@ def test_resume_refuses_another_protocol_and_a_folder_without_a_run(finished_run
     [
         (["--folds", "2", "--split", "split.json", "--out", "cv"], "--folds deals out the images anew"),
         (["--folds", "2"], "--folds needs --out"),
-        (["--folds", "2", "--out", "cv", "--teacher", "."], "on images that .* was trained on"),
-        (["--folds", "2", "--out", "cv", "--weights", "."], "on images that .* was trained on"),
+        (["--folds", "2", "--out", "cv", "--teacher", "."], "would test each fold but one on images that"),
+        (["--folds", "2", "--out", "cv", "--weights", "."], "would test each fold but one on images that"),
         (["--weights", ".", "--out", "."], "cannot learn from itself"),
         (["--groups", "patients.csv", "--split", "random"], "leave one of the two out"),
         (["--resume", "--size", "32", "--size", "64"], "with several sizes needs the --out"),
@@ -83,7 +82,7 @@ def test_resume_refuses_another_protocol_and_a_folder_without_a_run(finished_run
 def test_options_that_contradict_each_other_are_wrong_usage(words, reason):
     result = invoke("train", *words)
     assert result.exit_code == 2
-    assert re.search(reason, result.stderr)
+    assert reason in result.stderr
 
 
 def test_folds_of_different_settings_are_not_pooled(finished_run, tmp_path):

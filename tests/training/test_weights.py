@@ -110,7 +110,7 @@ def test_what_a_teacher_was_trained_on_is_not_tested(finished_run, smears, tmp_p
     Run.create(tmp_path / "fine", finished_run.settings, unseeing)
     write_json(tmp_path / "fine" / "run.json", taught_by(finished_run).to_dict())
     pupil = said_to_be_finished(Run.open(tmp_path / "fine"))
-    for settings in (taught_by(finished_run), taught_by(pupil), going_on_from(pupil)):
+    for settings in (taught_by(finished_run), taught_by(pupil), taught_by(finished_run, pupil), going_on_from(pupil)):
         with pytest.raises(AllkitError, match="tiny was trained on images that this split would test it with"):
             Run.create(tmp_path / "third", settings, other)
 
@@ -123,6 +123,7 @@ def test_runs_that_name_each_other_are_walked_once(finished_run, tmp_path):
 
 def test_a_teacher_is_finished_and_sees_the_pixels_of_its_pupil(finished_run, tmp_path):
     settings = taught_by(finished_run)
+    assert weights.network(finished_run).count_params() == build_model(settings).count_params()
     with pytest.raises(AllkitError, match=r"tiny has other pixels .*: give its --size, --jpeg-scale"):
         Run.create(tmp_path / "pupil", replace(settings, pixels=PixelPath(48)), finished_run.split)
     unfinished = Run.create(tmp_path / "unfinished", finished_run.settings, finished_run.split)

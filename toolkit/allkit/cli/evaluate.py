@@ -70,11 +70,11 @@ def evaluate(
     from allkit.evaluation.shift_suite import evaluate_shifts
 
     found = scan(data)
+    split = Split.load(split_file) if split_file else None
     classifiers = [Classifier(model, device=device, batch_size=batch_size) for model in models]
     if classifiers[0].notice:
         click.echo(classifiers[0].notice, err=True)
     images = read_with_progress(found)
-    split = Split.load(split_file) if split_file else None
     if part and not split:
         split = split_again(images, classifiers[0].contract.split)
     on = subject(images, split, part or "test")

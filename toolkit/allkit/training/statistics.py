@@ -33,10 +33,10 @@ def retake_statistics(model: keras.Model, recipe: Recipe, pixels: np.ndarray, se
         layer.momentum = 0.0
     for rows in batches:
         plain = round(recipe.plain_statistics * len(rows))
-        changed = (
-            augmented_batch(pixels, rows[plain:], recipe, seed, recipe.epochs) if plain < len(rows) else pixels[:0]
-        )
-        model(np.concatenate([pixels[rows[:plain]], changed]), training=True)
+        batch = pixels[rows]
+        if plain < len(rows):
+            batch[plain:] = augmented_batch(pixels, rows[plain:], recipe, seed, recipe.epochs)
+        model(batch, training=True)
         for total, layer in zip(sums, normalisations, strict=True):
             mean, variance = map(keras.ops.convert_to_numpy, (layer.moving_mean, layer.moving_variance))
             total += [mean, variance + mean.astype(np.float64) ** 2]
