@@ -81,3 +81,15 @@ def test_a_label_hides_no_neighbouring_mark():
     assert float(second.get("cx")) - float(first.get("cx")) < 100
     assert label.get("text-anchor") == "start"
     assert abs(float(label.get("y")) - 4 - float(second.get("cy"))) >= 12
+
+
+def test_the_name_of_a_line_lies_on_no_other_line():
+    # The level line passes where the name of the rising one would stand.
+    lines = {"rising": [Point(1, 0), Point(10, 10)], "level": [Point(1, 10.5), Point(15, 10.5)]}
+    tree = ElementTree.fromstring(scatter([], Axis("x"), Axis("y"), "t", "d", lines=lines))
+    rising, level = (line.get("points").split() for line in tree.iter(f"{SVG}polyline"))
+    height = float(level[0].split(",")[1])
+    base = next(float(text.get("y")) for text in tree.iter(f"{SVG}text") if text.text == "rising")
+    # Letters reach from ten pixels above the base line to three below it.
+    assert not base - 10 < height < base + 3
+    assert abs(float(rising[1].split(",")[1]) - base) < 60

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 _WIDTH, _HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 16, 52
@@ -77,6 +78,7 @@ def scatter(
         body += [_whisker(across(p.x), up(p.low), up(p.high)) for p in series if p.low is not None]
         body.append("</g>")
     taken = [_Box.of(point, across, up) for point in every]
+    taken += [box for series in lines.values() for pair in pairwise(series) for box in _Box.along(*pair, across, up)]
     for name, series in lines.items():
         # Above the line, not on it.
         body.append(_label(across(series[-1].x), up(series[-1].y) - 12, name, taken))
@@ -190,6 +192,14 @@ class _Box:
         x, y = across(point.x), up(point.y)
         ends = [up(value) for value in (point.low, point.high) if value is not None]
         return cls(x - 6, min([y - 6, *ends]), x + 6, max([y + 6, *ends]))
+
+    @classmethod
+    def along(cls, start: Point, end: Point, across: _Scale, up: _Scale) -> list[_Box]:
+        """Of the line from one mark to another, in pieces as wide as a line is thick and some air."""
+        (x0, y0), (x1, y1) = ((across(point.x), up(point.y)) for point in (start, end))
+        pieces = max(1, round(math.hypot(x1 - x0, y1 - y0) / 4))
+        places = ((x0 + (x1 - x0) * i / pieces, y0 + (y1 - y0) * i / pieces) for i in range(pieces + 1))
+        return [cls(x - 2, y - 2, x + 2, y + 2) for x, y in places]
 
     def meets(self, other: _Box) -> bool:
         """Whether the two have a place in common."""
