@@ -78,7 +78,8 @@ def scatter(
         body += [_whisker(across(p.x), up(p.low), up(p.high)) for p in series if p.low is not None]
         body.append("</g>")
     taken = [_Box.of(point, across, up) for point in every]
-    taken += [box for series in lines.values() for pair in pairwise(series) for box in _Box.along(*pair, across, up)]
+    drawn = [*lines.values(), [Point(*corner) for corner in front]]
+    taken += [box for line in drawn for pair in pairwise(line) for box in _Box.along(*pair, across, up)]
     for name, series in lines.items():
         # Above the line, not on it.
         body.append(_label(across(series[-1].x), up(series[-1].y) - 12, name, taken))
