@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -133,6 +134,21 @@ def test_a_run_folder_is_read(finished_run):
     assert len(found.history) == 1
     confusion = found.record["metrics"]["confusion"]
     assert sum(found.right.values()) == sum(confusion[i][i] for i in range(len(confusion)))
+
+
+def test_the_folds_of_a_cross_validation_are_read_as_one(finished_run, tmp_path):
+    run = finished_run.folder
+    for fold in ("fold-1", "fold-2"):
+        shutil.copytree(run, tmp_path / "cv" / fold)
+    # The second fold is tested on images of its own, all of which it labels rightly.
+    header = (run / "predictions.csv").read_text().splitlines()[0]
+    label = header.split(",")[-1]
+    rows = [f"new-{i}.png,{label},0.1,0.9" for i in range(3)]
+    (tmp_path / "cv" / "fold-2" / "predictions.csv").write_text("\n".join([header, *rows]) + "\n")
+    shutil.copy(run / "metrics.json", tmp_path / "cv" / "metrics.json")
+    alone, together = gather([run, tmp_path / "cv"]).trainings
+    assert together.right == dict(alone.right) | {f"new-{i}.png": True for i in range(3)}
+    assert not together.history
 
 
 def test_an_unfinished_run_and_an_empty_folder_are_named(finished_run, tmp_path):

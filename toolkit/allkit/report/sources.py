@@ -121,13 +121,17 @@ def gather(paths: Sequence[Path]) -> Sources:
 
 def _training(folder: Path) -> Training:
     record, name = _json(folder / "metrics.json"), folder.resolve().name
-    if not (folder / "run.json").is_file():
-        # A cross-validation: its folds have folders of their own.
-        return Training(name, record)
-    run = Run.open(folder)
+    if (folder / "run.json").is_file():
+        run = Run.open(folder)
+        return Training(name, record, run.read_history(), _right(run))
+    # A cross-validation: its folds have folders of their own, and each image is in the test part of one.
+    folds = [Run.open(path.parent) for path in folder.glob("fold-*/run.json")]
+    return Training(name, record, right={path: right for fold in folds for path, right in _right(fold).items()})
+
+
+def _right(run: Run) -> dict[str, bool]:
     paths, labels, probabilities = run.read_predictions()
-    right = (probabilities.argmax(1) == labels).tolist()
-    return Training(name, record, run.read_history(), dict(zip(paths, right, strict=True)))
+    return dict(zip(paths, (probabilities.argmax(1) == labels).tolist(), strict=True))
 
 
 def _speeds(record: Record) -> dict[str, tuple[Figures, str]]:
