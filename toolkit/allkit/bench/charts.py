@@ -180,7 +180,7 @@ def _whisker(x: float, low: float, high: float) -> str:
 
 @dataclass(frozen=True)
 class _Box:
-    """What a mark or a label covers, in pixels."""
+    """What a mark, a label or a piece of a line covers, in pixels."""
 
     left: float
     top: float
