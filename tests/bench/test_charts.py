@@ -83,6 +83,37 @@ def test_a_label_hides_no_neighbouring_mark():
     assert abs(float(label.get("y")) - 4 - float(second.get("cy"))) >= 12
 
 
+def test_a_label_stays_near_its_mark_in_a_crowd_of_whiskers():
+    # Whiskers from top to bottom wherever a label could stand: words may cross them, they may not flee.
+    points = [Point(i, 5, f"model {i}", low=0, high=10) for i in range(8)]
+    tree = ElementTree.fromstring(scatter(points, Axis("x"), Axis("y"), "title", "text"))
+    height = float(next(tree.iter(f"{SVG}circle")).get("cy"))
+    labels = [text for text in tree.iter(f"{SVG}text") if (text.text or "").startswith("model")]
+    assert len(labels) == 8
+    assert all(abs(float(label.get("y")) - 4 - height) <= 3 * 14 for label in labels)
+
+
+def test_words_that_stand_farther_off_have_a_leader_from_their_mark():
+    points = [Point(1, 1, f"label {i}") for i in range(9)]
+    tree = ElementTree.fromstring(scatter(points, Axis("x"), Axis("y"), "title", "text"))
+    mark = float(next(tree.iter(f"{SVG}circle")).get("cy"))
+    heights = [float(text.get("y")) - 4 for text in tree.iter(f"{SVG}text") if (text.text or "").startswith("label")]
+    leaders = [path.get("d") for path in tree.iter(f"{SVG}path") if path.get("class") == "leader"]
+    assert 0 < len(leaders) == sum(abs(height - mark) > 14 for height in heights)
+    assert {float(re.match(r"M[\d.]+ ([\d.]+)L", leader)[1]) for leader in leaders} == {mark}
+
+
+def test_names_of_lines_that_end_together_stand_in_the_order_of_their_ends():
+    lines = {f"line {i}": [Point(1, i % 3), Point(2, 10 - i / 100)] for i in range(6)}
+    lines["far below"] = [Point(1, 0), Point(2, 0)]
+    tree = ElementTree.fromstring(scatter([], Axis("x"), Axis("y"), "t", "d", lines=lines))
+    texts = [text for text in tree.iter(f"{SVG}text") if text.text in lines]
+    assert [text.text for text in sorted(texts, key=lambda text: float(text.get("y")))] == list(lines)
+    assert min(b - a for a, b in pairwise(sorted(float(text.get("y")) for text in texts))) >= 13.9
+    rightmost = max(float(line.get("points").split()[-1].split(",")[0]) for line in tree.iter(f"{SVG}polyline"))
+    assert {float(text.get("x")) > rightmost for text in texts} == {True}
+
+
 def test_the_name_of_a_line_lies_on_no_other_line():
     # The level line passes where the name of the rising one would stand.
     lines = {"rising": [Point(1, 0), Point(10, 10)], "level": [Point(1, 10.5), Point(15, 10.5)]}

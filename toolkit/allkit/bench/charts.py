@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
+from allkit.bench.labels import Box, Labels, column, width
+
 _WIDTH, _HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 16, 52
-
-# Of the text, rather more than its mean width, and its height.
-_CHARACTER, _LINE = 6.6, 14
 
 STYLE = """
 .chart{width:100%;max-width:44rem;height:auto;display:block}
@@ -26,6 +25,7 @@ STYLE = """
 .chart .mark{fill:var(--mark);stroke:var(--mark)}
 .chart .line{fill:none;stroke:var(--mark);stroke-width:2}
 .chart .whisker{stroke:var(--mark);stroke-width:1.5}
+.chart .leader{fill:none;stroke:var(--soft);stroke-width:1}
 .chart .front{fill:none;stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
 """
 
@@ -65,8 +65,14 @@ def scatter(
     lines = lines or {}
     every = [*points, *(point for series in lines.values() for point in series)]
     ys = [value for point in every for value in (point.y, point.low, point.high) if value is not None]
-    across = _Scale([point.x for point in every], x, _LEFT, _WIDTH - _RIGHT)
+    # Lines that go on to the right end have their names there, in a column of its own.
+    end = max(point.x for point in every)
+    names = {name for name, series in lines.items() if series[-1].x == end}
+    left = _WIDTH - _RIGHT - max(map(width, names), default=0)
+    across = _Scale([point.x for point in every], x, _LEFT, left - 8 if names else left)
     up = _Scale(ys, y, _HEIGHT - _BOTTOM, _TOP)
+    plot = Box(_LEFT, 0, _WIDTH - 2, _HEIGHT - _BOTTOM)
+    labels = Labels(plot)
     body = list(_axes(across, up))
     if front:
         path = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in front)
@@ -77,12 +83,16 @@ def scatter(
         body += [_mark(across(p.x), up(p.y), kind) for p in series]
         body += [_whisker(across(p.x), up(p.low), up(p.high)) for p in series if p.low is not None]
         body.append("</g>")
-    taken = [_Box.of(point, across, up) for point in every]
-    drawn = [*lines.values(), [Point(*corner) for corner in front]]
-    taken += [box for line in drawn for pair in pairwise(line) for box in _Box.along(*pair, across, up)]
-    for name, series in lines.items():
-        # Above the line, not on it.
-        body.append(_label(across(series[-1].x), up(series[-1].y) - 12, name, taken))
+    for point in every:
+        labels.mark(across(point.x), up(point.y))
+        if point.low is not None:
+            labels.line(across(point.x), up(point.low), across(point.x), up(point.high))
+    for line in (*lines.values(), [Point(*corner) for corner in front]):
+        for a, b in pairwise(line):
+            labels.line(across(a.x), up(a.y), across(b.x), up(b.y))
+    ends = [(across(series[-1].x), up(series[-1].y), name) for name, series in lines.items()]
+    body += column([end for end in ends if end[2] in names], left, plot)
+    body += [labels.beside(*end) for end in ends if end[2] not in names]
     for point in sorted(points, key=lambda point: point.y):
         place, height = across(point.x), up(point.y)
         body.append(f'<g class="c{point.kind % 4}">')
@@ -90,7 +100,7 @@ def scatter(
             body.append(_whisker(place, up(point.low), up(point.high)))
         body.append(_mark(place, height, point.kind) + "</g>")
         if point.label:
-            body.append(_label(place, height, point.label, taken))
+            body.append(labels.beside(place, height, point.label))
     return _svg(body, title, text)
 
 
@@ -124,7 +134,7 @@ class _Scale:
     """Values to pixels."""
 
     def __init__(self, values: Sequence[float], axis: Axis, start: float, end: float):
-        self.axis, self._start, self._end = axis, start, end
+        self.axis, self._start, self.end = axis, start, end
         low, high = min(values), max(values)
         self._map = math.log10 if axis.log else float
         if axis.log:
@@ -137,7 +147,7 @@ class _Scale:
 
     def __call__(self, value: float) -> float:
         share = (self._map(value) - self._low) / (self._high - self._low)
-        return self._start + share * (self._end - self._start)
+        return self._start + share * (self.end - self._start)
 
     def _chosen(self) -> list[float]:
         if self.axis.log:
@@ -154,9 +164,9 @@ def _axes(across: _Scale, up: _Scale | None, height: int = _HEIGHT) -> Iterable[
         yield f'<path class="grid" d="M{across(tick):.1f} {_TOP}V{bottom}"/>'
         yield f'<text x="{across(tick):.1f}" y="{bottom + 17}" text-anchor="middle">{across.axis.form(tick)}</text>'
     name = escape(across.axis.name)
-    yield f'<text class="soft" x="{_WIDTH / 2}" y="{height - 10}" text-anchor="middle">{name}</text>'
+    yield f'<text class="soft" x="{(_LEFT + across.end) / 2:.1f}" y="{height - 10}" text-anchor="middle">{name}</text>'
     for tick in up.ticks if up else ():
-        yield f'<path class="grid" d="M{_LEFT} {up(tick):.1f}H{_WIDTH - _RIGHT}"/>'
+        yield f'<path class="grid" d="M{_LEFT} {up(tick):.1f}H{across.end:.1f}"/>'
         yield f'<text x="{_LEFT - 7}" y="{up(tick) + 4:.1f}" text-anchor="end">{up.axis.form(tick)}</text>'
     if up:
         middle = (bottom + _TOP) / 2
@@ -176,53 +186,6 @@ def _mark(x: float, y: float, kind: int) -> str:
 
 def _whisker(x: float, low: float, high: float) -> str:
     return f'<path class="whisker" d="M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {low:.1f}h8M{x - 4:.1f} {high:.1f}h8"/>'
-
-
-@dataclass(frozen=True)
-class _Box:
-    """What a mark, a label or a piece of a line covers, in pixels."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    @classmethod
-    def of(cls, point: Point, across: _Scale, up: _Scale) -> _Box:
-        """A mark's, with its whisker."""
-        x, y = across(point.x), up(point.y)
-        ends = [up(value) for value in (point.low, point.high) if value is not None]
-        return cls(x - 6, min([y - 6, *ends]), x + 6, max([y + 6, *ends]))
-
-    @classmethod
-    def along(cls, start: Point, end: Point, across: _Scale, up: _Scale) -> list[_Box]:
-        """Of the line from one mark to another, in pieces as wide as a line is thick and some air."""
-        (x0, y0), (x1, y1) = ((across(point.x), up(point.y)) for point in (start, end))
-        pieces = max(1, round(math.hypot(x1 - x0, y1 - y0) / 4))
-        places = ((x0 + (x1 - x0) * i / pieces, y0 + (y1 - y0) * i / pieces) for i in range(pieces + 1))
-        return [cls(x - 2, y - 2, x + 2, y + 2) for x, y in places]
-
-    def meets(self, other: _Box) -> bool:
-        """Whether the two have a place in common."""
-        across = self.left < other.right and other.left < self.right
-        return across and self.top < other.bottom and other.top < self.bottom
-
-    def outside(self) -> bool:
-        """Whether it runs over the edge of the plot."""
-        return self.left < _LEFT or self.right > _WIDTH - 2 or self.top < 0 or self.bottom > _HEIGHT - _BOTTOM
-
-
-def _label(x: float, y: float, text: str, taken: list[_Box]) -> str:
-    """Words beside the mark at (x, y), where they hide none of what is taken; their place is taken then."""
-    width = _CHARACTER * len(text)
-    # On the right, else on the left, as near to the height of the mark as there is room.
-    heights = [y + 4 + away for away in sorted(range(-20 * _LINE, 20 * _LINE, _LINE // 2), key=abs)]
-    boxes = [_Box(left, base - 10, left + width, base + 3) for base in heights for left in (x + 9, x - 9 - width)]
-    # The nearest of those that hide least.
-    box = min(boxes, key=lambda box: (box.outside(), sum(map(box.meets, taken))))
-    taken.append(box)
-    place, anchor = (x + 9, "start") if box.left > x else (x - 9, "end")
-    return f'<text x="{place:.1f}" y="{box.bottom - 3:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _svg(body: Iterable[str], title: str, text: str, height: int = _HEIGHT) -> str:
