@@ -114,6 +114,13 @@ def test_names_of_lines_that_end_together_stand_in_the_order_of_their_ends():
     assert {float(text.get("x")) > rightmost for text in texts} == {True}
 
 
+def test_a_very_long_name_leaves_room_for_its_line():
+    lines = {"n" * 200: [Point(1, 1), Point(2, 2)]}
+    tree = ElementTree.fromstring(scatter([], Axis("x"), Axis("y"), "t", "d", lines=lines))
+    first, last = next(tree.iter(f"{SVG}polyline")).get("points").split()
+    assert float(last.split(",")[0]) - float(first.split(",")[0]) > 150
+
+
 def test_the_name_of_a_line_lies_on_no_other_line():
     # The level line passes where the name of the rising one would stand.
     lines = {"rising": [Point(1, 0), Point(10, 10)], "level": [Point(1, 10.5), Point(15, 10.5)]}

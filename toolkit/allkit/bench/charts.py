@@ -17,7 +17,7 @@ _WIDTH, _HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 16, 52
 
 STYLE = """
-.chart{width:100%;max-width:44rem;height:auto;display:block}
+.chart{width:100%;max-width:44rem;height:auto;display:block;overflow:visible}
 .chart text{font:12px system-ui,sans-serif;fill:var(--ink);stroke:var(--paper);stroke-width:3px;paint-order:stroke}
 .chart .soft{fill:var(--soft)}
 .chart .grid{stroke:var(--line);stroke-width:1}
@@ -68,7 +68,8 @@ def scatter(
     # Lines that go on to the right end have their names there, in a column of its own.
     end = max(point.x for point in every)
     names = {name for name, series in lines.items() if series[-1].x == end}
-    left = _WIDTH - _RIGHT - max(map(width, names), default=0)
+    # A very long name runs over the edge rather than leave no room for the lines.
+    left = max(_WIDTH / 2, _WIDTH - _RIGHT - max(map(width, names), default=0))
     across = _Scale([point.x for point in every], x, _LEFT, left - 8 if names else left)
     up = _Scale(ys, y, _HEIGHT - _BOTTOM, _TOP)
     plot = Box(_LEFT, 0, _WIDTH - 2, _HEIGHT - _BOTTOM)
