@@ -67,7 +67,8 @@ def build(size_px: int, classes: int, width: float, recipe: Recipe) -> keras.Mod
 
 def _normalise(inputs: keras.KerasTensor, normalisation: str) -> keras.KerasTensor:
     if normalisation == "imagenet":
-        return keras.ops.cast(inputs, keras.config.dtype_policy().compute_dtype) - np.float32(IMAGENET_MEAN_RGB)
+        # In float32 under any policy: bfloat16 has no 123.68, its nearest values are 123.5 and 124.
+        return keras.ops.cast(inputs, "float32") - np.float32(IMAGENET_MEAN_RGB)
     if normalisation == "unit":
         # A pure scale folds into the first kernel exactly, borders included; an offset would not.
         return layers.Rescaling(1 / 255, name="normalise")(inputs)
