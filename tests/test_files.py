@@ -1,7 +1,10 @@
+import json
+import sys
+
 import pytest
 
 from allkit.errors import AllkitError
-from allkit.files import replacing, write_text
+from allkit.files import cache_folder, read_cache, replacing, writable_cache, write_cache, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -37,3 +40,56 @@ def test_a_folder_or_a_device_is_never_replaced(tmp_path):
     for path in (tmp_path, "/dev/null"):
         with pytest.raises(AllkitError, match="not a regular file"):
             write_text(path, "text")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "allkit"
+
+
+def test_what_is_written_to_the_cache_is_read_again(cache):
+    assert read_cache("verdicts.json") == {}
+    assert write_cache("verdicts.json", {"model": {"good": True}})
+    assert read_cache("verdicts.json") == {"model": {"good": True}}
+    assert json.loads((cache / "verdicts.json").read_text()) == {"model": {"good": True}}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b'"text"', b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000])
+def test_a_damaged_file_of_the_cache_is_an_empty_one(cache, content):
+    cache.mkdir(parents=True)
+    (cache / "verdicts.json").write_bytes(content)
+    assert read_cache("verdicts.json") == {}
+
+
+def without_home(monkeypatch):
+    """No variable that names a folder, and a user whom the system does not know."""
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME", "USERPROFILE", "HOMEPATH", "HOMEDRIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+
+
+def below_a_file(monkeypatch, folder):
+    (folder / "file").write_text("")
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(folder / "file" / "below"))
+
+
+def test_without_a_home_there_is_no_cache(monkeypatch):
+    without_home(monkeypatch)
+    assert cache_folder() is None
+    assert writable_cache("engines") is None
+    assert read_cache("verdicts.json") == {}
+    assert not write_cache("verdicts.json", {"a": 1})
+
+
+def test_a_cache_that_cannot_be_made_forgets(tmp_path, monkeypatch):
+    below_a_file(monkeypatch, tmp_path)
+    assert writable_cache("engines") is None
+    assert read_cache("verdicts.json") == {}
+    assert not write_cache("verdicts.json", {"a": 1})
+
+
+def test_a_writable_folder_of_the_cache_is_made(cache):
+    assert writable_cache("engines", "one") == cache / "engines" / "one"
+    assert (cache / "engines" / "one").is_dir()

@@ -1,13 +1,12 @@
-import json
-
 import pytest
 
 from allkit import Classifier
 from allkit.errors import AllkitError
+from allkit.files import cache_folder, read_cache, write_cache
 from allkit.runtime import plan as plan_room
 from allkit.runtime import tuning
 from allkit.runtime.plan import Plan, default_plan
-from allkit.runtime.tuning import cache_file, candidates, measure, remember, tuned_plan
+from allkit.runtime.tuning import candidates, measure, remember, tuned_plan
 from models import flat, tiny_model
 
 BEST = Plan(3, 1, 5)
@@ -27,7 +26,7 @@ def test_a_small_network_runs_side_by_side_and_a_large_one_over_all_cores(monkey
 
 def test_a_remembered_plan_is_the_one_that_is_used(model):
     assert tuned_plan(model) is None
-    assert remember(model, BEST) == cache_file()
+    assert remember(model, BEST) == cache_folder() / "plans.json"
     assert tuned_plan(model) == BEST
     assert Classifier(model, device="cpu").plan == BEST
     assert Classifier(model, device="cpu", batch_size=9).plan == Plan(3, 1, 9)
@@ -53,17 +52,25 @@ def test_plans_of_other_models_are_kept(model, tmp_path):
 
 @pytest.mark.parametrize("text", ["", "no json", "[]", '{"x": 1}'])
 def test_a_damaged_file_of_plans_does_no_harm(model, text):
-    cache_file().parent.mkdir(parents=True)
-    cache_file().write_text(text)
+    cache_folder().mkdir(parents=True)
+    (cache_folder() / "plans.json").write_text(text)
     assert tuned_plan(model) is None
     remember(model, BEST)
     assert tuned_plan(model) == BEST
 
 
-def test_a_plan_of_another_form_is_ignored(model):
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"sessions": 2},
+        [],
+        {"workers": "2", "threads": 1, "batch_size": 1},
+        {"workers": 1, "threads": 1, "batch_size": 0},
+    ],
+)
+def test_a_plan_of_another_form_is_ignored(model, plan):
     remember(model, BEST)
-    plans = json.loads(cache_file().read_text())
-    cache_file().write_text(json.dumps({key: {"sessions": 2} for key in plans}))
+    write_cache("plans.json", dict.fromkeys(read_cache("plans.json"), plan))
     assert tuned_plan(model) is None
 
 

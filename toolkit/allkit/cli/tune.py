@@ -30,6 +30,7 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     from rich.table import Table
 
     from allkit.cli.tables import wide_console
+    from allkit.files import cache_folder
     from allkit.runtime.inputs import expand
     from allkit.runtime.session import Model
     from allkit.runtime.tuning import measure, remember
@@ -47,7 +48,14 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
         figures = (plan.workers, plan.threads, plan.batch_size, f"{rate:.1f}", f"{rate / rates[best]:.0%}")
         table.add_row(*map(str, figures), style="bold" if plan == best else "")
     wide_console().print(table)
-    click.echo(f"remembered in {remember(model, best)}; `allkit classify --model {model}` uses it on the CPU")
+    kept = remember(model, best)
+    if kept:
+        click.echo(f"remembered in {kept}; `allkit classify --model {model}` uses it on the CPU")
+    else:
+        where = cache_folder() or "the cache of a user without a home folder"
+        click.echo(
+            f"not remembered: cannot write {where}; set XDG_CACHE_HOME to a folder that can be written", err=True
+        )
 
 
 def _drawn(folder: Path) -> list[Path]:

@@ -8,11 +8,17 @@ second caller that decodes meanwhile.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
 
 from allkit.runtime.machine import cores
 
 # A file up to this size holds a small network.
 SMALL_BYTES = 8 * 2**20
+
+# A remembered plan is read from disk, where anything may have become of it.
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
 
 
 @dataclass(frozen=True)
@@ -20,9 +26,9 @@ class Plan:
     """workers: threads that each take whole batches from file to result. threads: that compute one run of the model.
     batch_size: images a run."""
 
-    workers: int
-    threads: int
-    batch_size: int
+    workers: Count
+    threads: Count
+    batch_size: Count
 
 
 def default_plan(model_bytes: int, mode: str = "throughput") -> Plan:

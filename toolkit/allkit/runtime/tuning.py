@@ -6,47 +6,44 @@ the version of onnxruntime: another of any of them is another question.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnxruntime
 
 from allkit.errors import AllkitError
-from allkit.files import cache_folder, content_hash, write_text
+from allkit.files import cache_folder, content_hash, read_cache, write_cache
 from allkit.runtime.machine import cores, processor
 from allkit.runtime.pipeline import Source, run_in_batches
 from allkit.runtime.plan import Plan
 from allkit.runtime.profile import Profile
 from allkit.runtime.session import Model
 
+_PLANS = "plans.json"
 _LEAST_ROUNDS = 3
 
 
-def cache_file() -> Path:
-    """Where plans are remembered."""
-    return cache_folder() / "plans.json"
-
-
 def tuned_plan(model: Path) -> Plan | None:
-    """The remembered plan, None where there is none or the file of plans cannot be read."""
-    if not (cache_file().is_file() and model.is_file()):
+    """The remembered plan, None where there is none or it cannot be read."""
+    plans = read_cache(_PLANS)
+    if not (plans and model.is_file()):
         return None
-    plan = _remembered().get(_key(model))
+    plan = plans.get(_key(model))
     try:
-        return None if plan is None else Plan(**plan)
-    except TypeError:
+        return None if plan is None else msgspec.convert(plan, Plan)
+    except msgspec.ValidationError:
         return None
 
 
-def remember(model: Path, plan: Plan) -> Path:
-    """Keep a plan for a model on this machine; returns the file it is in."""
-    write_text(cache_file(), json.dumps({**_remembered(), _key(model): asdict(plan)}, indent=1) + "\n")
-    return cache_file()
+def remember(model: Path, plan: Plan) -> Path | None:
+    """Keep a plan for a model on this machine; returns the file it is in, None where it could not be kept."""
+    kept = write_cache(_PLANS, {**read_cache(_PLANS), _key(model): asdict(plan)})
+    return cache_folder() / _PLANS if kept else None
 
 
 def candidates() -> list[Plan]:
@@ -95,14 +92,6 @@ def stage_costs(model: Path, images: Sequence[Source]) -> dict[str, float]:
 
 def _probabilities(model: Model) -> Callable[[np.ndarray], np.ndarray]:
     return lambda batch: model.run(batch).probabilities
-
-
-def _remembered() -> dict[str, dict]:
-    try:
-        plans = json.loads(cache_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return plans if isinstance(plans, dict) else {}
 
 
 def _key(model: Path) -> str:
