@@ -19,9 +19,10 @@ import time
 from pathlib import Path
 
 from allkit.contract import Contract
+from allkit.cpus import cores
 from allkit.graph import read_graph
 from allkit.runtime.inputs import expand
-from allkit.runtime.machine import cores, processor
+from allkit.runtime.machine import processor
 
 COUNTS, ROUNDS = (2_000, 20_000), 21
 

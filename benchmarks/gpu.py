@@ -29,9 +29,10 @@ from onnx import TensorProto, helper
 from seeded import seeded_model
 
 from allkit import Classifier
+from allkit.cpus import cores
 from allkit.dataset.synth import synthesize
 from allkit.graph import read_graph, summarise
-from allkit.runtime.machine import cores, processor
+from allkit.runtime.machine import processor
 from allkit.runtime.providers import CUDA, gpu_attempt
 from allkit.runtime.session import Model
 

@@ -24,8 +24,9 @@ import cv2
 import onnxruntime
 
 from allkit import Classifier
+from allkit.cpus import cores
 from allkit.runtime.inputs import expand
-from allkit.runtime.machine import cores, processor
+from allkit.runtime.machine import processor
 from allkit.runtime.tuning import stage_costs
 
 ROUNDS, LOOP_IMAGES, KERAS_IMAGES = 9, 400, 12

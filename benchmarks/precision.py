@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from allkit.cpus import cores
 from allkit.dataset.index import scan
 from allkit.export.measure import latencies
 from allkit.images import stack
-from allkit.runtime.machine import cores, processor
+from allkit.runtime.machine import processor
 from allkit.runtime.session import Model
 
 IMAGES, SECONDS, RESAMPLES = 64, 60.0, 2000

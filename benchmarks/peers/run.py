@@ -21,10 +21,10 @@ import numpy as np
 from contenders import CONTENDERS
 
 from allkit.bench.machine import facts, libraries
+from allkit.cpus import cores
 from allkit.dataset.split import Split
 from allkit.graph import read_graph
 from allkit.runtime.inputs import expand
-from allkit.runtime.machine import cores
 from allkit.training.run import Run
 
 ROUNDS, RESAMPLES, CALIBRATION = 7, 2000, 300

@@ -214,3 +214,15 @@ def test_profile_shows_stages_and_the_share_of_the_limit():
     assert result.stdout == CSV
     for words in ("where the time went", "decode", "one alone", "worker_0", "of the limit"):
         assert words in result.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_bound_to_one_processor_all_goes_well_and_in_silence(folder):
+    one = min(os.sched_getaffinity(0))
+    code = f"import os; os.sched_setaffinity(0, [{one}]); from allkit.cli.main import main; main()"
+    words = [sys.executable, "-c", code, "classify", "images", "--format", "csv", "--device", "cpu"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, CSV)
+    counts, images = done.stderr.split("\n")[1:-1]
+    assert counts.startswith("Red: ")
+    assert images.startswith("2 image(s), ")

@@ -181,3 +181,18 @@ def test_onnxruntime_leaves_no_identifier_behind_and_reports_nothing(tmp_path, f
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_session_has_more_threads_than_there_are_cores(tmp_path, monkeypatch):
+    from allkit.bench import peak
+    from allkit.export import measure
+    from allkit.runtime import session
+
+    for room in (session, measure, peak):
+        monkeypatch.setattr(room, "cores", lambda: 3)
+    made = [
+        Model(tiny_model(tmp_path / "m.onnx"))._session,
+        measure.open_session(onnx.load(tmp_path / "m.onnx")),
+        peak._session("MatMul", 8, *[onnx.TensorProto.FLOAT] * 3),
+    ]
+    assert [one.get_session_options().intra_op_num_threads for one in made] == [3, 3, 3]

@@ -5,11 +5,13 @@ Research use; not for diagnosis.
 
 import os
 
+from allkit.cpus import limit_pools
 from allkit.errors import AllkitError
 
 # Builds of onnxruntime report their use to Microsoft and leave an identifier in the user's cache, unless this is set
 # before they are loaded. Where images of patients are classified, nothing may leave the machine unasked.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+limit_pools()
 
 __all__ = ["AllkitError", "Classifier", "Prediction", "__version__"]
 

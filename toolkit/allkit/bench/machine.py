@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from allkit.runtime.machine import cores, processor
+from allkit.cpus import cores
+from allkit.runtime.machine import processor
 
 # Instructions that decide how fast a convolution is.
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm")

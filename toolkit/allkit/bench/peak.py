@@ -9,6 +9,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+from allkit.cpus import cores
+
 # Which of them is fastest depends on the caches.
 _SIDES = (256, 512, 1024)
 _REPEATS = 10
@@ -54,4 +56,7 @@ def _session(operator: str, side: int, a: int, b: int, c: int) -> onnxruntime.In
         [constant],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = cores()
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

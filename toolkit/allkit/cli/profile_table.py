@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from allkit.runtime.machine import cores
+from allkit.cpus import cores
 from allkit.runtime.profile import STAGES
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from allkit.cpus import cores
 from allkit.dataset.baselines import PIXELS, colour_histograms, leave_one_out_accuracy, nearest_accuracy
 from allkit.dataset.duplicates import difference_hashes
 from allkit.errors import AllkitError
@@ -161,7 +162,7 @@ def read(dataset: Dataset, pixels: PixelPath | None = None, on_image: Callable[[
 
     good = []
     reasons: dict[str, str] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for path, outcome in zip(dataset.paths, pool.map(one, dataset.paths), strict=True):
             if isinstance(outcome, AllkitError):
                 reasons[path] = str(outcome)

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 
 from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, OUTPUT_NAME, Contract
+from allkit.cpus import cores
 from allkit.errors import AllkitError
 from allkit.export import convert, gate
 from allkit.export.card import model_card
@@ -25,7 +26,7 @@ from allkit.export.precision import Variant, make_variant, with_heatmap
 from allkit.export.prepare import Prepared, Say, prepare_run
 from allkit.export.verify import Verification, compare
 from allkit.files import replacing, write_text
-from allkit.runtime.machine import cores, processor
+from allkit.runtime.machine import processor
 from allkit.runtime.session import Model, Output
 from allkit.stats import conformal_threshold, expected_calibration_error, wilson
 from allkit.training.run import Run

@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 
 from allkit.contract import DISTANCE_NAME, INPUT_NAME, OUTPUT_NAME
+from allkit.cpus import cores
 from allkit.runtime.session import NEEDED_ONLY
 
 # At full width and 300 px the first activations of one image take 22 MiB each.
@@ -27,6 +28,7 @@ def open_session(proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
     """A session on the CPU over all its cores, for a graph in memory."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = cores()
     return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 

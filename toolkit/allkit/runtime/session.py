@@ -26,6 +26,7 @@ from allkit.contract import (
     check_file,
     contract_of,
 )
+from allkit.cpus import cores
 from allkit.errors import AllkitError
 from allkit.runtime.bound import BoundRunner, on_card, pinned
 from allkit.runtime.providers import (
@@ -161,7 +162,8 @@ def _cpu_session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime
 def _options(threads: int | None, shared: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what matters arrives as an exception
-    options.intra_op_num_threads = threads or 0
+    # By itself onnxruntime starts a thread for every processor, whatever the quota of a container says.
+    options.intra_op_num_threads = threads or cores()
     if shared:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

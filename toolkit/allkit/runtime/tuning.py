@@ -16,9 +16,10 @@ import msgspec
 import numpy as np
 import onnxruntime
 
+from allkit.cpus import cores
 from allkit.errors import AllkitError
 from allkit.files import cache_folder, content_hash, read_cache, write_cache
-from allkit.runtime.machine import cores, processor
+from allkit.runtime.machine import identity
 from allkit.runtime.pipeline import Source, run_in_batches
 from allkit.runtime.plan import Plan
 from allkit.runtime.profile import Profile
@@ -95,4 +96,4 @@ def _probabilities(model: Model) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _key(model: Path) -> str:
-    return f"{processor()} x {cores()}, onnxruntime {onnxruntime.__version__}, model {content_hash(model)}"
+    return f"{identity()} x {cores()}, onnxruntime {onnxruntime.__version__}, model {content_hash(model)}"
