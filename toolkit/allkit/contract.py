@@ -13,13 +13,17 @@ float32 [batch, h, w], the evidence for the predicted class. Batch is dynamic, S
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from allkit.errors import AllkitError
+from allkit.files import reason
 from allkit.images import PixelPath
 
 METADATA_KEY = "allkit.contract"
@@ -131,10 +135,18 @@ class Contract:
 
 
 def check_file(path: Path) -> None:
-    """AllkitError unless the path is a file of a size that a model can have; before anything reads it."""
-    if not path.is_file():
+    """AllkitError unless the path is a readable file of a size that a model can have; before anything reads it."""
+    try:
+        facts = os.stat(path)
+    except FileNotFoundError:
+        facts = None
+    except (OSError, ValueError) as error:
+        raise AllkitError(f"cannot read {path}: {reason(error)}") from error
+    if facts is None or not stat.S_ISREG(facts.st_mode):
         raise AllkitError(f"{path} is not a file: give the ONNX file of a model made by `allkit export`")
-    if path.stat().st_size > _MOST_BYTES:
+    if not os.access(path, os.R_OK):
+        raise AllkitError(f"cannot read {path}: {os.strerror(errno.EACCES)}")
+    if facts.st_size > _MOST_BYTES:
         raise AllkitError(f"{path} is larger than 2 GiB: no model of allkit is")
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from allkit.cli.options import NamedPath
+
 EPILOG = """\b
 Examples:
   allkit inspect exported/vgg16x0.25-150-int8.onnx
@@ -17,7 +19,7 @@ a newer schema, or refers to data outside its folder."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=NamedPath())
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 def inspect(model: Path, as_json: bool) -> None:
     """Show what an exported model says of itself and what its graph holds, layer by layer."""

@@ -51,7 +51,7 @@ def _fetch() -> Path:
         import kagglehub
         from kagglehub import exceptions
     except ImportError as error:
-        raise AllkitError('the download needs kagglehub: pip install "allkit[train]"') from error
+        raise AllkitError('the download needs kagglehub: pip install ".[train]"') from error
     try:
         return Path(kagglehub.dataset_download(HANDLE))
     except (
