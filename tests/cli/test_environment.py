@@ -51,6 +51,7 @@ def test_a_user_without_a_home_classifies(folder):
         ["inspect", "exported/tiny.onnx"],
         ["evaluate", "exported/tiny.onnx", "--data", "labelled", "--device", "cpu"],
         ["data", "audit", "labelled"],
+        ["data", "synth", "drawn", "--per-class", "1"],
         ["report", "exported/tiny.onnx"],
         ["tune", "exported/tiny.onnx", "images", "--seconds", "1"],
     ],
@@ -64,6 +65,16 @@ def test_every_command_works_without_a_home_and_a_cache(folder, words):
     done = as_nobody(f"import sys; sys.argv = {['allkit', *words]}; from allkit.cli.main import main; main()")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+
+
+@posix
+def test_a_download_without_a_home_names_the_fix(tmp_path):
+    pytest.importorskip("kagglehub")
+    words = ["allkit", "data", "download"]
+    done = as_nobody(f"import sys; sys.argv = {words}; from allkit.cli.main import main; main()")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: kagglehub needs a home folder")
+    assert "set HOME" in done.stderr
 
 
 @posix

@@ -132,6 +132,8 @@ def scan(root: Path | str) -> Dataset:
     labels: list[int] = []
     for label, name in enumerate(classes):
         found, closed = _files(root / name)
+        if root / name in closed:
+            raise AllkitError(f"class folder {root / name} {closed[root / name]}")
         skipped.update({path.relative_to(root).as_posix(): reason for path, reason in closed.items()})
         files = sorted((path.relative_to(root).as_posix() for path in found), key=natural_key)
         images = [path for path in files if is_image_name(path)]
