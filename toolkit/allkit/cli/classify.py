@@ -78,13 +78,6 @@ def classify(
     if resume and output is None:
         raise click.UsageError("--resume goes on with a file: give --output too")
 
-    from allkit.files import check_folder, check_replaceable
-
-    if output:
-        check_replaceable(output)
-    if heatmaps:
-        check_folder(heatmaps)
-
     import sys
     import time
     from collections import Counter
@@ -92,9 +85,14 @@ def classify(
     from allkit import Classifier
     from allkit.cli.journal import Journal
     from allkit.cli.output import WRITERS, opened, terminated_as_interrupt
+    from allkit.files import check_folder, check_replaceable
     from allkit.runtime.inputs import expand
     from allkit.runtime.overlay import OverlayFolder
 
+    if output:
+        check_replaceable(output)
+    if heatmaps:
+        check_folder(heatmaps)
     paths = expand(files_or_folders)
     classifier = Classifier(model, device=device, batch_size=batch_size, heatmaps=heatmaps is not None)
     overlays = OverlayFolder(heatmaps, paths, classifier.contract) if heatmaps else None
