@@ -97,8 +97,8 @@ class PixelPath:
         return fitted
 
 
-def read_bytes(path: Path | str) -> bytes:
-    """The content of a regular file of at most MOST_BYTES; AllkitError when it cannot be read.
+def read_bytes(path: Path | str, most_bytes: int = MOST_BYTES) -> bytes:
+    """The content of a regular file of at most `most_bytes`; AllkitError when it cannot be read.
 
     A FIFO or a device is refused, not waited for.
     """
@@ -109,8 +109,8 @@ def read_bytes(path: Path | str) -> bytes:
             facts = os.fstat(stream.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise AllkitError(f"cannot read {path}: it is not a regular file")
-            if facts.st_size > MOST_BYTES:
-                raise AllkitError(f"cannot read {path}: it is larger than {MOST_BYTES // 2**20} MiB")
+            if facts.st_size > most_bytes:
+                raise AllkitError(f"cannot read {path}: it is larger than {most_bytes // 2**20} MiB")
             return stream.read()
     except (OSError, ValueError) as error:
         raise AllkitError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error

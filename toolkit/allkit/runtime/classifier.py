@@ -23,6 +23,9 @@ EXPORT_FOLDER = Path("exported")
 SHIPPED_FOLDER = Path(__file__).parent.parent / "models"
 MODES = ("throughput", "latency")
 
+# Of the sum of an image's probabilities; float16 has three decimal digits.
+_SUM_TOLERANCE = 1e-2
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -129,8 +132,9 @@ class Classifier:
         if isinstance(result, AllkitError):
             return Prediction(error=str(result))
         row, distance, heatmap = result
-        if not np.isfinite(row).all():
-            return Prediction(error="the model gave no finite probabilities: export the model again")
+        # NaN compares false, so that it is refused too.
+        if not (row >= 0).all() or not abs(float(row.sum()) - 1) <= _SUM_TOLERANCE:
+            return Prediction(error="the model gave numbers that are no probabilities: export the model again")
         probabilities = dict(zip(self.contract.classes, row.tolist(), strict=True))
         label = self.contract.classes[int(row.argmax())]
         threshold = self.contract.abstention["threshold"]
