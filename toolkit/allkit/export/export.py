@@ -202,7 +202,7 @@ def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[s
     settings, record = run.settings, run.metrics()
     _, labels, probabilities = run.read_predictions()
     _, height, width = prepared.feature_shape
-    # The thresholds follow from the file's own outputs (`_measured`).
+    # Thresholds, accuracy and calibration follow from the file's own outputs (`_measured`).
     fitted = {"threshold": 0.0, "n": len(prepared.validation.labels)}
     return Contract(
         classes=settings.classes,
@@ -213,7 +213,7 @@ def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[s
         recipe=settings.public()["recipe"],
         split=run.split.summary(),
         data_fingerprint=run.split.fingerprint,
-        accuracy={"n": len(labels), "part": record["part"]},
+        accuracy={"value": 0.0, "low": 0.0, "high": 1.0, "n": len(labels), "part": record["part"]},
         baseline=record["baseline"],
         verification={},
         temperature=prepared.doubt.temperature,
@@ -221,6 +221,7 @@ def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[s
             "part": record["part"],
             "n": len(labels),
             "ece_before": expected_calibration_error(probabilities, labels),
+            "ece_after": 0.0,
         },
         abstention={"method": "split conformal", "coverage": options.coverage, **fitted},
         familiarity={"method": METHOD, "quantile": QUANTILE, **fitted},
