@@ -1,10 +1,22 @@
 import json
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
 from allkit.errors import AllkitError
-from allkit.files import cache_folder, read_cache, replacing, writable_cache, write_cache, write_text
+from allkit.files import (
+    cache_folder,
+    check_folder,
+    check_replaceable,
+    read_cache,
+    replacing,
+    visible,
+    writable_cache,
+    write_cache,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -93,3 +105,48 @@ def test_a_cache_that_cannot_be_made_forgets(tmp_path, monkeypatch):
 def test_a_writable_folder_of_the_cache_is_made(cache):
     assert writable_cache("engines", "one") == cache / "engines" / "one"
     assert (cache / "engines" / "one").is_dir()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "file/below", "loop", "folder", "below/" + "x" * 300 + "/a"])
+def test_what_cannot_be_written_shows_before_the_work(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    for check in (check_replaceable, lambda path: write_text(path, "text")):
+        with pytest.raises(AllkitError, match="cannot write"):
+            check(tmp_path / name)
+    if name != "folder":
+        with pytest.raises(AllkitError, match="cannot write to"):
+            check_folder(tmp_path / name)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_what_can_be_written_passes_and_nothing_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("new.json", "a/b/new.json", str(tmp_path / "c" / "new.json"), "y" * 255):
+        check_replaceable(Path(path))
+    for path in (".", "a/b", str(tmp_path)):
+        check_folder(Path(path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_permission_is_found_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    for path in (tmp_path / "new.json", tmp_path / "a" / "b" / "new.json"):
+        with pytest.raises(AllkitError, match="may not be written"):
+            check_replaceable(path)
+
+
+def test_the_longest_name_that_a_file_can_have_is_written(tmp_path):
+    for name in ("é" * 127, "x" * 251 + ".csv", "x." + "y" * 253):
+        write_text(tmp_path / name, "text")
+        assert (tmp_path / name).read_text() == "text"
+
+
+def test_visible_names_are_listed_in_order_and_hidden_ones_not(tmp_path):
+    for name in ("b", "a", ".hidden"):
+        (tmp_path / name).write_text("")
+    assert visible(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    assert visible(tmp_path / "none") == visible(tmp_path / "a") == []
+    with pytest.raises(AllkitError, match="cannot read"):
+        visible(tmp_path / ("x" * 300))

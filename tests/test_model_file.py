@@ -94,6 +94,6 @@ def test_a_constant_of_a_node_refers_to_no_other_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".onnx", "with\0zero.onnx", ""])
-def test_an_impossible_name_is_no_file(name):
-    with pytest.raises(AllkitError, match="is not a file"):
+def test_an_impossible_name_is_refused(name):
+    with pytest.raises(AllkitError, match=r"cannot read|is not a file"):
         read_model(name)

@@ -224,5 +224,5 @@ def test_bound_to_one_processor_all_goes_well_and_in_silence(folder):
     done = subprocess.run(words, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, CSV)
     counts, images = done.stderr.split("\n")[1:-1]
-    assert counts.startswith("Red: ")
+    assert counts.startswith("red: 1  green: 1")
     assert images.startswith("2 image(s), ")

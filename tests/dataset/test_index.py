@@ -149,3 +149,40 @@ def test_pixels_are_those_that_the_pixel_path_loads_from_the_file(tmp_path):
         images = read(scan(tmp_path), pixels)
         loaded = [pixels.load(tmp_path / path) for path in images.dataset.paths]
         assert np.array_equal(images.pixels, loaded)
+
+
+def test_a_class_folder_that_cannot_be_opened_is_not_called_empty(tmp_path, monkeypatch):
+    make_tree(tmp_path, {"A": 1, "B": 1})
+    opened = os.scandir
+
+    def guarded(path):
+        if os.fspath(path) == str(tmp_path / "B"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return opened(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(AllkitError, match="B cannot be opened: Permission denied"):
+        scan(tmp_path)
+
+
+def test_a_tree_that_may_not_be_entered_is_named(tmp_path, monkeypatch):
+    make_tree(tmp_path, {"A": 1, "B": 1})
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(AllkitError, match="may not be listed or entered"):
+        scan(tmp_path)
+
+
+def test_images_are_read_by_no_more_threads_than_there_are_cores(tmp_path, monkeypatch):
+    from allkit.dataset import index
+
+    asked = []
+
+    class Pool(index.ThreadPoolExecutor):
+        def __init__(self, count):
+            asked.append(count)
+            super().__init__(count)
+
+    monkeypatch.setattr(index, "cores", lambda: 3)
+    monkeypatch.setattr(index, "ThreadPoolExecutor", Pool)
+    read(scan(make_tree(tmp_path, {"A": 1, "B": 1})))
+    assert asked == [3]

@@ -114,3 +114,17 @@ def test_no_overlay_leaves_its_folder(images, tmp_path, monkeypatch):
 
 def test_a_map_of_no_numbers_is_not_drawn():
     assert changed([[np.nan, np.nan], [np.nan, np.nan]]).max() == 0
+
+
+def test_images_with_the_longest_names_keep_their_overlays_apart(tmp_path):
+    names = ["x" * 250 + f"{i}.png" for i in range(2)] + ["é" * 125 + "1.png"]
+    paths = [tmp_path / "images" / name for name in names]
+    paths[0].parent.mkdir()
+    for path in paths:
+        path.write_bytes(cv2.imencode(".png", GREY)[1].tobytes())
+    overlays = OverlayFolder(tmp_path / "maps", paths, tiny_contract(size_px=70, heatmap=MAP))
+    for path in paths:
+        overlays.add(path, predict("red", 0.9))
+    written = [path.name for path in (tmp_path / "maps").iterdir()]
+    assert len(written) == 3
+    assert all(name.endswith(".png") and len(name.encode()) <= 255 for name in written)

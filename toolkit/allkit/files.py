@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
     Raises AllkitError when the folder cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    check_replaceable(path)
+    # A name may have as many bytes as a file system allows, and the temporary one is longer.
+    temporary = path.with_name(f".{path.stem[:40]}.{os.getpid()}{path.suffix[-20:]}")
     try:
-        check_replaceable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -35,13 +37,57 @@ def replacing(path: Path | str) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise AllkitError(f"cannot write {path}: {error.strerror or error}") from error
+        raise AllkitError(f"cannot write {path}: {reason(error)}") from error
 
 
 def check_replaceable(path: Path) -> None:
-    """AllkitError where `replacing` would refuse the name: before long work whose result is to be written there."""
-    if path.exists() and not path.is_file():
-        raise AllkitError(f"cannot write {path}: it is there already and is not a regular file")
+    """AllkitError where `replacing` would fail: before long work whose result is to be written there."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise AllkitError(f"cannot write {path}: it is there already and is not a regular file")
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise AllkitError(f"cannot write {path}: {reason(error)}") from error
+    check_folder(path.parent, path.name)
+
+
+def check_folder(folder: Path, name: str = "") -> None:
+    """AllkitError unless a file, maybe of a certain name, can be made in a folder, or in one that is made first."""
+    try:
+        with suppress(FileNotFoundError):
+            os.stat(folder)
+        whole = folder.absolute()
+        found = next(place for place in (whole, *whole.parents) if os.path.lexists(place))
+        for part in (*whole.relative_to(found).parts, name):
+            # Below a folder that is missing the system does not look at names.
+            with suppress(FileNotFoundError):
+                os.stat(found / part)
+        if not stat.S_ISDIR(os.stat(found).st_mode):
+            raise AllkitError(f"cannot write to {folder}: {found} is not a folder")
+    except (OSError, ValueError) as error:
+        raise AllkitError(f"cannot write to {folder}: {reason(error)}") from error
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise AllkitError(f"cannot write to {folder}: {found} may not be written")
+
+
+def visible(folder: Path) -> list[Path]:
+    """The entries of a folder whose names do not begin with a dot, sorted; none where there is no such folder.
+
+    Raises AllkitError for a folder that cannot be read, which is not to be taken for an empty one.
+    """
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, ValueError) as error:
+        raise AllkitError(f"cannot read {folder}: {reason(error)}") from error
+    return sorted(folder / name for name in names if not name.startswith("."))
+
+
+def reason(error: OSError | ValueError) -> str:
+    """What the system says of a failure, without the number and the path; a ValueError is of a name it cannot have."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from allkit.contract import METADATA_KEY, Contract
 from allkit.errors import AllkitError
+from allkit.files import reason
 from allkit.images import read_bytes
 
 # All that export, int8 and fp16 variants and heat maps are made of.
@@ -93,7 +95,13 @@ def read_model(path: Path | str) -> ModelFile:
     schema, or holds what allkit does not write.
     """
     path = Path(path)
-    if not os.path.isfile(path):
+    try:
+        there = not stat.S_ISDIR(os.stat(path).st_mode)
+    except FileNotFoundError:
+        there = False
+    except (OSError, ValueError) as error:
+        raise AllkitError(f"cannot read {path}: {reason(error)}") from error
+    if not there:
         raise AllkitError(f"{path} is not a file: give the ONNX file of a model made by `allkit export`")
     data = read_bytes(path, _MOST_BYTES)
     try:

@@ -20,7 +20,8 @@ def check_plot(path: Path) -> None:
     if path.suffix.lower() not in (".svg", ".png"):
         raise AllkitError(f"cannot draw {path}: give a name that ends in .svg or .png")
     if find_spec("matplotlib") is None:
-        raise AllkitError('pictures need Matplotlib: pip install "allkit[train]", or take --report')
+        raise AllkitError('pictures need Matplotlib: pip install ".[train]", or take --report')
+    import allkit.pictures  # noqa: F401  what keeps Matplotlib from working shows here
 
 
 def write_scatter(record: Record, path: Path) -> None:
@@ -28,8 +29,9 @@ def write_scatter(record: Record, path: Path) -> None:
     rows = placed(figures(record))
     if not rows:
         raise AllkitError("there is no accuracy to plot: give a labelled dataset with --data")
-    from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullLocator
+
+    from allkit.pictures import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from allkit.cli.options import NamedPath
+
 EPILOG = """\b
 Examples:
   allkit data audit ALL/
@@ -18,7 +20,7 @@ stand in more than one class."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path), envvar="ALLKIT_DATA")
+@click.argument("folder", metavar="DIR", type=NamedPath(), envvar="ALLKIT_DATA")
 @click.option(
     "--near-threshold",
     type=click.IntRange(0, 127),
@@ -39,14 +41,14 @@ stand in more than one class."""
 @click.option(
     "--json",
     "json_file",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=NamedPath(dir_okay=False, allow_dash=True),
     metavar="FILE",
     help="Write the record as JSON; - prints it instead of the tables.",
 )
 @click.option(
     "--html",
     "html_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False),
     metavar="FILE",
     help="Write one self-contained page with thumbnails of the duplicates.",
 )
@@ -64,8 +66,11 @@ def audit(
     from allkit.dataset.audit import audit as examine
     from allkit.dataset.audit_page import render
     from allkit.dataset.index import scan
-    from allkit.files import write_text
+    from allkit.files import check_replaceable, write_text
 
+    for path in (json_file, html_file):
+        if path and path != Path("-"):
+            check_replaceable(path)
     dataset = scan(folder)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr, transient=True) as progress:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from allkit.cli.options import data_option, device_option
+from allkit.cli.options import NamedPath, data_option, device_option
 
 if TYPE_CHECKING:
     from allkit.dataset.index import Images
@@ -32,16 +32,16 @@ Exit status 0; 1 when a model failed, or nothing qualifies for the budget; 2 for
 
 
 def _file(option: str, text: str) -> Callable:
-    return click.option(option, type=click.Path(dir_okay=False, path_type=Path), help=text)
+    return click.option(option, type=NamedPath(dir_okay=False), help=text)
 
 
 @click.command(epilog=EPILOG)
-@click.argument("models", nargs=-1, type=click.Path(dir_okay=False, path_type=Path), metavar="[MODELS]...")
+@click.argument("models", nargs=-1, type=NamedPath(dir_okay=False), metavar="[MODELS]...")
 @data_option
 @click.option(
     "--split",
     "split_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False),
     help="Measure accuracy on the test part of this split (a run's split.json).",
 )
 @device_option
@@ -70,13 +70,13 @@ def _file(option: str, text: str) -> Callable:
 @click.option(
     "--from",
     "source",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False),
     help="Show this record again; nothing is measured.",
 )
 @click.option(
     "--compare",
     nargs=2,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False),
     help="Compare two records; nothing is measured.",
 )
 @click.option("--across-machines", is_flag=True, help="Let --compare take records of different machines.")

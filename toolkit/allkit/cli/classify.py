@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from allkit.cli.options import batch_size_option, device_option
+from allkit.cli.options import NamedPath, batch_size_option, device_option
 
 EPILOG = """\b
 Examples:
@@ -32,12 +32,12 @@ Research use; not for diagnosis."""
     "files_or_folders",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path),
+    type=Path,
     metavar="FILES_OR_FOLDERS...",
 )
 @click.option(
     "--model",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False),
     help="ONNX file made by `allkit export`.  [default: the newest in exported/, else the one that comes with allkit]",
 )
 @device_option
@@ -52,14 +52,14 @@ Research use; not for diagnosis."""
 )
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False),
     help="Write the rows to this file instead of stdout; it appears when all are there, or the work is stopped.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a stopped --output: images that have not changed are kept.")
 @click.option("--profile", is_flag=True, help="Show on stderr where the time went, and how near the limit it came.")
 @click.option(
     "--heatmaps",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False),
     help="Draw where the evidence for each label lies into this folder, with a contact sheet of the strongest "
     "images of each class; needs a model exported with --heatmap.",
 )
@@ -77,6 +77,13 @@ def classify(
     """Classify images, or all images below folders, with an exported model: one row an image."""
     if resume and output is None:
         raise click.UsageError("--resume goes on with a file: give --output too")
+
+    from allkit.files import check_folder, check_replaceable
+
+    if output:
+        check_replaceable(output)
+    if heatmaps:
+        check_folder(heatmaps)
 
     import sys
     import time

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from allkit.cli.audit import audit
+from allkit.cli.options import NamedPath
 
 SYNTH_EPILOG = """\b
 Examples:
@@ -36,7 +37,7 @@ data.add_command(audit)
 
 
 @data.command(epilog=SYNTH_EPILOG)
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=NamedPath())
 @click.option("--per-class", default=60, show_default=True, metavar="N", help="Images of each of the four classes.")
 @click.option("--size", "size_px", default=224, show_default=True, metavar="PX", help="Width and height in pixels.")
 @click.option("--seed", default=0, show_default=True, metavar="N", help="The same seed draws the same files.")

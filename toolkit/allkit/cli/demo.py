@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from allkit.cli.options import NamedPath
+
 EPILOG = """\b
 Example:
   allkit demo --keep demo/       leave the images, the run and the model in demo/"""
@@ -18,7 +20,7 @@ _SIZE_PX, _WIDTH, _EPOCHS, _PER_CLASS = 64, 0.125, 20, 100
 @click.command(epilog=EPILOG)
 @click.option(
     "--keep",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False),
     help="Work in this folder and leave everything there.  [a temporary folder]",
 )
 @click.pass_context

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from allkit.cli.options import batch_size_option, data_option, device_option
+from allkit.cli.options import NamedPath, batch_size_option, data_option, device_option
 
 EPILOG = """\b
 Examples:
@@ -27,12 +27,12 @@ SEEN = {
 
 
 @click.command(epilog=EPILOG)
-@click.argument("models", nargs=-1, required=True, metavar="MODELS...", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("models", nargs=-1, required=True, metavar="MODELS...", type=NamedPath(dir_okay=False))
 @data_option
 @click.option(
     "--split",
     "split_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False),
     help="Measure on one part of this split (a run's split.json).  [with --part: that of the first model's training]",
 )
 @click.option(

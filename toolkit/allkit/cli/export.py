@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from allkit.cli.options import NamedPath
+
 EPILOG = """\b
 Examples:
   allkit export --size 200                 the newest finished run at 200 px
@@ -34,7 +36,7 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
 @click.option(
     "--run",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False),
     help="Export this run folder instead.",
 )
 @click.option("--all", "every", is_flag=True, help="Export the newest run of each width and size, and print a table.")
@@ -69,19 +71,19 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
 )
 @click.option(
     "--runs",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False),
     default=Path("runs"),
     show_default=True,
     help="Where to look for runs.",
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False),
     default=Path("exported"),
     show_default=True,
     help="Folder for the models and their cards.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="The images the run was trained on, if they have moved.")
+@click.option("--data", type=NamedPath(), help="The images the run was trained on, if they have moved.")
 @click.option(
     "--coverage",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -108,11 +110,12 @@ def export(
     if every and (folder or size_px):
         raise click.UsageError("--all takes every run: give it without --run and --size")
 
-    from allkit.cli.export_table import print_exports, print_failure, print_file
     from allkit.cli.progress import stderr
     from allkit.errors import AllkitError
+    from allkit.files import check_folder
     from allkit.training.run import Run, newest_finished, newest_of_each
 
+    check_folder(out)
     if every:
         chosen = newest_of_each(runs)
         if ctx.get_parameter_source("precisions") is click.core.ParameterSource.DEFAULT:
@@ -125,7 +128,8 @@ def export(
 
     from allkit.training.backend import prepare
 
-    prepare()
+    prepare("tensorflow", "tf2onnx")
+    from allkit.cli.export_table import print_exports, print_failure, print_file
     from allkit.export.export import Options
     from allkit.export.export import export as export_run
 

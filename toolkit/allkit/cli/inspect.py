@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from allkit.cli.options import NamedPath
+
 EPILOG = """\b
 Examples:
   allkit inspect exported/vgg16x0.25-150-int8.onnx
@@ -22,7 +24,7 @@ a model of allkit, is damaged or of another schema."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=NamedPath())
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @click.option("--check", is_flag=True, help="Run the model on its known answers, and say which kernels are exact here.")
 @click.pass_context

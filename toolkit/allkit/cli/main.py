@@ -62,14 +62,20 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line: an AllkitError becomes one message on stderr and exit status 2, a full disk too."""
+    """Run the command line: a foreseen failure, and all that the system refuses, is one message and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name need not be text that the terminal can show; that must not end the work.
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli(prog_name="allkit")
     except AllkitError as error:
         _fail(str(error))
     except OSError as error:
+        if error.filename is not None:
+            _fail(f"cannot use {error.filename}: {error.strerror or error}")
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
-            raise
+            _fail(error.strerror or str(error))
         # What is left in the buffer would fail once more at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         _fail(f"cannot write to standard output: {error.strerror}")

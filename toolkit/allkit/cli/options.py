@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import click
 
+from allkit.files import reason
+
+
+class NamedPath(click.Path):
+    """A path that the system can have: one with a zero byte or a name that is too long is wrong usage."""
+
+    def __init__(self, **options: bool):
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            os.stat(value)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            # Whether that matters depends on what the path is for.
+            pass
+        except (OSError, ValueError) as error:
+            self.fail(f"{value!r}: {reason(error)}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 data_option = click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     envvar="ALLKIT_DATA",
     show_envvar=True,
     default=Path("data"),

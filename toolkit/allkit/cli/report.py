@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from allkit.cli.options import NamedPath
+
 EPILOG = """\b
 Examples:
   allkit report runs/*/ --html results.html          Tables 1 and 2, Figures 2 and 3 beside the paper's
@@ -18,9 +20,9 @@ hold. Without --html and --markdown the Markdown is printed."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write one self-contained page.")
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the tables as Markdown.")
+@click.argument("sources", nargs=-1, required=True, type=NamedPath(exists=True))
+@click.option("--html", type=NamedPath(dir_okay=False), help="Write one self-contained page.")
+@click.option("--markdown", type=NamedPath(dir_okay=False), help="Write the tables as Markdown.")
 @click.option("--title", default="Results", show_default=True, help="The heading.")
 @click.option("--note", "notes", multiple=True, help="A paragraph at the end, such as licence and limits; repeat.")
 def report(

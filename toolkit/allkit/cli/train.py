@@ -11,13 +11,14 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from allkit.cli.options import data_option
+from allkit.cli.options import NamedPath, data_option
 from allkit.cli.progress import TrainingProgress, read_with_progress
 from allkit.cli.tables import print_metrics
 from allkit.dataset.index import Images, scan
 from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, PROTOCOLS, make_split
 from allkit.dataset.split import Split
 from allkit.errors import AllkitError
+from allkit.files import check_folder
 from allkit.images import PixelPath
 from allkit.training.recipe import RECIPES, SCRATCH, Recipe
 from allkit.training.run import VGG16, Run, Settings, model_name, newest_unfinished
@@ -118,7 +119,7 @@ def recipe_options(command):
 @click.option(
     "--groups",
     "groups_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False),
     help="CSV with columns path,patient: the groups of --split grouped.",
 )
 @click.option(
@@ -135,7 +136,7 @@ def recipe_options(command):
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False),
     help="Run folder; with several sizes, -SIZE is appended.  [runs/MODEL-RECIPE-TIME]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, else with the newest unfinished one.")
@@ -205,6 +206,8 @@ def train(
     names = {size_px: out or RUNS / f"{model_name(VGG16, width, size_px)}-{recipe.name}-{stamp}" for size_px in sizes}
     if out and len(sizes) > 1:
         names = {size_px: out.with_name(f"{out.name}-{size_px}") for size_px in sizes}
+    for folder in names.values():
+        check_folder(folder)
     if resume and not any(folder.exists() for folder in names.values()):
         raise AllkitError(f"there is no run in {', '.join(map(str, names.values()))}: leave out --resume to start one")
     for size_px, folder in names.items():
@@ -224,6 +227,8 @@ def _check_usage(
         raise click.UsageError("--groups names the groups of --split grouped: leave one of the two out")
     if folds and not out:
         raise click.UsageError("--folds needs --out, the folder of the cross-validation")
+    if out and not out.name and len(sizes) > 1:
+        raise click.UsageError(f"--out {out} has no name to append the sizes to: name a folder")
     if resume and not out and len(sizes) > 1:
         raise click.UsageError("--resume with several sizes needs the --out that they were started with")
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from allkit.cli.options import NamedPath
+
 EPILOG = """\b
 Examples:
   allkit tune exported/vgg16x0.25-150-int8.onnx smears/
@@ -19,8 +21,8 @@ _IMAGES = 128
 
 
 @click.command(epilog=EPILOG)
-@click.argument("model", type=click.Path(dir_okay=False, path_type=Path))
-@click.argument("files_or_folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FILES_OR_FOLDERS]...")
+@click.argument("model", type=NamedPath(dir_okay=False))
+@click.argument("files_or_folders", nargs=-1, type=Path, metavar="[FILES_OR_FOLDERS]...")
 @click.option("--seconds", type=click.FloatRange(1), default=20.0, show_default=True, help="How long to measure.")
 def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> None:
     """Measure which way of sharing out the processor classifies most images a second, and remember it.

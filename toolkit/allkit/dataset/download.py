@@ -51,7 +51,9 @@ def _fetch() -> Path:
         import kagglehub
         from kagglehub import exceptions
     except ImportError as error:
-        raise AllkitError('the download needs kagglehub: pip install "allkit[train]"') from error
+        raise AllkitError('the download needs kagglehub: pip install ".[train]"') from error
+    except (OSError, RuntimeError) as error:
+        raise AllkitError(f"kagglehub needs a home folder ({error}): set HOME to one that can be written") from error
     try:
         return Path(kagglehub.dataset_download(HANDLE))
     except (

@@ -19,6 +19,7 @@ from allkit.cpus import cores
 from allkit.dataset.baselines import PIXELS, colour_histograms, leave_one_out_accuracy, nearest_accuracy
 from allkit.dataset.duplicates import difference_hashes
 from allkit.errors import AllkitError
+from allkit.files import visible
 from allkit.images import PixelPath, decode, is_image_name, natural_key, read_bytes, stack
 from allkit.stats import Interval
 
@@ -109,14 +110,16 @@ def scan(root: Path | str) -> Dataset:
     or a class without images.
     """
     root = Path(root)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise AllkitError(
             f"{root} is not a folder: give --data DIR (or set ALLKIT_DATA) to a folder with one sub-folder a class; "
             "`allkit data synth DIR` draws one, `allkit data download` fetches the ALL set"
         )
     if len(_folders(root / _OUTER_FOLDER)) >= 2:
         root = root / _OUTER_FOLDER
-    skipped = {entry.name: "not in a class folder" for entry in _visible(root) if not entry.is_dir()}
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise AllkitError(f"cannot read {root}: its folders may not be listed or entered")
+    skipped = {entry.name: "not in a class folder" for entry in visible(root) if not entry.is_dir()}
     classes = tuple(folder.name for folder in _folders(root))
     if len(classes) < 2:
         found = f"only the class folder {classes[0]}" if classes else "no class folder"
@@ -129,6 +132,8 @@ def scan(root: Path | str) -> Dataset:
     labels: list[int] = []
     for label, name in enumerate(classes):
         found, closed = _files(root / name)
+        if root / name in closed:
+            raise AllkitError(f"class folder {root / name} {closed[root / name]}")
         skipped.update({path.relative_to(root).as_posix(): reason for path, reason in closed.items()})
         files = sorted((path.relative_to(root).as_posix() for path in found), key=natural_key)
         images = [path for path in files if is_image_name(path)]
@@ -184,12 +189,8 @@ def fingerprint(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _visible(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
 def _folders(folder: Path) -> list[Path]:
-    return [entry for entry in _visible(folder) if entry.is_dir()] if folder.is_dir() else []
+    return [entry for entry in visible(folder) if entry.is_dir()]
 
 
 def _files(folder: Path) -> tuple[list[Path], dict[Path, str]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from allkit.files import replacing
+from allkit.pictures import Figure
 from allkit.stats import expected_calibration_error, reliability
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from allkit.bench.record import Figures, Record, figures, load
 from allkit.contract import Contract
 from allkit.errors import AllkitError
-from allkit.files import content_hash
+from allkit.files import content_hash, visible
 from allkit.model_file import read_model
 from allkit.training.run import Run
 
@@ -91,7 +91,7 @@ def gather(paths: Sequence[Path]) -> Sources:
         if (path / "metrics.json").is_file():
             trainings.append(_training(path))
         elif path.is_dir():
-            found = sorted(file for file in path.glob("*.onnx") if not file.name.startswith("."))
+            found = [file for file in visible(path) if file.suffix == ".onnx"]
             if not found:
                 raise _unknown(path)
             files += found

@@ -10,6 +10,8 @@ import numpy as np
 
 from allkit.contract import Contract
 from allkit.errors import AllkitError
+from allkit.files import visible
+from allkit.model_file import read_model
 from allkit.runtime.pipeline import Source, run_in_batches
 from allkit.runtime.plan import Plan, default_plan, gpu_plan
 from allkit.runtime.profile import Profile
@@ -154,10 +156,10 @@ class Classifier:
 
 def _opened(path: Path, device: str, mode: str) -> tuple[Model, Plan]:
     """The model, and the plan that its session was made for."""
+    file = read_model(path)
     plan = tuned_plan(path) if mode == "throughput" else None
-    # A file that is not there is named by `Model`.
-    plan = plan or default_plan(path.stat().st_size if path.is_file() else 0, mode)
-    model = Model(path, device, plan.threads, shared=plan.workers > 1)
+    plan = plan or default_plan(len(file.data), mode)
+    model = Model(file, device, plan.threads, shared=plan.workers > 1)
     return model, plan if model.provider == CPU else gpu_plan(mode)
 
 
@@ -189,18 +191,26 @@ def models_at_hand() -> list[Path]:
     """The ONNX files of ./exported, the most recently written first; what comes with allkit where there are none.
 
     A checkout writes all files at once: of those as new as the newest to a minute, what ships goes first. Raises
-    AllkitError when there is nothing at all.
+    AllkitError when there is nothing at all, or ./exported cannot be read.
     """
     # Hidden names are files that an export is still writing.
-    models = [path for path in EXPORT_FOLDER.glob("*.onnx") if not path.name.startswith(".")]
+    models = [path for path in visible(EXPORT_FOLDER) if path.suffix == ".onnx"]
     shipped = sorted(SHIPPED_FOLDER.glob("*.onnx"))
     if not models and not shipped:
         raise _none_at_hand()
-    written = {path: path.stat().st_mtime for path in models}
+    written = {path: _written(path) for path in models}
     names = {path.name for path in shipped}
     recent = max(written.values(), default=0) - 60
     ranks = {path: (path.name in names and time >= recent, time) for path, time in written.items()}
     return sorted(models, key=ranks.get, reverse=True) or shipped
+
+
+def _written(path: Path) -> float:
+    """When a file was written; 0 for one that is not to be reached, which says so itself when it is opened."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _none_at_hand(what: str = "", option: str = "") -> AllkitError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import os
 from collections.abc import Sequence
@@ -17,6 +18,9 @@ from allkit.files import replacing
 from allkit.runtime.classifier import Prediction
 
 CONTACT_SHEET = "contact-sheet.png"
+
+# In bytes, on the usual file systems.
+_LONGEST_NAME = 255
 
 # How much of the colour covers the image where the evidence is strongest.
 _OPACITY = 0.6
@@ -46,7 +50,8 @@ def overlay(image: np.ndarray, heatmap: np.ndarray, stride_px: int) -> np.ndarra
 class OverlayFolder:
     """Overlays in a folder that mirrors where the images lie, and at the end a sheet of the strongest of each class.
 
-    paths: all images to come, for their common folder. Each overlay is named after its image, `.png` appended.
+    paths: all images to come, for their common folder. Each overlay is named after its image, `.png` appended; a name
+    that would be too long for a file is cut, and ends with a digest of the whole.
     """
 
     def __init__(self, folder: Path, paths: Sequence[Path], contract: Contract):
@@ -66,7 +71,7 @@ class OverlayFolder:
             return
         drawn = overlay(image, prediction.heatmap, self._contract.heatmap["stride_px"])
         relative = _absolute(path).relative_to(self._root)
-        _write(self._folder / relative.with_name(f"{relative.name}.png"), drawn)
+        _write(self._folder / relative.with_name(_png_name(relative.name)), drawn)
         entry = (prediction.confidence, next(self._order), image, drawn)
         strongest = self._strongest[prediction.label]
         (heapq.heappush if len(strongest) < _STRONGEST else heapq.heappushpop)(strongest, entry)
@@ -92,6 +97,13 @@ class OverlayFolder:
                     picture, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA
                 )
         return band
+
+
+def _png_name(name: str) -> str:
+    if len(os.fsencode(name)) + len(".png") <= _LONGEST_NAME:
+        return f"{name}.png"
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    return f"{name[:50]}-{digest}.png"
 
 
 def _absolute(path: Path) -> Path:

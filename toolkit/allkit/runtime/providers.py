@@ -19,7 +19,7 @@ import onnxruntime
 
 from allkit.contract import INPUT_NAME, Contract
 from allkit.errors import AllkitError
-from allkit.files import cache_folder, content_hash
+from allkit.files import content_hash, writable_cache
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -77,19 +77,16 @@ def wants_graphs(request: Request) -> bool:
 def _tensorrt_options(model: Path, contract: Contract) -> dict[str, str]:
     # Building an engine takes minutes. The provider tells its engines apart by names, cards and versions, not by
     # weights: without a folder of its own a model trained anew would run with those of the old one.
-    cache = cache_folder() / "tensorrt" / content_hash(model)[:16]
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AllkitError(f"cannot make the folder {cache} for engines: {error.strerror or error}") from error
+    cache = writable_cache("tensorrt", content_hash(model)[:16])
     size = contract.pixels.size_px
-    options = {
-        "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": str(cache),
-        "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": str(cache),
-        "trt_fp16_enable": str(int(contract.precision == "fp16")),
-    }
+    options = {"trt_fp16_enable": str(int(contract.precision == "fp16"))}
+    if cache is not None:
+        options |= {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(cache),
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": str(cache),
+        }
     if contract.precision == "int8":
         # TensorRT does not take uint8 activations, so the graph falls into parts, and every part would need a profile.
         return options
@@ -122,7 +119,7 @@ def lacking(provider: str) -> tuple[str, str] | None:
             "pip install onnxruntime-gpu (Linux and Windows on x86-64)",
         )
     if provider in NVIDIA and driver() is None:
-        return "no NVIDIA driver found", 'install the NVIDIA driver, then pip install "allkit[cuda]"'
+        return "no NVIDIA driver found", 'install the NVIDIA driver, then pip install ".[cuda]"'
     return None
 
 
@@ -134,7 +131,7 @@ def why_missing(provider: str, detail: str) -> tuple[str, str]:
     cause = f"the {_called(provider)} libraries are missing or do not fit the driver{detail and f' ({detail})'}"
     if provider not in NVIDIA:
         return cause, f"see onnxruntime's page on {_called(provider)} for what it needs"
-    fix = 'pip install "allkit[cuda]" and check that nvidia-smi shows the GPU'
+    fix = 'pip install ".[cuda]" and check that nvidia-smi shows the GPU'
     if provider == TENSORRT:
         fix += ", and put the TensorRT 10 libraries on the loader's path (LD_LIBRARY_PATH, or PATH on Windows)"
     return cause, fix

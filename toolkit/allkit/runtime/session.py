@@ -66,7 +66,7 @@ class Output(NamedTuple):
 class Model:
     """An exported model, ready to run.
 
-    threads: how many compute a run on the CPU, None for all cores. shared: other threads have work meanwhile, so that
+    model: its file, or what `read_model` made of it. threads: how many compute a run on the CPU, None for all cores. shared: other threads have work meanwhile, so that
     these sleep while they wait. nhwc: the layout on CUDA, None for the one that suits the precision.
 
     path: the file. contract: what it says of itself. kernels: those in use on the CPU. graphs: whether runs are
@@ -77,13 +77,13 @@ class Model:
 
     def __init__(
         self,
-        path: Path | str,
+        model: Path | str | ModelFile,
         device: str = "cpu",
         threads: int | None = None,
         shared: bool = False,
         nhwc: bool | None = None,
     ):
-        file = read_model(path)
+        file = model if isinstance(model, ModelFile) else read_model(model)
         self.path, self.contract = file.path, file.contract
         opened = _opened(file, device.lower(), _Threads(threads, shared), nhwc)
         self._session, self._run, self.kernels, self.graphs, self.notice = opened

@@ -32,9 +32,8 @@ _LEAST_ROUNDS = 3
 def tuned_plan(model: Path) -> Plan | None:
     """The remembered plan, None where there is none or it cannot be read."""
     plans = read_cache(_PLANS)
-    if not (plans and model.is_file()):
-        return None
-    plan = plans.get(_key(model))
+    # Hashing the model takes longer than reading an empty cache.
+    plan = plans.get(_key(model)) if plans else None
     try:
         return None if plan is None else msgspec.convert(plan, Plan)
     except msgspec.ValidationError:

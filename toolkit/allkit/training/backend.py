@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
+from tempfile import TemporaryFile
 
 from allkit.errors import AllkitError
 
 
-def prepare() -> None:
+def prepare(*more: str) -> None:
     """Import Keras and make it deterministic; AllkitError when the training stack is not installed.
+
+    more: packages that are needed later on, beside Keras and Matplotlib.
 
     TensorFlow's deterministic kernels cost nothing measurable on a CPU and make a resumed training equal to an
     uninterrupted one.
     """
+    missing = [name for name in ("keras", "matplotlib", *more) if find_spec(name) is None]
+    if missing:
+        raise _not_installed(", ".join(missing))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with _quiet():
@@ -30,7 +36,11 @@ def prepare() -> None:
                 tensorflow.config.experimental.enable_op_determinism()
                 tensorflow.config.list_logical_devices()
     except ImportError as error:
-        raise AllkitError(f'training and export need {error.name or "Keras"}: pip install "allkit[train]"') from error
+        raise _not_installed(error.name or "Keras") from error
+
+
+def _not_installed(names: str) -> AllkitError:
+    return AllkitError(f'training and export need {names}: pip install ".[train]" in a clone of allkit')
 
 
 @contextmanager
@@ -41,7 +51,8 @@ def _quiet() -> Iterator[None]:
     """
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    # Where there is no folder for temporary files Linux has memory for them.
+    with os.fdopen(os.memfd_create("stderr"), "w+b") if hasattr(os, "memfd_create") else TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
             yield

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from allkit.files import replacing
+from allkit.pictures import Figure
 from allkit.training.fit import Epoch
 
 

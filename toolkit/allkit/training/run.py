@@ -17,6 +17,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -26,7 +27,7 @@ import numpy as np
 
 from allkit.dataset.split import Split
 from allkit.errors import AllkitError
-from allkit.files import write_text
+from allkit.files import visible, write_text
 from allkit.images import PixelPath, natural_key
 from allkit.training.recipe import Recipe
 
@@ -225,7 +226,8 @@ def _learnt_from(recipe: Recipe) -> list[Run]:
 
 def find_runs(folder: Path) -> list[Run]:
     """The readable runs directly below `folder`, newest first by the time of their settings."""
-    settings = sorted(folder.glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    found = [path / "run.json" for path in visible(folder) if os.path.isfile(path / "run.json")]
+    settings = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
     runs = []
     for path in settings:
         # A damaged run must not stand in the way of the others; opened by its name it says what is wrong.
