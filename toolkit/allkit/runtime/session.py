@@ -66,8 +66,9 @@ class Output(NamedTuple):
 class Model:
     """An exported model, ready to run.
 
-    model: its file, or what `read_model` made of it. threads: how many compute a run on the CPU, None for all cores. shared: other threads have work meanwhile, so that
-    these sleep while they wait. nhwc: the layout on CUDA, None for the one that suits the precision.
+    model: its file, or what `read_model` made of it. threads: how many compute a run on the CPU, None for all cores.
+    shared: other threads have work meanwhile, so that these sleep while they wait. nhwc: the layout on CUDA, None for
+    the one that suits the precision.
 
     path: the file. contract: what it says of itself. kernels: those in use on the CPU. graphs: whether runs are
     recorded as CUDA graphs. notice: one line when `device="auto"` fell back to the CPU, or when the fastest kernels
