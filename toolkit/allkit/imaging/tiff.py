@@ -1,0 +1,153 @@
+"""TIFF: the directory is read and every strip or tile is checked before libtiff sees the file.
+
+For 8-bit images OpenCV goes on where libtiff reports that a strip cannot be decoded, and leaves the rest as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from allkit.imaging import orientation, strips
+from allkit.imaging.depth import to_eight_bits
+from allkit.imaging.ifd import read_directory
+from allkit.imaging.limits import OnDamage, check_size, unreadable
+
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 259, 262, 274, 277
+_ROWS, _PLANAR, _SAMPLE_FORMAT, _MAX_SAMPLE, _JPEG_TABLES, _SUBSAMPLING, _DNG = 278, 284, 339, 281, 347, 530, 50706
+_STRIP_AT, _STRIP_BYTES, _TILE_WIDTH, _TILE_HEIGHT, _TILE_AT, _TILE_BYTES = 273, 279, 322, 323, 324, 325
+_WANTED = frozenset(
+    [_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _ROWS, _PLANAR, _SAMPLE_FORMAT]
+    + [_MAX_SAMPLE, _JPEG_TABLES, _SUBSAMPLING, _DNG, _STRIP_AT, _STRIP_BYTES]
+    + [_TILE_WIDTH, _TILE_HEIGHT, _TILE_AT, _TILE_BYTES]
+)
+
+_WHITE_IS_ZERO, _YCBCR = 0, 6
+_PHOTOMETRICS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr"}
+_OTHER_PHOTOMETRICS = {
+    4: "a mask",
+    8: "CIELab",
+    9: "ICCLab",
+    10: "ITULab",
+    32803: "the mosaic of a sensor",
+    32844: "LogL",
+    32845: "LogLuv",
+    34892: "linear raw values",
+}
+_SAMPLE_FORMATS = {2: "signed integers", 3: "floating-point numbers", 5: "complex integers", 6: "complex numbers"}
+_DEEP = (10, 12, 14, 16)
+_JPEG = 7
+_MOST_TILE_PIXELS, _MOST_BLOCKS = 2**24, 2**16
+
+
+class Directory:
+    """The tags of the first page, with TIFF's defaults. Raises AllkitError for a kind of image that is not read."""
+
+    def __init__(self, data: bytes, on_damage: OnDamage):
+        self.tags, following = read_directory(data, _WANTED)
+        if following > len(data):
+            on_damage("its next page lies beyond its end")
+        self.width, self.height = self.one(_WIDTH, 0), self.one(_HEIGHT, 0)
+        self.samples, self.bits = self.one(_SAMPLES, 1), self.one(_BITS, 1)
+        self.compression, self.photometric = self.one(_COMPRESSION, 1), self.one(_PHOTOMETRIC, -1)
+        self.separate = self.one(_PLANAR, 1) == 2
+        self.tiled = _TILE_WIDTH in self.tags
+        self._check()
+
+    def one(self, tag: int, default: int) -> int:
+        """The first value of a tag."""
+        return (self.tags.get(tag) or (default,))[0]
+
+    def _check(self) -> None:
+        kind = self.one(_SAMPLE_FORMAT, 1)
+        if kind in _SAMPLE_FORMATS:
+            raise unreadable(
+                f"its pixels are {_SAMPLE_FORMATS[kind]} (floating-point and signed TIFF have no range that is known): "
+                "save it with 8 or 16 bits"
+            )
+        if _DNG in self.tags:
+            raise unreadable("it is a camera's raw file (DNG): develop it first")
+        if self.photometric not in _PHOTOMETRICS:
+            name = _OTHER_PHOTOMETRICS.get(self.photometric, f"of kind {self.photometric}")
+            raise unreadable(f"its colours are {name}, which allkit does not read in TIFF: save it as RGB")
+        if self.compression not in strips.NAMES:
+            raise unreadable(
+                f"its compression {self.compression} is not read: save it with {', '.join(strips.NAMES.values())}"
+            )
+        if len(set(self.tags.get(_BITS, ()))) > 1 or self.bits not in (1, 8, *_DEEP):
+            raise unreadable(f"it has {self.bits} bits a sample: save it with 8 or 16")
+        if not 1 <= self.samples <= 8:
+            raise unreadable(f"it has {self.samples} samples a pixel")
+        check_size(self.width, self.height, -(-self.bits // 8) * max(self.samples, 3))
+
+    def blocks(self) -> Iterator[strips.Block]:
+        """The strips or tiles, in the order of the file."""
+        starts = self.tags.get(_TILE_AT if self.tiled else _STRIP_AT, ())
+        counts = self.tags.get(_TILE_BYTES if self.tiled else _STRIP_BYTES, ())
+        width, height = self.width, self.one(_ROWS, 0) or self.height
+        if self.tiled:
+            width, height = self.one(_TILE_WIDTH, 0), self.one(_TILE_HEIGHT, 0)
+            if not (width > 0 and height > 0) or width * height > _MOST_TILE_PIXELS:
+                raise unreadable(f"its tiles have {width} x {height} pixels")
+        columns, rows = -(-self.width // width), -(-self.height // height)
+        wanted = rows * columns * (self.samples if self.separate else 1)
+        if not len(starts) == len(counts) >= wanted:
+            raise unreadable(f"damaged, it needs {wanted} strips and lists {min(len(starts), len(counts))}")
+        if wanted > _MOST_BLOCKS:
+            raise unreadable(f"it has {wanted} strips: save it with larger ones")
+        for i, (start, count) in enumerate(zip(starts[:wanted], counts[:wanted], strict=True)):
+            row = i // columns % rows
+            high = height if self.tiled else min(height, self.height - row * height)
+            yield strips.Block(start, count, width, high, self._bytes(width, high))
+
+    def _bytes(self, width: int, height: int) -> int:
+        samples = 1 if self.separate else self.samples
+        if self.photometric == _YCBCR and self.compression != _JPEG:
+            across, down = (self.tags.get(_SUBSAMPLING) or (2, 2))[:2]
+            if across not in (1, 2, 4) or down not in (1, 2, 4):
+                raise unreadable("damaged, its subsampling is none that TIFF knows")
+            return -(-width // across) * -(-height // down) * (across * down + 2)
+        return -(-width * samples * self.bits // 8) * height
+
+
+def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
+    """Decode the first page to uint8 RGB (H, W, 3), upright and without transparency.
+
+    bits: as in `depth.to_eight_bits`.
+    """
+    page = Directory(data, on_damage)
+    checker = strips.Checker(page.compression, bytes(page.tags.get(_JPEG_TABLES, ())))
+    blocks = list(page.blocks())
+    if sum(block.count for block in blocks) > len(data):
+        # Many that share their bytes would take any time.
+        raise unreadable("damaged, its strips are together longer than the file")
+    for block in blocks:
+        if damage := checker.damage(data, block):
+            on_damage(damage)
+            break
+    if page.bits not in _DEEP:
+        return _decoded(data, cv2.IMREAD_COLOR_RGB)
+    # Of three deep channels OpenCV 5 gives a muddle under its flags for RGB.
+    deep = _decoded(data, cv2.IMREAD_UNCHANGED)
+    deep = deep[..., 2::-1] if deep.ndim == 3 else np.dstack([deep] * 3)
+    if page.bits < 16:
+        # OpenCV aligns packed values to the left.
+        bits = 16
+    most = 2**16 - 1
+    declared = page.one(_MAX_SAMPLE, most)
+    image = to_eight_bits(deep, declared if 0 < declared < most else None, bits)
+    if page.photometric == _WHITE_IS_ZERO:
+        image = 255 - image
+    return orientation.upright(image, orientation.of_tag(page.tags.get(_ORIENTATION, ())))
+
+
+def _decoded(data: bytes, flags: int) -> np.ndarray:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise unreadable(error.err) from error
+    if image is None:
+        raise unreadable("libtiff cannot decode it")
+    return image
