@@ -20,9 +20,20 @@ import numpy as np
 
 from allkit.errors import AllkitError
 from allkit.imaging.decoding import decode
+from allkit.imaging.depth import check_bits
 from allkit.imaging.limits import MOST_BYTES, OnDamage, refuse
 
-__all__ = ["SUFFIXES", "PixelPath", "decode", "is_image_name", "natural_key", "read_bytes", "stack"]
+__all__ = [
+    "SUFFIXES",
+    "PixelPath",
+    "check_bits",
+    "decode",
+    "is_image_name",
+    "natural_key",
+    "read_bytes",
+    "refuse",
+    "stack",
+]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 

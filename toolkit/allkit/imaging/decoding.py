@@ -7,12 +7,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from allkit.errors import AllkitError
 from allkit.imaging import bmp, jpeg, png, tiff, webp
+from allkit.imaging.depth import check_bits
 from allkit.imaging.formats import recognise
 from allkit.imaging.limits import OnDamage, refuse, unreadable
-
-BITS = (8, 16)
 
 
 def decode(data: bytes, scale: int = 1, bits: int | None = None, on_damage: OnDamage = refuse) -> np.ndarray:
@@ -23,8 +21,7 @@ def decode(data: bytes, scale: int = 1, bits: int | None = None, on_damage: OnDa
     on_damage: told, at most a few times, what is wrong with a damaged image of which something can be read all the
     same; by default that is an error. Raises AllkitError, naming the cause, for what cannot be read.
     """
-    if bits is not None and not BITS[0] <= bits <= BITS[1]:
-        raise AllkitError(f"{bits} bits are out of range: give {BITS[0]} to {BITS[1]}")
+    check_bits(bits)
     match recognise(data):
         case "JPEG":
             return jpeg.read(data, scale, on_damage)

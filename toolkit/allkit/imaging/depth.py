@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from allkit.errors import AllkitError
 from allkit.imaging.limits import unreadable
 
 # A stained smear is a dark picture of cells on a bright ground. Where nothing reaches a quarter of the range, the
 # values are those of a camera of 8, 10, 12 or 14 bits, and their upper eight would be black.
 _USED = 14
+
+
+def check_bits(bits: int | None) -> None:
+    """Raise AllkitError for a number of bits that no 16-bit image has."""
+    if bits is not None and not 8 <= bits <= 16:
+        raise AllkitError(f"{bits} bits are out of range: give 8 to 16")
 
 
 def to_eight_bits(deep: np.ndarray, declared: int | None, bits: int | None) -> np.ndarray:

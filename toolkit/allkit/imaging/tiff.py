@@ -6,6 +6,7 @@ For 8-bit images OpenCV goes on where libtiff reports that a strip cannot be dec
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import IntEnum
 
 import cv2
 import numpy as np
@@ -15,17 +16,10 @@ from allkit.imaging.depth import to_eight_bits
 from allkit.imaging.ifd import read_directory
 from allkit.imaging.limits import OnDamage, check_size, unreadable
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 259, 262, 274, 277
-_ROWS, _PLANAR, _SAMPLE_FORMAT, _MAX_SAMPLE, _JPEG_TABLES, _SUBSAMPLING, _DNG = 278, 284, 339, 281, 347, 530, 50706
-_STRIP_AT, _STRIP_BYTES, _TILE_WIDTH, _TILE_HEIGHT, _TILE_AT, _TILE_BYTES = 273, 279, 322, 323, 324, 325
-_WANTED = frozenset(
-    [_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _ROWS, _PLANAR, _SAMPLE_FORMAT]
-    + [_MAX_SAMPLE, _JPEG_TABLES, _SUBSAMPLING, _DNG, _STRIP_AT, _STRIP_BYTES]
-    + [_TILE_WIDTH, _TILE_HEIGHT, _TILE_AT, _TILE_BYTES]
-)
-
-_WHITE_IS_ZERO, _YCBCR = 0, 6
-_PHOTOMETRICS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr"}
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _YCBCR = 0, 1, 2, 6
+# Samples a pixel of images with more than 8 bits.
+_DEEP_SAMPLES = {_WHITE_IS_ZERO: (1,), _BLACK_IS_ZERO: (1,), _RGB: (3, 4)}
+_PHOTOMETRICS = (0, 1, 2, 3, 5, 6)
 _OTHER_PHOTOMETRICS = {
     4: "a mask",
     8: "CIELab",
@@ -42,18 +36,43 @@ _JPEG = 7
 _MOST_TILE_PIXELS, _MOST_BLOCKS = 2**24, 2**16
 
 
+class Tag(IntEnum):
+    """The tags that are looked at."""
+
+    WIDTH = 256
+    HEIGHT = 257
+    BITS = 258
+    COMPRESSION = 259
+    PHOTOMETRIC = 262
+    STRIP_AT = 273
+    ORIENTATION = 274
+    SAMPLES = 277
+    ROWS = 278
+    STRIP_BYTES = 279
+    MAX_SAMPLE = 281
+    PLANAR = 284
+    TILE_WIDTH = 322
+    TILE_HEIGHT = 323
+    TILE_AT = 324
+    TILE_BYTES = 325
+    SAMPLE_FORMAT = 339
+    JPEG_TABLES = 347
+    SUBSAMPLING = 530
+    DNG = 50706
+
+
 class Directory:
     """The tags of the first page, with TIFF's defaults. Raises AllkitError for a kind of image that is not read."""
 
     def __init__(self, data: bytes, on_damage: OnDamage):
-        self.tags, following = read_directory(data, _WANTED)
+        self.tags, following = read_directory(data, frozenset(Tag))
         if following > len(data):
             on_damage("its next page lies beyond its end")
-        self.width, self.height = self.one(_WIDTH, 0), self.one(_HEIGHT, 0)
-        self.samples, self.bits = self.one(_SAMPLES, 1), self.one(_BITS, 1)
-        self.compression, self.photometric = self.one(_COMPRESSION, 1), self.one(_PHOTOMETRIC, -1)
-        self.separate = self.one(_PLANAR, 1) == 2
-        self.tiled = _TILE_WIDTH in self.tags
+        self.width, self.height = self.one(Tag.WIDTH, 0), self.one(Tag.HEIGHT, 0)
+        self.samples, self.bits = self.one(Tag.SAMPLES, 1), self.one(Tag.BITS, 1)
+        self.compression, self.photometric = self.one(Tag.COMPRESSION, 1), self.one(Tag.PHOTOMETRIC, -1)
+        self.separate = self.one(Tag.PLANAR, 1) == 2
+        self.tiled = Tag.TILE_WIDTH in self.tags
         self._check()
 
     def one(self, tag: int, default: int) -> int:
@@ -61,34 +80,35 @@ class Directory:
         return (self.tags.get(tag) or (default,))[0]
 
     def _check(self) -> None:
-        kind = self.one(_SAMPLE_FORMAT, 1)
+        kind = self.one(Tag.SAMPLE_FORMAT, 1)
         if kind in _SAMPLE_FORMATS:
             raise unreadable(
                 f"its pixels are {_SAMPLE_FORMATS[kind]} (floating-point and signed TIFF have no range that is known): "
                 "save it with 8 or 16 bits"
             )
-        if _DNG in self.tags:
+        if Tag.DNG in self.tags:
             raise unreadable("it is a camera's raw file (DNG): develop it first")
         if self.photometric not in _PHOTOMETRICS:
             name = _OTHER_PHOTOMETRICS.get(self.photometric, f"of kind {self.photometric}")
             raise unreadable(f"its colours are {name}, which allkit does not read in TIFF: save it as RGB")
         if self.compression not in strips.NAMES:
-            raise unreadable(
-                f"its compression {self.compression} is not read: save it with {', '.join(strips.NAMES.values())}"
-            )
-        if len(set(self.tags.get(_BITS, ()))) > 1 or self.bits not in (1, 8, *_DEEP):
+            known = ", ".join(dict.fromkeys(strips.NAMES.values()))
+            raise unreadable(f"its compression {self.compression} is not read: save it with {known}")
+        if len(set(self.tags.get(Tag.BITS, ()))) > 1 or self.bits not in (1, 8, *_DEEP):
             raise unreadable(f"it has {self.bits} bits a sample: save it with 8 or 16")
         if not 1 <= self.samples <= 8:
             raise unreadable(f"it has {self.samples} samples a pixel")
+        if self.bits > 8 and (self.separate or self.samples not in _DEEP_SAMPLES.get(self.photometric, ())):
+            raise unreadable(f"its {self.bits}-bit samples are not plain grey or RGB: save it with 8 bits")
         check_size(self.width, self.height, -(-self.bits // 8) * max(self.samples, 3))
 
     def blocks(self) -> Iterator[strips.Block]:
         """The strips or tiles, in the order of the file."""
-        starts = self.tags.get(_TILE_AT if self.tiled else _STRIP_AT, ())
-        counts = self.tags.get(_TILE_BYTES if self.tiled else _STRIP_BYTES, ())
-        width, height = self.width, self.one(_ROWS, 0) or self.height
+        starts = self.tags.get(Tag.TILE_AT if self.tiled else Tag.STRIP_AT, ())
+        counts = self.tags.get(Tag.TILE_BYTES if self.tiled else Tag.STRIP_BYTES, ())
+        width, height = self.width, self.one(Tag.ROWS, 0) or self.height
         if self.tiled:
-            width, height = self.one(_TILE_WIDTH, 0), self.one(_TILE_HEIGHT, 0)
+            width, height = self.one(Tag.TILE_WIDTH, 0), self.one(Tag.TILE_HEIGHT, 0)
             if not (width > 0 and height > 0) or width * height > _MOST_TILE_PIXELS:
                 raise unreadable(f"its tiles have {width} x {height} pixels")
         columns, rows = -(-self.width // width), -(-self.height // height)
@@ -105,7 +125,7 @@ class Directory:
     def _bytes(self, width: int, height: int) -> int:
         samples = 1 if self.separate else self.samples
         if self.photometric == _YCBCR and self.compression != _JPEG:
-            across, down = (self.tags.get(_SUBSAMPLING) or (2, 2))[:2]
+            across, down = (self.tags.get(Tag.SUBSAMPLING) or (2, 2))[:2]
             if across not in (1, 2, 4) or down not in (1, 2, 4):
                 raise unreadable("damaged, its subsampling is none that TIFF knows")
             return -(-width // across) * -(-height // down) * (across * down + 2)
@@ -118,7 +138,7 @@ def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
     bits: as in `depth.to_eight_bits`.
     """
     page = Directory(data, on_damage)
-    checker = strips.Checker(page.compression, bytes(page.tags.get(_JPEG_TABLES, ())))
+    checker = strips.Checker(page.compression, bytes(page.tags.get(Tag.JPEG_TABLES, ())))
     blocks = list(page.blocks())
     if sum(block.count for block in blocks) > len(data):
         # Many that share their bytes would take any time.
@@ -136,11 +156,11 @@ def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
         # OpenCV aligns packed values to the left.
         bits = 16
     most = 2**16 - 1
-    declared = page.one(_MAX_SAMPLE, most)
+    declared = page.one(Tag.MAX_SAMPLE, most)
     image = to_eight_bits(deep, declared if 0 < declared < most else None, bits)
     if page.photometric == _WHITE_IS_ZERO:
         image = 255 - image
-    return orientation.upright(image, orientation.of_tag(page.tags.get(_ORIENTATION, ())))
+    return orientation.upright(image, orientation.of_tag(page.tags.get(Tag.ORIENTATION, ())))
 
 
 def _decoded(data: bytes, flags: int) -> np.ndarray:
