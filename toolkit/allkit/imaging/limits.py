@@ -12,6 +12,8 @@ from collections.abc import Callable
 from allkit.errors import AllkitError
 
 MOST_BYTES = 2**29
+# Of libpng; OpenCV has one of nearly the same size.
+_LONGEST_SIDE = 1_000_000
 _PIXELS_SETTING = "OPENCV_IO_MAX_IMAGE_PIXELS"
 
 # Called with the words for a damage; returns where the image shall be read all the same, else raises.
@@ -35,6 +37,8 @@ def check_size(width: int, height: int, bytes_per_pixel: int = 3) -> None:
     """
     if not (width > 0 and height > 0):
         raise unreadable(f"it has {width} x {height} pixels")
+    if max(width, height) > _LONGEST_SIDE:
+        raise unreadable(f"it has {width} x {height} pixels, and no side may be longer than {_LONGEST_SIDE}")
     setting = os.environ[_PIXELS_SETTING]
     if not setting.isdecimal():
         raise AllkitError(f"{_PIXELS_SETTING}={setting} is not a number of pixels")

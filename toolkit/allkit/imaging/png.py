@@ -1,21 +1,20 @@
 """PNG: every chunk is checked before libpng sees the file, and it sees none that it does not need.
 
 libpng asks for the memory that a chunk claims, inflates texts and profiles of any size, and writes its complaints on
-stderr. OpenCV shows another than the first frame of some animations. Of what is handed on, the critical chunks and
-transparency, whose data are known to be whole, all that goes away.
+stderr. OpenCV shows another than the first frame of some animations. It is handed the critical chunks alone, whose data
+are known to be whole.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-from allkit.errors import AllkitError
 from allkit.imaging import orientation
 from allkit.imaging.depth import to_eight_bits
 from allkit.imaging.limits import OnDamage, check_size, unreadable
@@ -41,7 +40,6 @@ class Chunks:
 
     header: bytes = b""
     palette: bytes = b""
-    transparency: bytes = b""
     data: list[memoryview] = field(default_factory=list)
     exif: bytes = b""
     bits: int | None = None
@@ -60,10 +58,11 @@ def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
         raise unreadable("damaged, its palette is missing")
     check_size(width, height, _CHANNELS[colour] * depth // 8)
     _check_rows(chunks.data, _passes(width, height, _CHANNELS[colour] * depth, interlace))
-    image = _decoded(chunks, deep=depth == 16)
+    # What the palette lacks is black.
+    palette = chunks.palette.ljust(3 << depth, b"\0")[: 3 << depth] if colour == _PALETTE else b""
+    image = _decoded(chunks.header, palette, chunks.data, deep=depth == 16)
     if depth == 16:
-        declared = 2**chunks.bits - 1 if chunks.bits else None
-        image = to_eight_bits(image, declared, bits)
+        image = to_eight_bits(image, 2**chunks.bits - 1 if chunks.bits else None, bits)
     return orientation.upright(image, orientation.of_exif(chunks.exif))
 
 
@@ -87,8 +86,6 @@ def _chunks(data: bytes, on_damage: OnDamage) -> Chunks:
                 chunks.header = bytes(content)
             case b"PLTE" if 0 < length <= 768 and length % 3 == 0:
                 chunks.palette = bytes(content)
-            case b"tRNS" if length <= 256:
-                chunks.transparency = bytes(content)
             case b"IDAT":
                 chunks.data.append(content)
             case b"sBIT" if 0 < length <= 4:
@@ -165,17 +162,23 @@ def _inflated(data: list[memoryview]) -> Iterator[bytes]:
             while left and not engine.eof:
                 yield engine.decompress(left, _PIECE_BYTES)
                 left = engine.unconsumed_tail
+            if left or engine.unused_data:
+                raise unreadable("damaged, it has more data than pixels")
     while not engine.eof and (piece := engine.decompress(b"", _PIECE_BYTES)):
         yield piece
     if not engine.eof:
         raise unreadable("damaged, its data end before its pixels")
 
 
-def _decoded(chunks: Chunks, deep: bool) -> np.ndarray:
-    parts = [(b"IHDR", chunks.header), (b"PLTE", chunks.palette), (b"tRNS", chunks.transparency)]
-    parts = [part for part in parts if part[1]] + [(b"IDAT", b"".join(chunks.data)), (b"IEND", b"")]
+def _decoded(header: bytes, palette: bytes, data: list[memoryview], deep: bool) -> np.ndarray:
     plain = b"".join(
-        [_SIGNATURE, *(piece for kind, content in parts for piece in _chunk(kind, content))],
+        [
+            _SIGNATURE,
+            *_chunk(b"IHDR", [header]),
+            *(_chunk(b"PLTE", [palette]) if palette else ()),
+            *_chunk(b"IDAT", data),
+            *_chunk(b"IEND", []),
+        ]
     )
     flags = cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_ANYDEPTH if deep else 0)
     try:
@@ -183,9 +186,14 @@ def _decoded(chunks: Chunks, deep: bool) -> np.ndarray:
     except cv2.error as error:
         raise unreadable(error.err) from error
     if image is None:
-        raise AllkitError("not a readable image: libpng cannot decode it")
+        raise unreadable("libpng cannot decode it")
     return image
 
 
-def _chunk(kind: bytes, content: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    return struct.pack(">I", len(content)), kind, content, struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
+def _chunk(kind: bytes, pieces: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    yield struct.pack(">I4s", sum(map(len, pieces)), kind)
+    checksum = zlib.crc32(kind)
+    for piece in pieces:
+        checksum = zlib.crc32(piece, checksum)
+        yield piece
+    yield struct.pack(">I", checksum)

@@ -13,8 +13,8 @@ from allkit.imaging.limits import unreadable
 NAMES = {1: "no compression", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
 _NONE, _LZW, _JPEG, _PACKBITS = 1, 5, 7, 32773
 
-# What the checks of one image may take, each about three seconds.
-_MOST_TABLES, _MOST_RUNS = 2**14, 2**23
+# What the checks of one image may take, a few seconds at most. A table of LZW that fills up takes 5,700 bytes of file.
+_MOST_TABLES, _FEW_TABLES, _BYTES_PER_TABLE, _MOST_RUNS = 2**15, 2**10, 2**11, 2**23
 # Sequential JPEG has at most one scan a component.
 _MOST_SCANS = 4
 
@@ -37,11 +37,15 @@ class Block:
 
 
 class Checker:
-    """Looks at the strips of one image in turn. tables: those that all JPEG strips have in common."""
+    """Looks at the strips of one image in turn.
 
-    def __init__(self, compression: int, tables: bytes):
+    total: bytes of all strips in the file. tables: those that all JPEG strips have in common.
+    """
+
+    def __init__(self, compression: int, total: int, tables: bytes):
         self._compression, self._tables = compression, tables
-        self._table_count = self._run_count = 0
+        self._tables_left = min(_MOST_TABLES, _FEW_TABLES + total // _BYTES_PER_TABLE)
+        self._runs_left = _MOST_RUNS
 
     def damage(self, data: bytes, block: Block) -> str | None:
         """What is wrong with a block of the file; None where nothing is.
@@ -72,9 +76,9 @@ class Checker:
     def _packbits(self, strip: bytes, size: int) -> bool:
         at = given = 0
         while given < size and at < len(strip):
-            self._run_count += 1
-            if self._run_count > _MOST_RUNS:
-                raise unreadable(f"it has more than {_MOST_RUNS} runs of PackBits: save it without compression")
+            self._runs_left -= 1
+            if self._runs_left < 0:
+                raise unreadable("its PackBits has more runs than are followed: save it without compression")
             head = strip[at]
             if head < 128:
                 at, given = at + 2 + head, given + 1 + head
@@ -89,9 +93,9 @@ class Checker:
         padded = np.frombuffer(strip + b"\0\0\0", np.uint8).astype(np.uint32)
         bit, given = 0, 0
         while True:
-            self._table_count += 1
-            if self._table_count > _MOST_TABLES:
-                raise unreadable(f"it has more than {_MOST_TABLES} tables of LZW: save it without compression")
+            self._tables_left -= 1
+            if self._tables_left < 0:
+                raise unreadable("its LZW has more tables than are followed: save it without compression")
             places = bit + _STARTS
             inside = places + _WIDTHS <= 8 * len(strip)
             places, widths = places[inside], _WIDTHS[inside]

@@ -83,8 +83,7 @@ class Directory:
         kind = self.one(Tag.SAMPLE_FORMAT, 1)
         if kind in _SAMPLE_FORMATS:
             raise unreadable(
-                f"its pixels are {_SAMPLE_FORMATS[kind]} (floating-point and signed TIFF have no range that is known): "
-                "save it with 8 or 16 bits"
+                f"its pixels are {_SAMPLE_FORMATS[kind]}, whose range is not known: save it with 8 or 16 bits"
             )
         if Tag.DNG in self.tags:
             raise unreadable("it is a camera's raw file (DNG): develop it first")
@@ -138,11 +137,12 @@ def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
     bits: as in `depth.to_eight_bits`.
     """
     page = Directory(data, on_damage)
-    checker = strips.Checker(page.compression, bytes(page.tags.get(Tag.JPEG_TABLES, ())))
     blocks = list(page.blocks())
-    if sum(block.count for block in blocks) > len(data):
-        # Many that share their bytes would take any time.
-        raise unreadable("damaged, its strips are together longer than the file")
+    total = sum(min(block.count, max(len(data) - block.at, 0)) for block in blocks)
+    if total > len(data):
+        # Any number of them could share their bytes.
+        raise unreadable("damaged, its strips lie over each other")
+    checker = strips.Checker(page.compression, total, bytes(page.tags.get(Tag.JPEG_TABLES, ())))
     for block in blocks:
         if damage := checker.damage(data, block):
             on_damage(damage)
