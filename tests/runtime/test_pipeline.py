@@ -1,5 +1,6 @@
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -171,7 +172,7 @@ def test_where_one_worker_is_enough_the_caller_is_it(images, workers):
     assert threads == {threading.current_thread()}
 
 
-def test_when_it_is_closed_workers_stop_after_the_image_that_they_are_at():
+def test_when_it_is_closed_workers_stop_after_the_image_that_they_are_at(monkeypatch):
     started, go_on = threading.Semaphore(0), threading.Event()
     numbers = []
 
@@ -187,6 +188,7 @@ def test_when_it_is_closed_workers_stop_after_the_image_that_they_are_at():
     assert next(results) == 0
     assert started.acquire(timeout=30)
     assert started.acquire(timeout=30)
-    threading.Timer(0.05, go_on.set).start()
+    shutdown = ThreadPoolExecutor.shutdown
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", lambda *how, **more: (go_on.set(), shutdown(*how, **more)))
     results.close()
     assert sorted(numbers) == [0, 1, 2, 4]
