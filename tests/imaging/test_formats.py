@@ -75,6 +75,13 @@ def test_a_truncated_webp_is_an_error(lossless, cut):
         decode(encoded(drawn(), "WEBP", lossless=lossless)[:-cut])
 
 
-def test_bytes_behind_the_end_of_a_webp_do_no_harm():
+def test_a_webp_longer_than_it_claims_is_an_error_too():
     data = encoded(drawn(), "WEBP", lossless=True)
-    assert np.array_equal(decode(data + b"more" * 20), np.asarray(drawn()))
+    longer = data[:500] + b"some more" + data[500:]
+    with pytest.raises(AllkitError, match=f"claims {len(data)} bytes and has {len(data) + 9}"):
+        decode(longer)
+
+
+def test_of_an_animated_webp_the_first_frame_is_shown():
+    data = encoded(drawn(), "WEBP", lossless=True, save_all=True, append_images=[drawn(seed=1), drawn(seed=2)])
+    assert np.array_equal(decode(data), np.asarray(drawn()))

@@ -12,9 +12,12 @@ _CONTAINED = 16
 
 
 def check(data: bytes, on_damage: OnDamage) -> None:
-    """Raise AllkitError for a WebP that is cut short, or larger than is decoded; all else libwebp tells."""
+    """Raise AllkitError for a WebP that has not its size, or is larger than is decoded; all else libwebp tells.
+
+    The data have no checksum: bytes that were lost or put in between show in the length alone.
+    """
     claimed = 8 + int.from_bytes(data[4:8], "little")
-    if claimed > len(data):
+    if not claimed <= len(data) <= claimed + claimed % 2:
         on_damage(f"it claims {claimed} bytes and has {len(data)}")
     at = 12
     for _ in range(_MOST_CHUNKS):
