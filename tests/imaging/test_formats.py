@@ -85,3 +85,20 @@ def test_a_webp_longer_than_it_claims_is_an_error_too():
 def test_of_an_animated_webp_the_first_frame_is_shown():
     data = encoded(drawn(), "WEBP", lossless=True, save_all=True, append_images=[drawn(seed=1), drawn(seed=2)])
     assert np.array_equal(decode(data), np.asarray(drawn()))
+
+
+def bmp(bits, compression, pixels, masks=b""):
+    header = struct.pack("<IiiHHIIiiII", 40, 8, 8, 1, bits, compression, len(pixels), 0, 0, 0, 0) + masks
+    return b"BM" + struct.pack("<IHHI", 14 + len(header) + len(pixels), 0, 0, 14 + len(header)) + header + pixels
+
+
+def test_a_bmp_with_channels_in_another_order_or_width_is_refused():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 4)).astype(np.uint8)
+    usual = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
+    assert np.array_equal(decode(bmp(32, 3, pixels.tobytes(), usual)), pixels[::-1, :, 2::-1])
+    for data in (
+        bmp(32, 3, pixels.tobytes(), struct.pack("<III", 0xFF, 0xFF00, 0xFF0000)),
+        bmp(16, 0, pixels[:4].tobytes()),
+    ):
+        with pytest.raises(AllkitError, match="shared out in a way that is not read"):
+            decode(data)

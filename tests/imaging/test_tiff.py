@@ -131,3 +131,26 @@ def test_a_strip_of_clear_codes_ends_soon():
 def test_a_directory_outside_the_file_or_inside_itself_is_an_error(at):
     with pytest.raises(AllkitError, match="not a readable image"):
         decode(b"II*\0" + struct.pack("<I", at) + b"\xff" * 300)
+
+
+ALPHA = np.random.default_rng(0).integers(0, 256, (64, 80)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_transparency_beside_the_colours_is_dropped(bits):
+    pixels = np.dstack([PICTURE, ALPHA])
+    stored = pixels.astype("<u2") * 257 if bits == 16 else pixels
+    assert np.array_equal(decode(tiff(80, 64, [stored.tobytes()], bits, 4, t338=2)), PICTURE)
+    assert np.array_equal(decode(tiff(80, 64, [stored.tobytes()], bits, 4, t338=0)), PICTURE)
+
+
+def test_colours_multiplied_by_transparency_are_refused_unless_it_is_nowhere():
+    opaque = np.dstack([PICTURE, np.full_like(ALPHA, 255)])
+    assert np.array_equal(decode(tiff(80, 64, [opaque.tobytes()], 8, 4, t338=1)), PICTURE)
+    with pytest.raises(AllkitError, match="multiplied by their transparency"):
+        decode(tiff(80, 64, [np.dstack([PICTURE, ALPHA]).tobytes()], 8, 4, t338=1))
+
+
+def test_tables_of_jpeg_that_are_no_bytes_are_an_error():
+    with pytest.raises(AllkitError, match="tables of JPEG"):
+        decode(tiff(80, 64, [ROWS], t347=1000))

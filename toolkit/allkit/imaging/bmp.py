@@ -7,6 +7,7 @@ import struct
 from allkit.imaging.limits import OnDamage, check_size, unreadable
 
 _CORE, _INFO = 12, 40
+_BGR = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
 _PLAIN, _RLE8, _RLE4, _MASKS = 0, 1, 2, 3
 
 
@@ -23,6 +24,9 @@ def check(data: bytes, on_damage: OnDamage) -> None:
         raise unreadable("damaged, it ends inside its header") from error
     if (header != _CORE and not _INFO <= header <= 1024) or bits not in (1, 4, 8, 16, 24, 32):
         raise unreadable("damaged, its header has values that BMP does not know")
+    if bits == 16 or (compression == _MASKS and data[54:66] != _BGR):
+        # OpenCV leaves the lower bits of 16 empty, so that white is 248, and knows the usual order alone.
+        raise unreadable(f"its {bits} bits a pixel are shared out in a way that is not read: save it with 24")
     if compression not in (_PLAIN, _RLE8, _RLE4, _MASKS):
         raise unreadable(f"it is compressed by method {compression}, which is not read")
     height = abs(height)

@@ -16,7 +16,7 @@ from allkit.imaging.limits import OnDamage, check_size, unreadable
 
 # A scan is a walk over the coefficients of the whole image, about 100 megapixels a second, and a file may have any
 # number. Progressive ones have about ten.
-_MOST_WORK = 2**28
+_MOST_SCANS, _MOST_WORK = 100, 2**28
 
 # Start of frame: all of C0 to CF but the tables DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -55,7 +55,7 @@ def check(data: bytes, header: Header) -> None:
     """Raise AllkitError for a JPEG that takes too much memory or time."""
     pixels = header.width * header.height
     check_size(header.width, header.height, header.components)
-    if header.scans > 1 and header.scans * pixels > _MOST_WORK:
+    if header.scans > 1 and (header.scans > _MOST_SCANS or header.scans * pixels > _MOST_WORK):
         raise unreadable(
             f"{header.scans} scans over {pixels / 1e6:.3g} megapixels are more work than an image is worth: "
             "save it anew, without progressive coding"

@@ -14,7 +14,7 @@ _TAG = 274
 def of_exif(exif: bytes) -> int:
     """The orientation, 1 to 8, in an EXIF block with or without its prefix; 1 where it says nothing sensible."""
     try:
-        tags, _ = read_directory(exif.removeprefix(b"Exif\0\0"), {_TAG})
+        tags = read_directory(exif.removeprefix(b"Exif\0\0"), {_TAG}).values
     except AllkitError:
         # The picture is whole; a block of facts about it that makes no sense turns nothing.
         return 1

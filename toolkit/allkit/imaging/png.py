@@ -91,9 +91,9 @@ def _chunks(data: bytes, on_damage: OnDamage) -> Chunks:
             case b"sBIT" if 0 < length <= 4:
                 # Two and four values end with that of transparency.
                 chunks.bits = max(content[:-1] if length in (2, 4) else content) or None
-            case b"eXIf":
+            case b"eXIf" if length <= _MOST_PROFILE_BYTES:
                 chunks.exif = bytes(content)
-            case b"tEXt" | b"zTXt" | b"iTXt" if bytes(content[:22]) in _PROFILES:
+            case b"tEXt" | b"zTXt" | b"iTXt" if length <= _MOST_PROFILE_BYTES and bytes(content[:22]) in _PROFILES:
                 profile = _profile(kind, bytes(content[22:]))
             case b"IEND":
                 break

@@ -33,6 +33,7 @@ _OTHER_PHOTOMETRICS = {
 _SAMPLE_FORMATS = {2: "signed integers", 3: "floating-point numbers", 5: "complex integers", 6: "complex numbers"}
 _DEEP = (10, 12, 14, 16)
 _JPEG = 7
+_ASSOCIATED, _UNASSOCIATED = 1, 2
 _MOST_TILE_PIXELS, _MOST_BLOCKS = 2**24, 2**16
 
 
@@ -55,18 +56,20 @@ class Tag(IntEnum):
     TILE_HEIGHT = 323
     TILE_AT = 324
     TILE_BYTES = 325
+    EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
     JPEG_TABLES = 347
     SUBSAMPLING = 530
     DNG = 50706
 
 
-class Directory:
+class Page:
     """The tags of the first page, with TIFF's defaults. Raises AllkitError for a kind of image that is not read."""
 
     def __init__(self, data: bytes, on_damage: OnDamage):
-        self.tags, following = read_directory(data, frozenset(Tag))
-        if following > len(data):
+        directory = read_directory(data, frozenset(Tag))
+        self.tags, self.places = directory.values, directory.places
+        if directory.following > len(data):
             on_damage("its next page lies beyond its end")
         self.width, self.height = self.one(Tag.WIDTH, 0), self.one(Tag.HEIGHT, 0)
         self.samples, self.bits = self.one(Tag.SAMPLES, 1), self.one(Tag.BITS, 1)
@@ -97,6 +100,8 @@ class Directory:
             raise unreadable(f"it has {self.bits} bits a sample: save it with 8 or 16")
         if not 1 <= self.samples <= 8:
             raise unreadable(f"it has {self.samples} samples a pixel")
+        if max(self.tags.get(Tag.JPEG_TABLES, ()), default=0) > 255:
+            raise unreadable("damaged, its tables of JPEG are no bytes")
         if self.bits > 8 and (self.separate or self.samples not in _DEEP_SAMPLES.get(self.photometric, ())):
             raise unreadable(f"its {self.bits}-bit samples are not plain grey or RGB: save it with 8 bits")
         check_size(self.width, self.height, -(-self.bits // 8) * max(self.samples, 3))
@@ -136,7 +141,7 @@ def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
 
     bits: as in `depth.to_eight_bits`.
     """
-    page = Directory(data, on_damage)
+    page = Page(data, on_damage)
     blocks = list(page.blocks())
     total = sum(min(block.count, max(len(data) - block.at, 0)) for block in blocks)
     if total > len(data):
@@ -147,8 +152,21 @@ def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
         if damage := checker.damage(data, block):
             on_damage(damage)
             break
-    if page.bits not in _DEEP:
-        return _decoded(data, cv2.IMREAD_COLOR_RGB)
+    if page.bits in _DEEP:
+        return _deep(data, page, bits)
+    extra = page.one(Tag.EXTRA_SAMPLES, 0)
+    if extra == _ASSOCIATED and _decoded(data, cv2.IMREAD_UNCHANGED)[..., -1].min() < 255:
+        raise unreadable("its colours are multiplied by their transparency: save it without")
+    if extra == _UNASSOCIATED:
+        # libtiff would multiply the colours by it. As a sample of no known use it is passed over.
+        place = page.places[Tag.EXTRA_SAMPLES]
+        data = data[:place] + b"\0\0" + data[place + 2 :]
+    return _decoded(data, cv2.IMREAD_COLOR_RGB)
+
+
+def _deep(data: bytes, page: Page, bits: int | None) -> np.ndarray:
+    if page.one(Tag.EXTRA_SAMPLES, 0) == _ASSOCIATED:
+        raise unreadable("its colours are multiplied by their transparency: save it without")
     # Of three deep channels OpenCV 5 gives a muddle under its flags for RGB.
     deep = _decoded(data, cv2.IMREAD_UNCHANGED)
     deep = deep[..., 2::-1] if deep.ndim == 3 else np.dstack([deep] * 3)
