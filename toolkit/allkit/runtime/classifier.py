@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from allkit.contract import Contract
 from allkit.errors import AllkitError
 from allkit.files import visible
+from allkit.images import check_bits, refuse
 from allkit.model_file import read_model
 from allkit.runtime.pipeline import Source, run_in_batches
 from allkit.runtime.plan import Plan, default_plan, gpu_plan
@@ -38,7 +40,8 @@ class Prediction:
     does not rule out, maybe none. uncertain: the set is not exactly one class. distance: how far the
     image lies from the training images. unfamiliar: farther than the model's threshold. heatmap: where the
     evidence for the label lies, float32 (h, w), positive for and negative against it, if asked for.
-    error: None, or the reason; then the rest is None or empty.
+    error: None, or the reason; then the rest is None or empty. warning: None, or what is wrong with a damaged image
+    that was read leniently: its label rests on what is left of it.
     """
 
     label: str | None = None
@@ -50,6 +53,7 @@ class Prediction:
     unfamiliar: bool | None = None
     heatmap: np.ndarray | None = field(default=None, compare=False)
     error: str | None = None
+    warning: str | None = None
 
 
 class Classifier:
@@ -61,6 +65,8 @@ class Classifier:
     CUDA where a session gets it, else the CPU, and says so in `notice`.
     batch_size: images a run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
     with one. mode: throughput (many images) or latency (one at a time, over all cores).
+    lenient: read what is left of damaged images, with a `warning`, where otherwise they are an error. bits: how many
+    bits, 8 to 16, the values of 16-bit images use; None takes what the file says.
     Raises AllkitError when there is no such model, when the file is damaged or has no contract or no heat
     map, or when a GPU named explicitly does not work.
 
@@ -79,11 +85,14 @@ class Classifier:
         batch_size: int | None = None,
         heatmaps: bool = False,
         mode: str = "throughput",
+        lenient: bool = False,
+        bits: int | None = None,
     ):
         if mode not in MODES:
             raise AllkitError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
         if batch_size is not None and batch_size < 1:
             raise AllkitError(f"batch size {batch_size} is out of range: give 1 or more")
+        check_bits(bits)
         self._model, self.plan = (
             _default(device, mode, heatmaps) if model is None else _opened(Path(model), device, mode)
         )
@@ -91,7 +100,7 @@ class Classifier:
             self.plan = replace(self.plan, batch_size=batch_size)
         if heatmaps and self._model.contract.heatmap is None:
             raise AllkitError(f"{self._model.path.name} has no heat map: export it with --heatmap")
-        self._heatmaps = heatmaps
+        self._heatmaps, self._lenient, self._bits = heatmaps, lenient, bits
         self.model_path: Path = self._model.path
         self.contract: Contract = self._model.contract
         self.notice: str | None = self._model.notice
@@ -112,15 +121,30 @@ class Classifier:
         if isinstance(images, str | bytes):
             raise AllkitError("give a list of images, [image], not one image")
         self.profile = profile = Profile()
-        results = run_in_batches(
-            images, self.contract.pixels, self._infer, self.plan, profile, buffer=self._model.buffer
-        )
-        return self._predictions(results, profile)
+        pixels = self.contract.pixels
+        warnings: dict[int, str] = {}
 
-    def _predictions(self, results: Iterable, profile: Profile) -> Iterator[Prediction]:
-        for result in results:
+        def load(source: Source, lap: Callable[[str], None], number: int) -> np.ndarray:
+            keep = partial(warnings.setdefault, number) if self._lenient else refuse
+            return pixels.load(source, lap, self._bits, keep)
+
+        results = run_in_batches(
+            images,
+            pixels,
+            self._infer,
+            self.plan,
+            profile,
+            buffer=self._model.buffer,
+            load=load if self._lenient or self._bits else None,
+        )
+        return self._predictions(results, warnings, profile)
+
+    def _predictions(self, results: Iterable, warnings: dict[int, str], profile: Profile) -> Iterator[Prediction]:
+        for number, result in enumerate(results):
             profile.start()
             prediction = self._prediction(result)
+            if (warning := warnings.pop(number, None)) and prediction.error is None:
+                prediction = replace(prediction, warning=warning)
             profile.lap("post")
             yield prediction
             # What the taker did with it.
