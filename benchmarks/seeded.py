@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from allkit.contract import DISTANCE_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+from allkit.export.seal import seal
 from allkit.images import PixelPath
 
 CLASSES = ("Benign", "Early", "Pre", "Pro")
@@ -82,13 +84,13 @@ def seeded_model(path: Path, size_px: int, width: float, precision: str, seed: i
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    helper.set_model_props(model, {METADATA_KEY: _contract(size_px, width, precision, seed).to_json()})
+    helper.set_model_props(model, {METADATA_KEY: _contract(size_px, width, precision, seed, seal(model)).to_json()})
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return path
 
 
-def _contract(size_px: int, width: float, precision: str, seed: int) -> Contract:
+def _contract(size_px: int, width: float, precision: str, seed: int, sealed: dict[str, Any]) -> Contract:
     nothing = {"value": 0.25, "low": 0.0, "high": 1.0, "n": 0, "part": "none", "method": "none"}
     return Contract(
         classes=CLASSES,
@@ -97,13 +99,13 @@ def _contract(size_px: int, width: float, precision: str, seed: int) -> Contract
         width=width,
         precision=precision,
         recipe={"name": f"random weights, seed {seed}"},
-        split={"protocol": "none"},
+        split={"protocol": "none", "parameters": {}, "hash": "none"},
         data_fingerprint="none",
         accuracy=nothing,
         baseline=nothing,
         verification={},
         temperature=1.0,
-        calibration={},
+        calibration={"ece_after": 0.0},
         abstention={"coverage": 0.95, "threshold": 0.5},
         familiarity={"method": "none", "threshold": 1e9},
         gate=None,
@@ -111,6 +113,7 @@ def _contract(size_px: int, width: float, precision: str, seed: int) -> Contract
         latency={"ms": 0.0, "fp32_ms": 0.0, "cores": 0, "processor": "none"},
         heatmap=None,
         versions={},
+        **sealed,
     )
 
 

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -87,3 +90,12 @@ def test_a_model_with_a_mutated_contract_classifies_or_is_refused(tmp_path, fiel
         return
     assert prediction.error is None
     assert prediction.label is not None
+
+
+def test_damaged_images_of_every_format_give_pixels_or_an_error():
+    script = Path(__file__).parents[1] / "benchmarks" / "fuzz" / "images.py"
+    done = subprocess.run([sys.executable, script, "--count", "300"], capture_output=True, text=True)
+    record = json.loads(done.stdout)
+    assert (done.returncode, record["violations"]) == (0, [])
+    assert sum(record["counts"].values()) == 300
+    assert {kind.split()[0] for kind in record["counts"]} >= {"JPEG", "PNG", "TIFF", "BMP", "WebP"}

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from allkit.contract import METADATA_KEY
 from allkit.errors import AllkitError
 from allkit.graph import read_graph, summarise
-from models import tiny_contract, tiny_model
+from models import resealed, tiny_contract, tiny_model
 
 # VGG16 at width 1/8: channels of the thirteen convolutions, and pools after these.
 CHANNELS = (8, 8, 16, 16, 32, 32, 32, 64, 64, 64, 64, 64, 64)
@@ -122,8 +122,8 @@ def test_data_outside_the_folder_is_refused(tmp_path, location):
     tensor = TensorProto(name="far", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value=location)
     proto.graph.initializer.append(tensor)
-    path.write_bytes(proto.SerializeToString())
-    refused(path, "outside its folder")
+    path.write_bytes(resealed(proto).SerializeToString())
+    refused(path, "refers to data outside of itself")
 
 
 def test_a_graph_that_onnx_does_not_accept_is_refused(tmp_path):
@@ -131,8 +131,8 @@ def test_a_graph_that_onnx_does_not_accept_is_refused(tmp_path):
     proto = onnx.load(path)
     proto.graph.node[0].input[0] = "nowhere"
     proto.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.float32), "spare"))
-    path.write_bytes(proto.SerializeToString())
-    refused(path, "is no valid ONNX model")
+    path.write_bytes(resealed(proto).SerializeToString())
+    refused(path, "is not a valid ONNX model")
 
 
 @pytest.mark.parametrize("name", ["m.json", "m.textproto", "m.onnxtxt"])

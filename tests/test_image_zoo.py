@@ -46,7 +46,6 @@ KINDS = {
     "TIFF of two pages": encoded(PICTURE, "TIFF", **NEXT_FRAME),
     "animated WebP": encoded(PICTURE, "WEBP", lossless=True, **NEXT_FRAME),
     "animated PNG": encoded(PICTURE, "PNG", **NEXT_FRAME),
-    "GIF under another name": encoded(PICTURE, "GIF", **NEXT_FRAME),
     "BMP": encoded(PICTURE, "BMP"),
     **{f"JPEG, orientation {way}": turned("JPEG", way, quality=95) for way in range(1, 9)},
     **{f"PNG, orientation {way}": turned("PNG", way) for way in range(1, 9)},

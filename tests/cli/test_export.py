@@ -114,7 +114,8 @@ def test_classify_refuses_heat_maps_of_a_model_without_one(exported, smears, tmp
     path = tmp_path / "plain.onnx"
     proto = onnx.load(exported[0] / "vgg16x0.0625-32-fp32.onnx")
     (entry,) = proto.metadata_props
-    entry.value = json.dumps({**json.loads(entry.value), "heatmap": None})
+    record = json.loads(entry.value)
+    entry.value = json.dumps({**record, "heatmap": None, "known_answers": {**record["known_answers"], "heatmap": None}})
     onnx.save(proto, path)
     with pytest.raises(AllkitError, match="has no heat map: export it with --heatmap"):
         invoke("classify", smears, "--model", path, "--device", "cpu", "--heatmaps", tmp_path / "maps")

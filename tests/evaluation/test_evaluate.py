@@ -103,7 +103,10 @@ def test_images_that_a_model_was_trained_on_are_told_from_those_it_was_not(image
     paths = images.dataset.paths
     parts = {"train": paths[:2], "validation": paths[2:4], "test": paths[4:]}
     split = Split("random", {}, parts, images.hashes_by_path, {path: i for i, path in enumerate(paths)})
-    known = {"data_fingerprint": split.fingerprint, "split": {"protocol": "random", "hash": split.hash}}
+    known = {
+        "data_fingerprint": split.fingerprint,
+        "split": {"protocol": "random", "parameters": {}, "hash": split.hash},
+    }
     model = Classifier(tiny_model(tmp_path / "m.onnx", **known), device="cpu")
     assert evaluate(model, subject(images, split, "test")).seen_in_training == "no"
     assert evaluate(model, subject(images, split, "train")).seen_in_training == "yes"

@@ -8,6 +8,7 @@ from allkit import Classifier
 from allkit.errors import AllkitError
 from allkit.evaluation.shift_suite import evaluate_shifts
 from allkit.evaluation.shifts import SHIFTS
+from allkit.runtime.session import Output
 from models import CLASSES, flat, tiny_model
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -152,7 +153,11 @@ def test_no_readable_image_is_an_error_with_the_reason(tmp_path, classifier):
         evaluate_shifts(classifier, tmp_path, [], np.array([], np.int64))
 
 
-def test_a_model_without_finite_probabilities_is_an_error(tmp_path):
-    broken = Classifier(tiny_model(tmp_path / "nan.onnx", bias=(float("nan"), 0, 0)), device="cpu")
-    with pytest.raises(AllkitError, match="no finite probabilities"):
+def test_a_model_without_finite_probabilities_is_an_error(tmp_path, monkeypatch):
+    broken = Classifier(tiny_model(tmp_path / "m.onnx"), device="cpu")
+    nothing = Output(np.full((1, 3), np.nan, np.float32), np.zeros(1, np.float32))
+    monkeypatch.setattr(
+        broken._model, "run", lambda batch, maps: Output(*(v.repeat(len(batch), 0) for v in nothing[:2]))
+    )
+    with pytest.raises(AllkitError, match="are no probabilities"):
         evaluate_shifts(broken, tmp_path, *pictures(tmp_path))

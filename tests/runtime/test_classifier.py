@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from allkit import AllkitError, Classifier, Prediction
+from allkit.runtime.session import Output
 from models import flat, tiny_model
 
 
@@ -99,11 +100,14 @@ def test_one_image_without_a_list_is_refused(classifier):
             classifier(image)
 
 
-def test_a_model_without_finite_probabilities_labels_nothing(tmp_path):
-    model = tiny_model(tmp_path / "m.onnx", bias=[float("nan"), 0, 0])
-    (prediction,) = Classifier(model, device="cpu")([flat(0, 0, 0)])
+@pytest.mark.parametrize("row", [[float("nan"), 0.5, 0.5], [1.5, -0.25, -0.25], [0.2, 0.2, 0.2], [float("inf"), 0, 0]])
+def test_what_is_no_distribution_labels_nothing(tmp_path, monkeypatch, row):
+    classifier = Classifier(tiny_model(tmp_path / "m.onnx"), device="cpu")
+    output = Output(np.array([row], np.float32), np.zeros(1, np.float32))
+    monkeypatch.setattr(classifier._model, "run", lambda batch, heatmaps: output)
+    (prediction,) = classifier([flat(0, 0, 0)])
     assert prediction.label is None
-    assert "no finite probabilities" in prediction.error
+    assert "no probabilities" in prediction.error
 
 
 def test_the_newest_export_is_the_default_model(tmp_path, monkeypatch):
@@ -180,7 +184,7 @@ def test_a_default_that_was_slower_than_fp32_is_passed_over_on_the_cpu(tmp_path,
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "exported"
     folder.mkdir()
-    slow = {"ms": 3.0, "fp32_ms": 2.0, "cores": 2}
+    slow = {"ms": 3.0, "fp32_ms": 2.0, "cores": 2, "processor": "none"}
     for age, (name, latency) in enumerate([("slow.onnx", slow), ("fp32.onnx", {**slow, "ms": 2.0})]):
         os.utime(tiny_model(folder / name, latency=latency), ns=(0, 10**18 - age * 10**9))
     assert Classifier(device="cpu").model_path.name == "fp32.onnx"

@@ -1,5 +1,6 @@
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -169,3 +170,25 @@ def test_where_one_worker_is_enough_the_caller_is_it(images, workers):
 
     assert list(run_in_batches(images, PIXELS, infer, plan(4, workers))) == [3] * len(images)
     assert threads == {threading.current_thread()}
+
+
+def test_when_it_is_closed_workers_stop_after_the_image_that_they_are_at(monkeypatch):
+    started, go_on = threading.Semaphore(0), threading.Event()
+    numbers = []
+
+    def load(source, lap, number):
+        numbers.append(number)
+        if number >= 2:
+            started.release()
+            assert go_on.wait(30)
+        return source
+
+    results = run_in_batches([flat(i, 0, 0)[:8, :8] for i in range(64)], PIXELS, first_pixel, plan(2), load=load)
+    # The first batch is handed out; the second and third are at their first image.
+    assert next(results) == 0
+    assert started.acquire(timeout=30)
+    assert started.acquire(timeout=30)
+    shutdown = ThreadPoolExecutor.shutdown
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", lambda *how, **more: (go_on.set(), shutdown(*how, **more)))
+    results.close()
+    assert sorted(numbers) == [0, 1, 2, 4]

@@ -182,7 +182,7 @@ def answering(monkeypatch, refused=lambda request: False):
     """Sessions that report what they were asked for first, and run on the CPU; RuntimeError for a refused request."""
     real, asked = onnxruntime.InferenceSession, []
 
-    def session(path, options, providers, enable_fallback):
+    def session(path, options, providers, enable_fallback=0):
         asked.append(providers)
         if refused(providers):
             raise RuntimeError("CUDA failure 35: driver too old")
@@ -206,8 +206,9 @@ def test_a_session_that_reports_cuda_is_taken_without_notice(tmp_path, monkeypat
 
 @pytest.mark.usefixtures("with_driver")
 def test_where_graphs_are_refused_cuda_is_taken_without(tmp_path, monkeypatch):
+    path = tiny_model(tmp_path / "m.onnx")
     asked = answering(monkeypatch, lambda request: len(request) > 1 and providers.wants_graphs(request))
-    model = Model(tiny_model(tmp_path / "m.onnx"), "cuda")
+    model = Model(path, "cuda")
     assert model.provider == "CUDAExecutionProvider"
     assert [providers.wants_graphs(request) for request in asked if len(request) > 1] == [True, False]
 
@@ -235,7 +236,7 @@ def test_a_listed_provider_that_the_session_did_not_get_is_refused(tmp_path, mon
     monkeypatch.setattr(
         onnxruntime,
         "InferenceSession",
-        lambda path, options, providers, enable_fallback: real(path, options, providers=["CPUExecutionProvider"]),
+        lambda path, options, providers, enable_fallback=0: real(path, options, providers=["CPUExecutionProvider"]),
     )
     with pytest.raises(AllkitError, match="device cuda does not work here: the CUDA libraries"):
         Model(tiny_model(tmp_path / "m.onnx"), "cuda")
@@ -254,8 +255,9 @@ def test_auto_survives_a_provider_that_raises(tmp_path, monkeypatch):
 def test_without_a_driver_no_session_is_tried(tmp_path, monkeypatch):
     offer(monkeypatch, "CUDA")
     monkeypatch.setattr(providers, "driver", lambda: None)
+    path = tiny_model(tmp_path / "m.onnx")
     asked = answering(monkeypatch)
-    assert Model(tiny_model(tmp_path / "m.onnx"), "auto").notice == "running on the CPU: no NVIDIA driver found"
+    assert Model(path, "auto").notice == "running on the CPU: no NVIDIA driver found"
     assert asked == [["CPUExecutionProvider"]]
 
 
@@ -264,5 +266,5 @@ def test_without_a_driver_no_session_is_tried(tmp_path, monkeypatch):
 def test_a_damaged_file_is_the_error_whatever_the_device(tmp_path, device):
     path = tmp_path / "m.onnx"
     path.write_bytes(b"hello")
-    with pytest.raises(AllkitError, match="cannot be loaded as an ONNX model"):
+    with pytest.raises(AllkitError, match="cannot be read as an ONNX model"):
         Model(path, device)

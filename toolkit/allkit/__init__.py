@@ -13,6 +13,11 @@ from allkit.errors import AllkitError
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 limit_pools()
 
+# OpenCV reads its settings when it is loaded. A photograph of a microscope has 5 to 25 megapixels; a small file that
+# unpacks to more is a trap. What OpenCV would write on stderr belongs into the row of the image that it is about.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**26))
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+
 __all__ = ["AllkitError", "Classifier", "Prediction", "__version__"]
 
 

@@ -13,32 +13,119 @@ float32 [batch, h, w], the evidence for the predicted class. Batch is dynamic, S
 from __future__ import annotations
 
 import dataclasses
-import errno
 import json
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from msgspec import Meta
 
 from allkit.errors import AllkitError
-from allkit.files import reason
 from allkit.images import PixelPath
+from allkit.reading import parse_json
 
 METADATA_KEY = "allkit.contract"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 INPUT_NAME = "image"
 OUTPUT_NAME = "probabilities"
 DISTANCE_NAME = "distance"
 HEATMAP_NAME = "heatmap"
-_MOST_CHARACTERS = 2**20
-# What `from_json` holds the fields against: the beginning of an annotation, and the numbers that decide something.
-_KINDS = {"Mapping": Mapping, "str": str, "float": (int, float)}
-_NUMBERS = (("abstention", "threshold"), ("familiarity", "threshold"), ("latency", "ms"), ("latency", "fp32_ms"))
-# Protobuf reads no larger file.
-_MOST_BYTES = 2**31 - 1
 INTENDED_USE = "research; not for diagnosis"
+_MOST_CHARACTERS = 2**20
+_EXPORT_AGAIN = "export the model again"
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Side = Annotated[int, Meta(ge=1, le=4096)]
+
+
+class Accuracy(TypedDict):
+    """Of a part of the split: share, 95 % Wilson interval, number of images."""
+
+    value: Share
+    low: Share
+    high: Share
+    n: Count
+    part: str
+
+
+class Baseline(TypedDict):
+    """The same of a method that sees no shape."""
+
+    method: str
+    value: Share
+    low: Share
+    high: Share
+
+
+class SplitSummary(TypedDict):
+    """How the split was made, and the hash of its file."""
+
+    protocol: str
+    parameters: dict[str, Any]
+    hash: str
+    n: NotRequired[dict[str, Count]]
+
+
+class Calibration(TypedDict):
+    """Expected calibration error of the network and of this file, on n images of a part."""
+
+    ece_after: Share
+    ece_before: NotRequired[Share]
+    n: NotRequired[Count]
+    part: NotRequired[str]
+
+
+class Abstention(TypedDict):
+    """A class whose probability reaches the threshold belongs to the prediction set."""
+
+    coverage: Share
+    threshold: Share
+    method: NotRequired[str]
+    n: NotRequired[Count]
+
+
+class Familiarity(TypedDict):
+    """A distance above the threshold marks an image as unfamiliar."""
+
+    method: str
+    threshold: NotNegative
+    quantile: NotRequired[Share]
+    n: NotRequired[Count]
+
+
+class Latency(TypedDict):
+    """Median milliseconds for one image of this file and of float32, on the machine of the export."""
+
+    ms: NotNegative
+    fp32_ms: NotNegative
+    cores: Count
+    processor: str
+
+
+class HeatmapGeometry(TypedDict):
+    """Value [i, j] of the map lies over the stride_px pixels from i * stride_px down and from j * stride_px right."""
+
+    method: str
+    layer: str
+    height: Side
+    width: Side
+    stride_px: Side
+
+
+class KnownAnswers(TypedDict):
+    """What the graph, executed node by node in float32, gives for the drawn images of `runtime.known_answers`.
+
+    drawing: hash of the images' pixels. probabilities (n, classes), distance (n,), and digests of the heat maps where
+    the file has one.
+    """
+
+    drawing: str
+    probabilities: list[list[float]]
+    distance: list[float]
+    heatmap: list[list[float]] | None
 
 
 @dataclass(frozen=True)
@@ -48,40 +135,38 @@ class Contract:
     classes: in the order of the output. pixels: how an image becomes the input.
     recipe: the training recipe as a record. split: protocol, parameters and hash of the split file.
     data_fingerprint: SHA-256 over the relative path and content hash of every image.
-    accuracy: of this file: value, low, high (95 % Wilson interval), n, part. baseline: the same figures of a method
-    that sees no shape, on the same images. verification: the figures of the comparison with the Keras model.
-    temperature: by which the logits are divided inside the graph. calibration: expected calibration error before
-    and after, on n images of a part.
-    abstention: coverage, and threshold: a class whose probability reaches it belongs to the prediction set.
-    familiarity: method, and threshold: a `distance` above it marks an image as unfamiliar.
-    gate: the comparison with the float32 graph, None for float32 itself. quantisation: how int8 was calibrated, which
-    layers are in float and what the candidates took, else None. latency: median milliseconds for one image of this
-    file and of float32 on the machine of the export, on a number of cores. heatmap: method, layer, height, width and
-    stride_px: value [i, j] of the map lies over the stride_px pixels from i * stride_px down and from j * stride_px
-    right; None without the output.
-    versions: library name to version.
+    accuracy: of this file. baseline: of a method that sees no shape, on the same images.
+    verification: the figures of the comparison with the Keras model.
+    temperature: by which the logits are divided inside the graph.
+    gate: the comparison with the float32 graph, None for float32 itself. quantisation: how int8 was calibrated, the
+    bits of its weights, which layers are in float and what the candidates took, else None. heatmap: None without the
+    output. versions: library name to version.
+    graph_digest: SHA-256 of the file without its metadata, so that a damaged file is told from a whole one.
+    known_answers: by which a session is checked before it answers anyone.
     """
 
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...], Meta(min_length=2)]
     pixels: PixelPath
     architecture: str
-    width: float
+    width: Positive
     precision: str
     recipe: Mapping[str, Any]
-    split: Mapping[str, Any]
+    split: SplitSummary
     data_fingerprint: str
-    accuracy: Mapping[str, Any]
-    baseline: Mapping[str, Any]
+    accuracy: Accuracy
+    baseline: Baseline
     verification: Mapping[str, Any]
-    temperature: float
-    calibration: Mapping[str, Any]
-    abstention: Mapping[str, Any]
-    familiarity: Mapping[str, Any]
+    temperature: Positive
+    calibration: Calibration
+    abstention: Abstention
+    familiarity: Familiarity
     gate: Mapping[str, Any] | None
     quantisation: Mapping[str, Any] | None
-    latency: Mapping[str, Any]
-    heatmap: Mapping[str, Any] | None
+    latency: Latency
+    heatmap: HeatmapGeometry | None
     versions: Mapping[str, str]
+    graph_digest: str
+    known_answers: KnownAnswers
     intended_use: str = INTENDED_USE
     schema_version: int = SCHEMA_VERSION
 
@@ -90,74 +175,44 @@ class Contract:
         """Whether it was slower than float32 on the machine of the export."""
         return self.latency["ms"] > self.latency["fp32_ms"]
 
+    @property
+    def can_saturate(self) -> bool:
+        """Whether sums of two of its integer products can exceed 16 bits, as processors without VNNI add them."""
+        return self.precision == "int8" and (self.quantisation or {}).get("weight_bits", 8) > 7
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Contract:
+    def from_json(cls, text: str | bytes) -> Contract:
         """Parse the metadata entry; AllkitError when it is not a contract this version reads."""
         if len(text) > _MOST_CHARACTERS:
-            raise AllkitError("the model's contract is longer than 1 MiB: no model of allkit has such a one")
-        try:
-            record = json.loads(text)
-            version = record["schema_version"]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise AllkitError("the model's contract is not readable: export the model again") from error
+            raise AllkitError("the model's contract is longer than 1 MiB, which no contract is: export the model again")
+        record = parse_json(text, dict[str, Any], "the model's contract", _EXPORT_AGAIN)
+        version = record.get("schema_version")
         if version != SCHEMA_VERSION:
             raise AllkitError(
-                f"the model's contract has schema version {version}, this allkit reads {SCHEMA_VERSION}: "
+                f"the model's contract has schema version {version!r:.20}, this allkit reads {SCHEMA_VERSION}: "
                 "upgrade allkit, or export the model again"
             )
-        classes = record.get("classes")
-        if not isinstance(classes, list) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
-            raise AllkitError("the model's contract does not name two or more classes: export the model again")
-        try:
-            contract = cls(**{**record, "pixels": PixelPath(**record["pixels"]), "classes": tuple(classes)})
-            contract._check()
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise AllkitError(f"the model's contract is incomplete: {error}; export the model again") from error
+        if unknown := sorted(record.keys() - {field.name for field in dataclasses.fields(cls)}):
+            raise AllkitError(f"the model's contract has unknown fields ({unknown[0]!r:.80}): {_EXPORT_AGAIN}")
+        contract = parse_json(text, cls, "the model's contract", _EXPORT_AGAIN)
+        contract._check()
         return contract
 
     def _check(self) -> None:
-        """TypeError, KeyError or ValueError where a field is not what the code that reads it counts on."""
-        for field in dataclasses.fields(self):
-            kind = next((kind for name, kind in _KINDS.items() if field.type.startswith(name)), object)
-            value = getattr(self, field.name)
-            if not isinstance(value, kind) and not (value is None and field.type.endswith("None")):
-                raise TypeError(f"{field.name} is not {field.type}")
-        for place, name in _NUMBERS:
-            if not isinstance(getattr(self, place)[name], int | float):
-                raise TypeError(f"{name} of {place} is not a number")
-        if self.heatmap is not None:
-            sides = [self.heatmap[name] for name in ("height", "width", "stride_px")]
-            if not all(type(side) is int and 0 < side <= self.pixels.size_px for side in sides):
-                raise ValueError("the heat map has no size")
-
-
-def check_file(path: Path) -> None:
-    """AllkitError unless the path is a readable file of a size that a model can have; before anything reads it."""
-    try:
-        facts = os.stat(path)
-    except FileNotFoundError:
-        facts = None
-    except (OSError, ValueError) as error:
-        raise AllkitError(f"cannot read {path}: {reason(error)}") from error
-    if facts is None or not stat.S_ISREG(facts.st_mode):
-        raise AllkitError(f"{path} is not a file: give the ONNX file of a model made by `allkit export`")
-    if not os.access(path, os.R_OK):
-        raise AllkitError(f"cannot read {path}: {os.strerror(errno.EACCES)}")
-    if facts.st_size > _MOST_BYTES:
-        raise AllkitError(f"{path} is larger than 2 GiB: no model of allkit is")
-
-
-def contract_of(path: Path, text: str | None) -> Contract:
-    """The contract in the metadata entry of a file, None where it has none; AllkitError names the file."""
-    if text is None:
-        raise AllkitError(
-            f"{path} has no entry {METADATA_KEY}, so its classes and pixel path are unknown: "
-            "give a model made by `allkit export`"
-        )
-    try:
-        return Contract.from_json(text)
-    except AllkitError as error:
-        raise AllkitError(f"{path}: {error}") from error
+        """AllkitError where fields contradict each other."""
+        size = self.pixels.size_px
+        if len(set(self.classes)) < len(self.classes):
+            raise AllkitError(f"the model's contract names a class twice: {_EXPORT_AGAIN}")
+        if self.heatmap and max(self.heatmap[name] for name in ("height", "width", "stride_px")) > size:
+            raise AllkitError(f"the heat map in the model's contract is larger than its images: {_EXPORT_AGAIN}")
+        answers = self.known_answers
+        count = len(answers["distance"])
+        shapes = [len(answers["probabilities"]), *([len(answers["heatmap"])] if answers["heatmap"] else [])]
+        if not count or set(shapes) != {count} or {len(row) for row in answers["probabilities"]} != {len(self.classes)}:
+            raise AllkitError(f"the known answers in the model's contract do not fit its outputs: {_EXPORT_AGAIN}")
+        maps = answers["heatmap"]
+        if (maps is None) != (self.heatmap is None) or (maps and len({len(digest) for digest in maps}) != 1):
+            raise AllkitError(f"the known answers in the model's contract do not fit its heat map: {_EXPORT_AGAIN}")

@@ -1,7 +1,6 @@
 """What an ONNX file holds: operators, layers, parameters, multiply-accumulates, precisions.
 
-The file is read as data and never run; one that points outside its folder, or is larger than any model of allkit, is
-refused before its contents are believed.
+The file is read as data and never run.
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from allkit.contract import METADATA_KEY, Contract, check_file, contract_of
+from allkit.contract import Contract
 from allkit.errors import AllkitError
+from allkit.model_file import read_model
 
 # What follows the name of a convolution that reads pixels in blocks, in the names of the shapes before and after it.
 BLOCKS, PIXELS = ".blocks", ".pixels"
@@ -61,24 +61,16 @@ class Summary:
 def read_graph(path: Path | str) -> tuple[onnx.ModelProto, Contract]:
     """The graph and the contract of an exported file.
 
-    Raises AllkitError when it is missing, too large, cut short, no ONNX, not made by `allkit export`, of a newer
-    schema, or refers to data outside its folder.
+    Raises AllkitError for what `read_model` refuses, and for a graph that is no valid ONNX.
     """
-    path = Path(path)
-    check_file(path)
+    file = read_model(path)
     try:
-        # The format is named because onnx would guess it by the suffix.
-        proto = onnx.load(path, format="protobuf", load_external_data=False)
-        _refuse_outside(path, proto)
-    except (DecodeError, OSError, ValueError) as error:
-        raise AllkitError(f"{path} cannot be read as an ONNX model (damaged, cut short, or another format)") from error
-    entries = {entry.key: entry.value for entry in proto.metadata_props}
-    contract = contract_of(path, entries.get(METADATA_KEY))
-    try:
-        onnx.checker.check_model(proto)
-    except onnx.checker.ValidationError as error:
-        raise AllkitError(f"{path} is no valid ONNX model: {str(error).splitlines()[0]}; export it again") from error
-    return proto, contract
+        proto = onnx.load_model_from_string(file.data)
+        onnx.checker.check_model(proto, full_check=True)
+    except (DecodeError, ValueError, onnx.checker.ValidationError, shape_inference.InferenceError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise AllkitError(f"{path} is not a valid ONNX model ({reason}): export it again") from error
+    return proto, file.contract
 
 
 def summarise(proto: onnx.ModelProto) -> Summary:
@@ -128,14 +120,6 @@ def summarise(proto: onnx.ModelProto) -> Summary:
         layers=tuple(layers),
         parameters=sum(counted.values()),
     )
-
-
-def _refuse_outside(path: Path, proto: onnx.ModelProto) -> None:
-    folder = path.parent.resolve()
-    for tensor in proto.graph.initializer:
-        for entry in tensor.external_data:
-            if entry.key == "location" and not (folder / entry.value).resolve().is_relative_to(folder):
-                raise AllkitError(f"{path} refers to {entry.value}, outside its folder: do not trust this file")
 
 
 def _block_length(constants: Mapping[str, TensorProto], name: str) -> int:

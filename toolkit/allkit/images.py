@@ -1,9 +1,9 @@
 """The pixel path: encoded bytes to the uint8 RGB tensor that a model reads.
 
-Training, calibration, benchmarks and inference all call this module and nothing else
-decodes or resizes. The most frequent complaint about exported models is that they
-disagree with the trained ones because two programs resized the same file differently;
-with one path, described by a value that travels inside the model, that cannot happen.
+Training, calibration, benchmarks and inference all call this module and nothing else decodes or resizes; the package
+`allkit.imaging` below it has a room for each format. The most frequent complaint about exported models is that they
+disagree with the trained ones because two programs resized the same file differently; with one path, described by a
+value that travels inside the model, that cannot happen.
 """
 
 from __future__ import annotations
@@ -15,26 +15,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from allkit.errors import AllkitError
+from allkit.imaging.decoding import decode
+from allkit.imaging.depth import check_bits
+from allkit.imaging.limits import MOST_BYTES, OnDamage, refuse
 
-# A photograph of a microscope has 5 to 25 megapixels; a small file that unpacks to more is a trap. OpenCV reads its
-# settings when it is loaded, looks at the size before it decodes, and would write its own messages on stderr.
-MOST_PIXELS, MOST_BYTES = 2**26, 2**29
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-
-import cv2  # noqa: E402
+__all__ = [
+    "SUFFIXES",
+    "PixelPath",
+    "check_bits",
+    "decode",
+    "is_image_name",
+    "natural_key",
+    "read_bytes",
+    "refuse",
+    "stack",
+]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 _KERNELS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
-
-
-# There is no name for half scale in RGB: the constant of OpenCV for half scale implies BGR.
-_READ_FLAGS = {1: cv2.IMREAD_COLOR_RGB, 2: cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_REDUCED_COLOR_2 ^ cv2.IMREAD_COLOR_BGR)}
-_JPEG = b"\xff\xd8"
+_JPEG_SCALES = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class PixelPath:
                 raise AllkitError(f"unknown resize kernel {kernel!r}: allkit knows {', '.join(sorted(_KERNELS))}")
         if self.aspect != "center-crop":
             raise AllkitError(f"unknown aspect rule {self.aspect!r}: allkit knows center-crop")
-        if self.jpeg_scale not in _READ_FLAGS:
+        if self.jpeg_scale not in _JPEG_SCALES:
             raise AllkitError(f"unknown JPEG scale {self.jpeg_scale!r}: allkit knows 1 and 2")
 
     def fit(self, image: np.ndarray) -> np.ndarray:
@@ -79,26 +83,30 @@ class PixelPath:
         return cv2.resize(square, (self.size_px, self.size_px), interpolation=kernel)
 
     def load(
-        self, source: Path | str | bytes | np.ndarray, lap: Callable[[str], None] = lambda stage: None
+        self,
+        source: Path | str | bytes | np.ndarray,
+        lap: Callable[[str], None] = lambda stage: None,
+        bits: int | None = None,
+        on_damage: OnDamage = refuse,
     ) -> np.ndarray:
         """Read a path, encoded bytes or an RGB uint8 array (H, W, 3) into a (size_px, size_px, 3) array.
 
         lap: told the name of each stage when it is done: read, decode, resize; an array is only resized.
-        Raises AllkitError, naming the cause, for what cannot be read as an image.
+        bits and on_damage: as in `decode`. Raises AllkitError, naming the cause, for what cannot be read as an image.
         """
         image = source
         if not isinstance(source, np.ndarray):
             data = source if isinstance(source, bytes) else read_bytes(source)
             lap("read")
-            image = decode(data, self.jpeg_scale if data.startswith(_JPEG) else 1)
+            image = decode(data, self.jpeg_scale, bits, on_damage)
             lap("decode")
         fitted = self.fit(image)
         lap("resize")
         return fitted
 
 
-def read_bytes(path: Path | str) -> bytes:
-    """The content of a regular file of at most MOST_BYTES; AllkitError when it cannot be read.
+def read_bytes(path: Path | str, most_bytes: int = MOST_BYTES) -> bytes:
+    """The content of a regular file of at most `most_bytes`; AllkitError when it cannot be read.
 
     A FIFO or a device is refused, not waited for.
     """
@@ -109,34 +117,11 @@ def read_bytes(path: Path | str) -> bytes:
             facts = os.fstat(stream.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise AllkitError(f"cannot read {path}: it is not a regular file")
-            if facts.st_size > MOST_BYTES:
-                raise AllkitError(f"cannot read {path}: it is larger than {MOST_BYTES // 2**20} MiB")
+            if facts.st_size > most_bytes:
+                raise AllkitError(f"cannot read {path}: it is larger than {most_bytes // 2**20} MiB")
             return stream.read()
     except (OSError, ValueError) as error:
         raise AllkitError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def decode(data: bytes, scale: int = 1) -> np.ndarray:
-    """Decode an encoded image to RGB uint8 (H, W, 3), turned upright by its EXIF orientation.
-
-    scale: 1, or 2 for half the height and width.
-    """
-    if not data:
-        raise AllkitError("not an image: the file is empty")
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _READ_FLAGS[scale])
-    except cv2.error as error:
-        if "MAX_IMAGE_PIXELS" in str(error.err):
-            raise AllkitError(
-                f"more than {MOST_PIXELS / 1e6:.0f} megapixels: too large to be decoded; "
-                "set OPENCV_IO_MAX_IMAGE_PIXELS to allow more"
-            ) from error
-        raise AllkitError(f"not a readable image: {error.err}") from error
-    if image is None:
-        raise AllkitError(
-            "not a readable image: damaged, of floating-point numbers, or no JPEG, PNG, BMP, TIFF or WebP"
-        )
-    return image
 
 
 def is_image_name(name: str) -> bool:

@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from allkit.cpus import cores
+from allkit.runtime.kernels import exact_kernels, session_options
 
 # Which of them is fastest depends on the caches.
 _SIDES = (256, 512, 1024)
@@ -56,7 +56,5 @@ def _session(operator: str, side: int, a: int, b: int, c: int) -> onnxruntime.In
         [constant],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = cores()
+    options = session_options(kernels=exact_kernels())
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

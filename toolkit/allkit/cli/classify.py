@@ -58,6 +58,17 @@ Research use; not for diagnosis."""
 @click.option("--resume", is_flag=True, help="Go on with a stopped --output: images that have not changed are kept.")
 @click.option("--profile", is_flag=True, help="Show on stderr where the time went, and how near the limit it came.")
 @click.option(
+    "--lenient",
+    is_flag=True,
+    help="Classify what is left of damaged images, and say what is wrong with them in a last column, warning; "
+    "otherwise each is an error.",
+)
+@click.option(
+    "--bits",
+    type=click.IntRange(8, 16),
+    help="Bits that the values of 16-bit images use, such as 12 for many cameras.  [what the file says]",
+)
+@click.option(
     "--heatmaps",
     type=NamedPath(file_okay=False),
     help="Draw where the evidence for each label lies into this folder, with a contact sheet of the strongest "
@@ -72,6 +83,8 @@ def classify(
     output: Path | None,
     resume: bool,
     profile: bool,
+    lenient: bool,
+    bits: int | None,
     heatmaps: Path | None,
 ) -> None:
     """Classify images, or all images below folders, with an exported model: one row an image."""
@@ -94,12 +107,15 @@ def classify(
     if heatmaps:
         check_folder(heatmaps)
     paths = expand(files_or_folders)
-    classifier = Classifier(model, device=device, batch_size=batch_size, heatmaps=heatmaps is not None)
-    overlays = OverlayFolder(heatmaps, paths, classifier.contract) if heatmaps else None
+    classifier = Classifier(
+        model, device=device, batch_size=batch_size, heatmaps=heatmaps is not None, lenient=lenient, bits=bits
+    )
+    overlays = OverlayFolder(heatmaps, paths, classifier.contract, bits) if heatmaps else None
     if classifier.notice:
         click.echo(classifier.notice, err=True)
     counts: Counter[str | None] = Counter()
     doubts: Counter[str] = Counter()
+    damaged = 0
 
     def rows():
         # Rows that run over the same terminal are progress enough.
@@ -112,17 +128,20 @@ def classify(
             yield path, prediction
 
     def counted(rows):
+        nonlocal damaged
         for path, prediction in rows:
             counts[prediction.label] += 1
             doubts["uncertain"] += bool(prediction.uncertain)
             doubts["unfamiliar"] += bool(prediction.unfamiliar)
+            damaged += prediction.warning is not None
             yield path, prediction
 
     def write(rows):
         with opened(output) as stream:
-            WRITERS[form](counted(rows), classifier.contract.classes, stream)
+            WRITERS[form](counted(rows), classifier.contract.classes, stream, lenient)
 
-    journal = Journal(output, classifier.contract.to_json(), resume) if output else None
+    made_by = classifier.contract.to_json() + (f" --bits {bits}" if bits else "")
+    journal = Journal(output, made_by, resume) if output else None
     todo = journal.left(paths) if journal else paths
     if kept := len(paths) - len(todo):
         click.echo(f"{kept} image(s) were classified before", err=True)
@@ -146,7 +165,8 @@ def classify(
         click.echo(f"heat maps: {overlays.write_contact_sheet()} and one file an image beside it", err=True)
 
     summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
-    summary += [f"{doubt}: {count}" for doubt, count in doubts.items()] + [f"not read: {counts[None]}"]
+    summary += [f"{doubt}: {count}" for doubt, count in doubts.items()]
+    summary += [f"damaged: {damaged}"] * lenient + [f"not read: {counts[None]}"]
     click.echo(
         f"\n{'  '.join(summary)}\n"
         f"{len(done)} image(s), {len(done) / seconds:.1f} images/s with {classifier.model_path.name} "

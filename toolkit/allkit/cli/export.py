@@ -57,6 +57,12 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
     help="Add the output `heatmap`: where the evidence for the predicted class lies.  [--heatmap alone: hirescam]",
 )
 @click.option(
+    "--seven-bit",
+    is_flag=True,
+    help="Give int8 weights seven bits: for other runtimes, on processors whose int8 sums saturate (x86 without VNNI). "
+    "allkit itself needs no such file, it finds exact kernels.",
+)
+@click.option(
     "--max-drop",
     type=click.FloatRange(0, 1),
     default=0.01,
@@ -93,6 +99,7 @@ def export(
     every: bool,
     precisions: tuple[str, ...],
     heatmap: str | None,
+    seven_bit: bool,
     max_drop: float,
     runs: Path,
     out: Path,
@@ -129,7 +136,7 @@ def export(
     def say(text: str) -> None:
         stderr.print(text, markup=False, soft_wrap=True)
 
-    options = Options(precisions, heatmap, max_drop, coverage)
+    options = Options(precisions, heatmap, seven_bit, max_drop, coverage)
     rows = []
     for run in chosen:
         click.echo(f"exporting {run.folder}", err=True)

@@ -13,16 +13,28 @@ EPILOG = """\b
 Examples:
   allkit inspect exported/vgg16x0.25-150-int8.onnx
   allkit inspect MODEL --json | jq .contract.accuracy
+  allkit inspect MODEL --check             does it give the right answers on this machine?
 
-The file is read, not run. Exit status 2 when it is not a model of allkit, damaged, of
-a newer schema, or refers to data outside its folder."""
+Without --check the file is read, not run. With it the model answers a few drawn images
+whose answers its contract holds, with each kind of kernels of ONNX Runtime on the CPU;
+classify and all other commands do the same by themselves when they first meet a file.
+
+Exit status 1 when --check finds no kernels that answer rightly, 2 when the file is not
+a model of allkit, is damaged or of another schema."""
 
 
 @click.command(epilog=EPILOG)
 @click.argument("model", type=NamedPath())
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
-def inspect(model: Path, as_json: bool) -> None:
+@click.option("--check", is_flag=True, help="Run the model on its known answers, and say which kernels are exact here.")
+@click.pass_context
+def inspect(ctx: click.Context, model: Path, as_json: bool, check: bool) -> None:
     """Show what an exported model says of itself and what its graph holds, layer by layer."""
+    if check:
+        if not _check(model, as_json):
+            ctx.exit(1)
+        return
+
     from allkit.graph import read_graph, summarise
 
     proto, contract = read_graph(model)
@@ -38,3 +50,27 @@ def inspect(model: Path, as_json: bool) -> None:
 
     print_contract(contract)
     print_graph(model, summary)
+
+
+def _check(path: Path, as_json: bool) -> bool:
+    """Print how far each kind of kernels lies from the known answers; whether one of them can be used."""
+    from dataclasses import asdict
+
+    from allkit.cli.check_table import print_check
+    from allkit.model_file import read_model
+    from allkit.runtime.kernels import Kernels
+    from allkit.runtime.machine import identity
+    from allkit.runtime.session import check_kernels, known_kernels
+
+    file = read_model(path)
+    found = {kernels: check_kernels(file, kernels) for kernels in Kernels}
+    used = next((kernels for kernels in known_kernels(file.contract) if found[kernels].tolerable), None)
+    if as_json:
+        record = {kernels.value: {**asdict(one), "tolerable": one.tolerable} for kernels, one in found.items()}
+        used_name = used and used.value
+        click.echo(
+            json.dumps({"file": path.name, "machine": identity(), "used": used_name, "kernels": record}, indent=1)
+        )
+    else:
+        print_check(path, identity(), found, used)
+    return used is not None

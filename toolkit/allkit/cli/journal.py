@@ -19,8 +19,8 @@ from allkit.runtime.classifier import Prediction
 class Journal:
     """The journal of an output file.
 
-    model: a text that tells models apart. resume: go on with a journal that is there, else begin a new one. Raises
-    AllkitError when it cannot be written, or was made with another model.
+    model: a text that tells models, and ways to read images, apart. resume: go on with a journal that is there, else
+    begin a new one. Raises AllkitError when it cannot be written, or was made with another model.
     """
 
     def __init__(self, output: Path, model: str, resume: bool):
@@ -88,12 +88,13 @@ class Journal:
                 record = json.loads(line)
                 if not end and record["model"] != self._model:
                     raise AllkitError(
-                        f"{self.path} was made with another model: leave out --resume, or name that model"
+                        f"{self.path} was made with another model or --bits: leave out --resume, or give the same"
                     )
                 if end:
                     prediction = _prediction(record)
-                    # What could not be read is tried again.
-                    self._files[record["path"]] = record["file"] if prediction.error is None else None
+                    # What could not be read, or not whole, is tried again.
+                    whole = prediction.error is None and prediction.warning is None
+                    self._files[record["path"]] = record["file"] if whole else None
                     self._at[record["path"]] = end
             except (ValueError, TypeError, KeyError):
                 # Cut short, or of another version: from here on all is done again.

@@ -19,7 +19,7 @@ from allkit.files import replacing
 from allkit.runtime.classifier import Prediction
 
 Rows = Iterable[tuple[Path, Prediction]]
-Writer = Callable[[Rows, Sequence[str], TextIO], None]
+Writer = Callable[[Rows, Sequence[str], TextIO, bool], None]
 
 # A name may hold what moves the cursor or ends the line; a row of the table stays one row.
 _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
@@ -28,27 +28,30 @@ _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
-def columns(classes: Sequence[str]) -> list[str]:
-    """The names of the fields of a row."""
-    return ["path", "label", "confidence", *classes, "error", "prediction_set", "uncertain", "unfamiliar"]
+def columns(classes: Sequence[str], warnings: bool = False) -> list[str]:
+    """The names of the fields of a row; warnings: with a last one for what is wrong with images read leniently."""
+    names = ["path", "label", "confidence", *classes, "error", "prediction_set", "uncertain", "unfamiliar"]
+    return [*names, "warning"] if warnings else names
 
 
-def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
+def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bool = False) -> None:
     """One line an image under a header, a prediction set as `Early|Pre`; what an image does not have is empty."""
-    writer = csv.DictWriter(stream, columns(classes), lineterminator="\n")
+    writer = csv.DictWriter(stream, columns(classes, warnings), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(_record(path, prediction, classes) for path, prediction in rows)
 
 
-def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
+def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bool = False) -> None:
     """One JSON object a line with the names of the CSV columns, the prediction set as a list; null for what is not."""
     for path, prediction in rows:
         record = _record(path, prediction, classes)
         record["prediction_set"] = list(prediction.prediction_set) if prediction.error is None else None
+        if not warnings:
+            del record["warning"]
         stream.write(json.dumps(record) + "\n")
 
 
-def write_table(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
+def write_table(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bool = False) -> None:
     """Aligned columns that appear row by row; the path comes last so that no length of it is cut or breaks them."""
     first = max(map(len, ("not read", *classes)))
     widths = [len("confidence"), *(max(6, len(name)) for name in classes), len("uncertain unfamiliar")]
@@ -65,7 +68,8 @@ def write_table(rows: Rows, classes: Sequence[str], stream: TextIO) -> None:
             numbers = [prediction.confidence, *prediction.probabilities.values()]
             marks = [word for word in ("uncertain", "unfamiliar") if getattr(prediction, word)]
             cells = [*(f"{number:.4f}" for number in numbers), " ".join(marks)]
-            line(prediction.label, cells, str(path), **({"fg": "yellow"} if marks else {}))
+            name = f"{path} (damaged: {prediction.warning})" if prediction.warning else str(path)
+            line(prediction.label, cells, name, **({"fg": "yellow"} if marks or prediction.warning else {}))
 
 
 WRITERS: dict[str, Writer] = {"table": write_table, "csv": write_csv, "jsonl": write_jsonl}
@@ -117,4 +121,5 @@ def _record(path: Path, prediction: Prediction, classes: Sequence[str]) -> dict:
         "prediction_set": "|".join(prediction.prediction_set) if known else None,
         "uncertain": prediction.uncertain,
         "unfamiliar": prediction.unfamiliar,
+        "warning": prediction.warning,
     }

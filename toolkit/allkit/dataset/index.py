@@ -30,7 +30,7 @@ _OUTER_FOLDER = "Original"
 BASELINE = "nearest colour histogram"
 
 # Columns that stand beside one column a class in what classify writes.
-_COLUMNS = ("path", "label", "confidence", "error", "prediction_set", "uncertain", "unfamiliar")
+_COLUMNS = ("path", "label", "confidence", "error", "prediction_set", "uncertain", "unfamiliar", "warning")
 
 
 @dataclass(frozen=True)

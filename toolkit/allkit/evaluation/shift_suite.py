@@ -87,7 +87,7 @@ def evaluate_shifts(
     paths: n files relative to `root`. labels: int64 (n,), indexes into the contract's classes. seed:
     for each image the colour transfer takes the statistics of another, drawn uniformly from the
     other readable ones; its draw depends on (seed, row) alone. An image that cannot be read, or for
-    which the model gives no finite probabilities under some shift, is left out of every row and
+    which the model gives no probabilities under some shift, is left out of every row and
     named in `failed`. on_image is called once an image, for progress. Raises AllkitError when fewer
     than two images can be read, since the transfer needs another one, or when none is left.
     """

@@ -8,6 +8,14 @@ from typing import Any
 
 from allkit.contract import Contract
 
+_SAFE_ANYWHERE = """Weights have seven bits: no kernel can saturate, so any ONNX Runtime gives the same answers on any
+processor."""
+
+_SAFE_WITH_ALLKIT = """Weights have eight bits: exact on ARM, on x86 with VNNI (Intel from Cascade Lake and Ice Lake,
+AMD from Zen 4) and on x86 without AVX2. On other x86 processors the fastest kernels of ONNX Runtime saturate and **give
+wrong answers**. allkit notices that and takes exact ones; other programs must set the session option
+`session.x64quantprecision` to `1`, or use a file exported with `--seven-bit`."""
+
 
 def model_card(path: Path, contract: Contract) -> str:
     """Markdown for the exported file at `path`."""
@@ -133,8 +141,9 @@ Static QDQ, weights int8 per channel, activations uint8, calibrated by {record["
 {methods}
 
 In float: {", ".join(record["float_layers"]) or "none but the logits"}. Measured interleaved on the machine of the
-export, batch 1, fp32 {record["fp32_ms"]:.2f} ms. On an x86 processor without VNNI sums of int8 products can saturate:
-export there, so that the gate sees it.
+export, batch 1, fp32 {record["fp32_ms"]:.2f} ms.
+
+{_SAFE_ANYWHERE if record["weight_bits"] == 7 else _SAFE_WITH_ALLKIT}
 
 | in float | ms | accuracy | KL divergence from fp32 | gate |
 |---|---|---|---|---|

@@ -22,8 +22,9 @@ from allkit.export.figures import save_reliability
 from allkit.export.gradient import gradient_maps
 from allkit.export.heatmap import LAYER, STRIDE_PX
 from allkit.export.measure import in_batches, median_latencies, open_session, outputs
-from allkit.export.precision import Variant, make_variant, with_heatmap
+from allkit.export.precision import Variant, kernels_for, make_variant, with_heatmap
 from allkit.export.prepare import Prepared, Say, prepare_run
+from allkit.export.seal import seal
 from allkit.export.verify import Verification, compare
 from allkit.files import replacing, write_text
 from allkit.runtime.machine import processor
@@ -36,13 +37,15 @@ from allkit.training.run import Run
 class Options:
     """What is asked of an export.
 
-    precisions: fp32, fp16, int8; one file each. heatmap: a method of `heatmap`, or None. max_drop: how much lower the
+    precisions: fp32, fp16, int8; one file each. heatmap: a method of `heatmap`, or None. seven_bit: whether the weights
+    of int8 have seven bits, whose products no kernel can saturate. max_drop: how much lower the
     validation accuracy of fp16 and int8 may be than that of fp32. coverage: the share of images whose prediction set
     shall hold the truth.
     """
 
     precisions: Sequence[str] = ("fp32",)
     heatmap: str | None = None
+    seven_bit: bool = False
     max_drop: float = gate.MAX_DROP
     coverage: float = 0.95
 
@@ -83,14 +86,16 @@ def export(run: Run, data: Path, out: Path, options: Options, say: Say) -> dict[
     variants: dict[str, Variant] = {}
     for precision in options.precisions:
         try:
-            variants[precision] = make_variant(prepared, precision, options.heatmap, options.max_drop, say)
+            variants[precision] = make_variant(
+                prepared, precision, options.heatmap, options.max_drop, options.seven_bit, say
+            )
         except AllkitError as error:
             results[precision] = error
     if not variants:
         return results
     say("timing the files against fp32")
     protos = {"fp32": prepared.proto, **{precision: variant.proto for precision, variant in variants.items()}}
-    taken = median_latencies(protos, prepared.validation.pixels)
+    taken = median_latencies(protos, prepared.validation.pixels, kernels_for(options.seven_bit))
     # The fastest last: the newest file is the one that `allkit classify` takes.
     for precision in sorted(variants, key=lambda name: -taken[name]):
         latency = {"ms": taken[precision], "fp32_ms": taken["fp32"], "cores": cores(), "processor": processor()}
@@ -197,7 +202,7 @@ def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[s
     settings, record = run.settings, run.metrics()
     _, labels, probabilities = run.read_predictions()
     _, height, width = prepared.feature_shape
-    # The thresholds follow from the file's own outputs (`_measured`).
+    # Thresholds, accuracy and calibration follow from the file's own outputs (`_measured`).
     fitted = {"threshold": 0.0, "n": len(prepared.validation.labels)}
     return Contract(
         classes=settings.classes,
@@ -208,7 +213,7 @@ def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[s
         recipe=settings.public()["recipe"],
         split=run.split.summary(),
         data_fingerprint=run.split.fingerprint,
-        accuracy={"n": len(labels), "part": record["part"]},
+        accuracy={"value": 0.0, "low": 0.0, "high": 1.0, "n": len(labels), "part": record["part"]},
         baseline=record["baseline"],
         verification={},
         temperature=prepared.doubt.temperature,
@@ -216,6 +221,7 @@ def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[s
             "part": record["part"],
             "n": len(labels),
             "ece_before": expected_calibration_error(probabilities, labels),
+            "ece_after": 0.0,
         },
         abstention={"method": "split conformal", "coverage": options.coverage, **fitted},
         familiarity={"method": METHOD, "quantile": QUANTILE, **fitted},
@@ -224,6 +230,7 @@ def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[s
         latency=latency,
         heatmap=options.heatmap
         and {"method": options.heatmap, "layer": LAYER, "height": height, "width": width, "stride_px": STRIDE_PX},
+        **seal(variant.proto),
         versions={
             **record["versions"],
             **{name: version(name) for name in ("tf2onnx", "onnx")},

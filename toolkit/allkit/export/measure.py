@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 
 from allkit.contract import DISTANCE_NAME, INPUT_NAME, OUTPUT_NAME
-from allkit.cpus import cores
+from allkit.runtime.kernels import Kernels, exact_kernels, session_options
 from allkit.runtime.session import NEEDED_ONLY
 
 # At full width and 300 px the first activations of one image take 22 MiB each.
@@ -24,11 +24,9 @@ _TURN_SECONDS, _SETTLING_SECONDS = 0.12, 0.03
 _LEAST_TURNS, _SECONDS, _MOST_SECONDS = 6, 2.0, 60.0
 
 
-def open_session(proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """A session on the CPU over all its cores, for a graph in memory."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = cores()
+def open_session(proto: onnx.ModelProto, kernels: Kernels | None = None) -> onnxruntime.InferenceSession:
+    """A session on the CPU over all its cores, for a graph in memory; None: the fastest kernels that are exact here."""
+    options = session_options(kernels=kernels or exact_kernels())
     return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
@@ -70,9 +68,11 @@ def latencies(
     return {name: np.array(times) for name, times in taken.items()}
 
 
-def median_latencies(protos: Mapping[str, onnx.ModelProto], pixels: np.ndarray) -> dict[str, float]:
-    """Median milliseconds of each graph for one image, by `latencies`."""
-    sessions = {name: open_session(proto) for name, proto in protos.items()}
+def median_latencies(
+    protos: Mapping[str, onnx.ModelProto], pixels: np.ndarray, kernels: Kernels | None = None
+) -> dict[str, float]:
+    """Median milliseconds of each graph for one image, by `latencies`; kernels as for `open_session`."""
+    sessions = {name: open_session(proto, kernels) for name, proto in protos.items()}
     runs = {name: functools.partial(_run, session) for name, session in sessions.items()}
     return {name: float(np.median(times)) for name, times in latencies(runs, pixels).items()}
 

@@ -20,6 +20,7 @@ from allkit.export.half import halved
 from allkit.export.heatmap import add_heatmap
 from allkit.export.measure import median_latencies, open_session, outputs
 from allkit.export.prepare import Prepared, Say
+from allkit.runtime.kernels import Kernels
 
 # How many convolutions, from the input on, stay in float in the candidates.
 _FLOAT_FIRST = range(5)
@@ -47,13 +48,17 @@ class _Candidate:
         return {"float_layers": list(self.float_layers), "ms": milliseconds, **self.gate.to_dict()}
 
 
-def make_variant(prepared: Prepared, precision: str, heatmap: str | None, max_drop: float, say: Say) -> Variant:
+def make_variant(
+    prepared: Prepared, precision: str, heatmap: str | None, max_drop: float, seven_bit: bool, say: Say
+) -> Variant:
     """The run's graph at precision fp32, fp16 or int8, with the heat map of a method if one is named.
+
+    seven_bit: whether int8 weights have seven bits.
 
     Raises AllkitError with the figures when it does not pass the gate.
     """
     if precision == "int8":
-        variant = _int8(prepared, max_drop, say)
+        variant = _int8(prepared, max_drop, seven_bit, say)
         return replace(variant, proto=with_heatmap(prepared, variant.proto, heatmap))
     proto = with_heatmap(prepared, prepared.proto, heatmap)
     if precision == "fp32":
@@ -70,12 +75,17 @@ def with_heatmap(prepared: Prepared, proto: onnx.ModelProto, heatmap: str | None
     return twin
 
 
-def _int8(prepared: Prepared, max_drop: float, say: Say) -> Variant:
+def kernels_for(seven_bit: bool) -> Kernels | None:
+    """The kernels that a session will run an int8 file with: products of seven bits are exact with any."""
+    return Kernels.FASTEST if seven_bit else None
+
+
+def _int8(prepared: Prepared, max_drop: float, seven_bit: bool, say: Say) -> Variant:
     say(f"calibrating int8 on {len(prepared.calibration)} training images")
     ranges = quantise.calibrate(prepared.proto, prepared.calibration)
 
     def candidate(method: str, float_layers: Sequence[str] = ()) -> _Candidate:
-        proto = quantise.quantise(prepared.proto, ranges[method], float_layers)
+        proto = quantise.quantise(prepared.proto, ranges[method], float_layers, seven_bit)
         return _Candidate(tuple(float_layers), proto, _judge(proto, prepared, max_drop))
 
     methods = {}
@@ -91,13 +101,14 @@ def _int8(prepared: Prepared, max_drop: float, say: Say) -> Variant:
     fit = [i for i, found in enumerate(tried) if found.gate.passed]
     say(f"timing {len(fit)} candidates against float32")
     protos = {"fp32": prepared.proto, **{str(i): tried[i].proto for i in fit}}
-    taken = median_latencies(protos, prepared.validation.pixels)
+    taken = median_latencies(protos, prepared.validation.pixels, kernels_for(seven_bit))
     rows = [found.to_dict(taken.get(str(i))) for i, found in enumerate(tried)]
     for row in rows:
         say(_line(row))
     chosen = tried[min(fit, key=lambda i: taken[str(i)], default=-1)]
     record = {
         "calibration_images": len(prepared.calibration),
+        "weight_bits": 7 if seven_bit else 8,
         "method": best,
         "methods": {method: result.to_dict() for method, result in methods.items()},
         "float_layers": list(chosen.float_layers),

@@ -78,14 +78,20 @@ def layers() -> list[str]:
     return [*conv_names(), HIDDEN]
 
 
-def quantise(proto: onnx.ModelProto, ranges: TensorsData, float_layers: Sequence[str] = ()) -> onnx.ModelProto:
-    """A QDQ twin of a tidy float graph, with the given layers (of `layers()`) left in float."""
+def quantise(
+    proto: onnx.ModelProto, ranges: TensorsData, float_layers: Sequence[str] = (), seven_bit: bool = False
+) -> onnx.ModelProto:
+    """A QDQ twin of a tidy float graph, with the given layers (of `layers()`) left in float.
+
+    seven_bit: weights of seven bits: two products with activations of eight then fit the 16 bits in which processors
+    without VNNI add them.
+    """
     excluded = [LOGITS, *float_layers, *(f"{name}_relu" for name in float_layers), *_float_pools(float_layers)]
     raw = [node.name for node in proto.graph.node[:2]] == list(_RAW) and layers()[0] not in float_layers
     quantizer = QDQQuantizer(
         model=onnx.ModelProto.FromString(proto.SerializeToString()),
         per_channel=True,
-        reduce_range=False,
+        reduce_range=seven_bit,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QUInt8,
         tensors_range=ranges,

@@ -12,7 +12,7 @@ from allkit.bench.record import Figures, Record, figures, load
 from allkit.contract import Contract
 from allkit.errors import AllkitError
 from allkit.files import content_hash, visible
-from allkit.graph import read_graph
+from allkit.model_file import read_model
 from allkit.training.run import Run
 
 # What metrics.json of a run holds, and this reads.
@@ -110,7 +110,7 @@ def gather(paths: Sequence[Path]) -> Sources:
     trainings.sort(key=lambda training: (-training.width, -training.size_px))
     models = []
     for path in files:
-        contract = read_graph(path)[1]
+        contract = read_model(path).contract
         mib = path.stat().st_size / 2**20
         speed = speeds.get(content_hash(path), (None, None))
         models.append(Exported(path.name, contract, mib, evaluations.get(path.name), *speed))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from allkit.contract import Contract, check_file
+from allkit.contract import Contract
 from allkit.errors import AllkitError
 from allkit.files import visible
+from allkit.images import check_bits, refuse
+from allkit.model_file import read_model
 from allkit.runtime.pipeline import Source, run_in_batches
 from allkit.runtime.plan import Plan, default_plan, gpu_plan
 from allkit.runtime.profile import Profile
@@ -24,6 +27,9 @@ EXPORT_FOLDER = Path("exported")
 SHIPPED_FOLDER = Path(__file__).parent.parent / "models"
 MODES = ("throughput", "latency")
 
+# Of the sum of an image's probabilities; float16 has three decimal digits.
+_SUM_TOLERANCE = 1e-2
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -34,7 +40,8 @@ class Prediction:
     does not rule out, maybe none. uncertain: the set is not exactly one class. distance: how far the
     image lies from the training images. unfamiliar: farther than the model's threshold. heatmap: where the
     evidence for the label lies, float32 (h, w), positive for and negative against it, if asked for.
-    error: None, or the reason; then the rest is None or empty.
+    error: None, or the reason; then the rest is None or empty. warning: None, or what is wrong with a damaged image
+    that was read leniently: its label rests on what is left of it.
     """
 
     label: str | None = None
@@ -46,6 +53,7 @@ class Prediction:
     unfamiliar: bool | None = None
     heatmap: np.ndarray | None = field(default=None, compare=False)
     error: str | None = None
+    warning: str | None = None
 
 
 class Classifier:
@@ -57,6 +65,8 @@ class Classifier:
     CUDA where a session gets it, else the CPU, and says so in `notice`.
     batch_size: images a run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
     with one. mode: throughput (many images) or latency (one at a time, over all cores).
+    lenient: read what is left of damaged images, with a `warning`, where otherwise they are an error. bits: how many
+    bits, 8 to 16, the values of 16-bit images use; None takes what the file says.
     Raises AllkitError when there is no such model, when the file is damaged or has no contract or no heat
     map, or when a GPU named explicitly does not work.
 
@@ -75,11 +85,14 @@ class Classifier:
         batch_size: int | None = None,
         heatmaps: bool = False,
         mode: str = "throughput",
+        lenient: bool = False,
+        bits: int | None = None,
     ):
         if mode not in MODES:
             raise AllkitError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
         if batch_size is not None and batch_size < 1:
             raise AllkitError(f"batch size {batch_size} is out of range: give 1 or more")
+        check_bits(bits)
         self._model, self.plan = (
             _default(device, mode, heatmaps) if model is None else _opened(Path(model), device, mode)
         )
@@ -87,7 +100,7 @@ class Classifier:
             self.plan = replace(self.plan, batch_size=batch_size)
         if heatmaps and self._model.contract.heatmap is None:
             raise AllkitError(f"{self._model.path.name} has no heat map: export it with --heatmap")
-        self._heatmaps = heatmaps
+        self._heatmaps, self._lenient, self._bits = heatmaps, lenient, bits
         self.model_path: Path = self._model.path
         self.contract: Contract = self._model.contract
         self.notice: str | None = self._model.notice
@@ -108,15 +121,30 @@ class Classifier:
         if isinstance(images, str | bytes):
             raise AllkitError("give a list of images, [image], not one image")
         self.profile = profile = Profile()
-        results = run_in_batches(
-            images, self.contract.pixels, self._infer, self.plan, profile, buffer=self._model.buffer
-        )
-        return self._predictions(results, profile)
+        pixels = self.contract.pixels
+        warnings: dict[int, str] = {}
 
-    def _predictions(self, results: Iterable, profile: Profile) -> Iterator[Prediction]:
-        for result in results:
+        def load(source: Source, lap: Callable[[str], None], number: int) -> np.ndarray:
+            keep = partial(warnings.setdefault, number) if self._lenient else refuse
+            return pixels.load(source, lap, self._bits, keep)
+
+        results = run_in_batches(
+            images,
+            pixels,
+            self._infer,
+            self.plan,
+            profile,
+            buffer=self._model.buffer,
+            load=load if self._lenient or self._bits else None,
+        )
+        return self._predictions(results, warnings, profile)
+
+    def _predictions(self, results: Iterable, warnings: dict[int, str], profile: Profile) -> Iterator[Prediction]:
+        for number, result in enumerate(results):
             profile.start()
             prediction = self._prediction(result)
+            if (warning := warnings.pop(number, None)) and prediction.error is None:
+                prediction = replace(prediction, warning=warning)
             profile.lap("post")
             yield prediction
             # What the taker did with it.
@@ -130,8 +158,9 @@ class Classifier:
         if isinstance(result, AllkitError):
             return Prediction(error=str(result))
         row, distance, heatmap = result
-        if not np.isfinite(row).all():
-            return Prediction(error="the model gave no finite probabilities: export the model again")
+        # NaN compares false, so that it is refused too.
+        if not (row >= 0).all() or not abs(float(row.sum()) - 1) <= _SUM_TOLERANCE:
+            return Prediction(error="the model gave numbers that are no probabilities: export the model again")
         probabilities = dict(zip(self.contract.classes, row.tolist(), strict=True))
         label = self.contract.classes[int(row.argmax())]
         threshold = self.contract.abstention["threshold"]
@@ -151,10 +180,10 @@ class Classifier:
 
 def _opened(path: Path, device: str, mode: str) -> tuple[Model, Plan]:
     """The model, and the plan that its session was made for."""
-    check_file(path)
+    file = read_model(path)
     plan = tuned_plan(path) if mode == "throughput" else None
-    plan = plan or default_plan(path.stat().st_size, mode)
-    model = Model(path, device, plan.threads, shared=plan.workers > 1)
+    plan = plan or default_plan(len(file.data), mode)
+    model = Model(file, device, plan.threads, shared=plan.workers > 1)
     return model, plan if model.provider == CPU else gpu_plan(mode)
 
 

@@ -52,10 +52,11 @@ class OverlayFolder:
 
     paths: all images to come, for their common folder. Each overlay is named after its image, `.png` appended; a name
     that would be too long for a file is cut, and ends with a digest of the whole.
+    bits: as the classifier reads 16-bit images.
     """
 
-    def __init__(self, folder: Path, paths: Sequence[Path], contract: Contract):
-        self._folder, self._contract = folder, contract
+    def __init__(self, folder: Path, paths: Sequence[Path], contract: Contract, bits: int | None = None):
+        self._folder, self._contract, self._bits = folder, contract, bits
         self._root = Path(os.path.commonpath([_absolute(path).parent for path in paths]))
         self._strongest: dict[str, list] = {name: [] for name in contract.classes}
         self._order = count()
@@ -65,7 +66,8 @@ class OverlayFolder:
         if prediction.heatmap is None:
             return
         try:
-            image = self._contract.pixels.load(path)
+            # Damage was told with the prediction.
+            image = self._contract.pixels.load(path, bits=self._bits, on_damage=lambda words: None)
         except AllkitError:
             # Gone since it was classified: its row stands, and there is nothing to draw on.
             return

@@ -33,6 +33,7 @@ def run_in_batches(
     plan: Plan,
     profile: Profile | None = None,
     buffer: Callable[[int], np.ndarray] | None = None,
+    load: Callable[[Source, Callable[[str], None], int], np.ndarray] | None = None,
 ) -> Iterator[Result | AllkitError]:
     """One result a source, in order: one of `infer`'s, or the error that kept the source from being read.
 
@@ -41,6 +42,8 @@ def run_in_batches(
     are dealt out so that every worker has some. At most plan.workers + 1 batches of sources are read ahead of the
     results taken. An exception of the iterable itself, or of `infer`, ends the iteration. profile: takes the time of
     each stage. buffer: makes the array of a worker, uint8 (n, S, S, 3), where ordinary memory is not the best.
+    load: called in place of `pixels.load`, with the number of the source as well. When the iterator is closed the
+    workers stop after the image that they are at.
     """
     profile = profile or Profile()
     workers, size = plan.workers, plan.batch_size
@@ -48,16 +51,20 @@ def run_in_batches(
         workers = max(1, min(workers, len(sources)))
         size = max(1, min(size, -(-len(sources) // workers)))
     buffer = buffer or (lambda count: np.empty((count, pixels.size_px, pixels.size_px, 3), np.uint8))
+    load = load or (lambda source, lap, number: pixels.load(source, lap))
     buffers = threading.local()
+    closed = threading.Event()
 
-    def run(batch: Sequence[Source]) -> list[Result | AllkitError]:
+    def run(first: int, batch: Sequence[Source]) -> list[Result | AllkitError]:
         if not hasattr(buffers, "pixels"):
             buffers.pixels = buffer(size)
         errors: dict[int, AllkitError] = {}
         profile.start()
         for place, source in enumerate(batch):
+            if closed.is_set():
+                return []
             try:
-                buffers.pixels[place - len(errors)] = pixels.load(source, profile.lap)
+                buffers.pixels[place - len(errors)] = load(source, profile.lap, first + place)
             except AllkitError as error:
                 errors[place] = error
         count = len(batch) - len(errors)
@@ -66,17 +73,20 @@ def run_in_batches(
         return [errors[place] if place in errors else next(rows) for place in range(len(batch))]
 
     waiting = iter(sources)
+    taken = 0
     if workers == 1:
         # A thread of its own would cost a single image more than reading it does.
         while batch := [_own(source) for source in islice(waiting, size)]:
-            yield from run(batch)
+            yield from run(taken, batch)
+            taken += len(batch)
         return
     ahead: deque[Future] = deque()
     pool = ThreadPoolExecutor(workers, "worker")
     try:
         while True:
             while len(ahead) <= workers and (batch := [_own(source) for source in islice(waiting, size)]):
-                ahead.append(pool.submit(run, batch))
+                ahead.append(pool.submit(run, taken, batch))
+                taken += len(batch)
             if not ahead:
                 return
             profile.start()
@@ -84,6 +94,7 @@ def run_in_batches(
             profile.lap("wait")
             yield from results
     finally:
+        closed.set()
         pool.shutdown(cancel_futures=True)
 
 

@@ -1,14 +1,15 @@
 """An exported file as a function from pixels to probabilities.
 
-A file is refused unless its graph is the one that its contract describes. What the session
-reports decides which device is in use; the list of available providers is only a hope.
+A file is refused unless its graph is the one that its contract describes, and unless it gives the answers here that it
+is known to give (`known_answers`). What the session reports decides which device is in use: the list of available
+providers says only what onnxruntime was built with.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,19 +17,13 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
-from allkit.contract import (
-    DISTANCE_NAME,
-    HEATMAP_NAME,
-    INPUT_NAME,
-    METADATA_KEY,
-    OUTPUT_NAME,
-    Contract,
-    check_file,
-    contract_of,
-)
-from allkit.cpus import cores
+from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, OUTPUT_NAME, Contract
 from allkit.errors import AllkitError
+from allkit.model_file import ModelFile, read_model
+from allkit.runtime import verdicts
 from allkit.runtime.bound import BoundRunner, on_card, pinned
+from allkit.runtime.kernels import Kernels, saturates, session_options
+from allkit.runtime.known_answers import Differences, differences, draw
 from allkit.runtime.providers import (
     CPU,
     NVIDIA,
@@ -50,6 +45,15 @@ _FILE_ERRORS = (ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.
 # A device can be at fault: onnxruntime raises plain RuntimeError and ValueError for some of these.
 _DEVICE_ERRORS = (ort.EPFail, ort.Fail, ort.RuntimeException, RuntimeError, ValueError)
 
+_NOTICES = {
+    Kernels.FASTEST: None,
+    Kernels.PRECISE: "the fastest int8 kernels saturate on this processor: running with exact ones, which take about "
+    "2.5 times as long",
+    Kernels.UNOPTIMISED: "optimised kernels give wrong answers here: running the model unoptimised in float, slowly",
+}
+
+Run = Callable[[list[str], np.ndarray], list[np.ndarray]]
+
 
 class Output(NamedTuple):
     """What the graph gives for n images: float32 (n, classes), float32 (n,) and, if asked for, float32 (n, h, w)."""
@@ -62,41 +66,33 @@ class Output(NamedTuple):
 class Model:
     """An exported model, ready to run.
 
-    threads: how many compute a run on the CPU, None for all cores. shared: other threads have work meanwhile, so that
-    these sleep while they wait. nhwc: the layout on CUDA, None for the one that suits the precision.
+    model: its file, or what `read_model` made of it. threads: how many compute a run on the CPU, None for all cores.
+    shared: other threads have work meanwhile, so that these sleep while they wait. nhwc: the layout on CUDA, None for
+    the one that suits the precision.
 
-    path: the file. graphs: whether runs are recorded as CUDA graphs. contract: what it says of itself. notice: one
-    line when `device="auto"` fell back to the CPU, else None. Raises AllkitError when the file is missing, damaged,
-    has no contract or contradicts it, and when an explicitly named device is not what the session got.
+    path: the file. contract: what it says of itself. kernels: those in use on the CPU. graphs: whether runs are
+    recorded as CUDA graphs. notice: one line when `device="auto"` fell back to the CPU, or when the fastest kernels
+    cannot be used, else None. Raises AllkitError when the file is missing, damaged, has no contract or contradicts
+    it, when an explicitly named device is not what the session got, and when no kernels give the known answers.
     """
 
     def __init__(
         self,
-        path: Path | str,
+        model: Path | str | ModelFile,
         device: str = "cpu",
         threads: int | None = None,
         shared: bool = False,
         nhwc: bool | None = None,
     ):
-        self.path = Path(path)
-        self._session, request, self.notice = _open(self.path, device.lower(), _options(threads, shared), nhwc)
-        self.contract = _contract(self.path, self._session)
-        self.graphs = self.provider in NVIDIA and wants_graphs(request)
-        if self.provider in NVIDIA:
-            self._run = BoundRunner(self._session, "cuda", self.graphs).run
-        else:
-            # Not every provider can be called by several threads at once, as DirectML cannot.
-            turns = contextlib.nullcontext() if self.provider == CPU else threading.Lock()
-            self._run = lambda names, batch: self._in_turn(turns, names, batch)
+        file = model if isinstance(model, ModelFile) else read_model(model)
+        self.path, self.contract = file.path, file.contract
+        opened = _opened(file, device.lower(), _Threads(threads, shared), nhwc)
+        self._session, self._run, self.kernels, self.graphs, self.notice = opened
 
     @property
     def provider(self) -> str:
         """The execution provider that the session reports, such as CPUExecutionProvider."""
         return self._session.get_providers()[0]
-
-    def _in_turn(self, turns: contextlib.AbstractContextManager, names: list[str], batch: np.ndarray) -> list:
-        with turns:
-            return self._session.run(names, {INPUT_NAME: batch}, NEEDED_ONLY)
 
     def buffer(self, count: int) -> np.ndarray:
         """Memory for a batch, uint8 (count, S, S, 3): the kind that is copied fastest to where the model runs."""
@@ -107,97 +103,168 @@ class Model:
         """Pixels uint8 (n, S, S, 3), RGB, to probabilities and distances; all n in one go.
 
         heatmaps: whether to compute the maps too, for a model that has them. Raises AllkitError when the device
-        fails, for want of memory for instance.
+        fails, for lack of memory for instance.
         """
-        names = [OUTPUT_NAME, DISTANCE_NAME, HEATMAP_NAME] if heatmaps else [OUTPUT_NAME, DISTANCE_NAME]
-        try:
-            return Output(*self._run(names, batch))
-        except (*_DEVICE_ERRORS, *_FILE_ERRORS) as error:
-            raise AllkitError(
-                f"{self.path.name} failed on a batch {batch.dtype} {batch.shape} on {self.provider}: {error}; "
-                "try a smaller batch size, or the device cpu"
-            ) from error
+        return _outputs(self._run, self.path, self.provider, batch, heatmaps)
 
 
-def _open(
-    path: Path, device: str, options: onnxruntime.SessionOptions, nhwc: bool | None
-) -> tuple[onnxruntime.InferenceSession, Request, str | None]:
-    """A session, the request that it answers, and a notice where it is not what was hoped for."""
+def check_kernels(file: ModelFile, kernels: Kernels) -> Differences:
+    """How far a file on the CPU lies from its known answers with the given kernels."""
+    return _differences(file, CPU, _runner(_cpu_session(file, _Threads(None, False), kernels), CPU, graphs=False))
+
+
+def known_kernels(contract: Contract) -> list[Kernels]:
+    """The kernels to try for a file on the CPU, the fastest first."""
+    order = list(Kernels)
+    return order[1:] if contract.can_saturate and saturates() else order
+
+
+class _Threads(NamedTuple):
+    count: int | None
+    shared: bool
+
+
+class _Opened(NamedTuple):
+    session: onnxruntime.InferenceSession
+    run: Run
+    kernels: Kernels
+    graphs: bool
+    notice: str | None
+
+
+def _opened(file: ModelFile, device: str, threads: _Threads, nhwc: bool | None) -> _Opened:
+    """The best session that gives the known answers, with a notice where it is not the one asked for."""
     wanted = provider_for(device)
-    check_file(path)
     if wanted == CPU:
-        return _cpu_session(path, options), [CPU], None
+        return _on_cpu(file, threads)
     missing = lacking(wanted)
     if not missing:
-        detail = ""
-        contract = _contract(path, _cpu_session(path, _unoptimised()))
-        for request in requests(wanted, path, contract, nhwc):
-            try:
-                session = on_card(lambda request=request: _attempt(path, request, options))
-            except (*_FILE_ERRORS, *_DEVICE_ERRORS) as error:
-                # The CPU took the file, so the device is at fault.
-                detail = " ".join(str(error).split())
-                continue
-            if session.get_providers()[0] == wanted:
-                return session, request, None
+        opened, detail = _on_device(file, wanted, threads, nhwc)
+        if opened:
+            return opened
         missing = why_missing(wanted, detail)
     cause, fix = missing
     if device != "auto":
         raise AllkitError(f"device {device} does not work here: {cause}; {fix}, or choose the device auto or cpu")
-    return _cpu_session(path, options), [CPU], f"running on the CPU: {cause}"
+    opened = _on_cpu(file, threads)
+    return opened._replace(notice="; ".join(filter(None, (f"running on the CPU: {cause}", opened.notice))))
 
 
-def _attempt(path: Path, request: Request, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    with gpu_attempt():
-        return _session(path, request, options)
-
-
-def _cpu_session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    try:
-        return _session(path, [CPU], options)
-    except (*_FILE_ERRORS, *_DEVICE_ERRORS) as error:
-        raise _not_loadable(path, error) from error
-
-
-def _options(threads: int | None, shared: bool) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what matters arrives as an exception
-    # By itself onnxruntime starts a thread for every processor, whatever the quota of a container says.
-    options.intra_op_num_threads = threads or cores()
-    if shared:
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
-
-
-def _unoptimised() -> onnxruntime.SessionOptions:
-    """For a session that is only asked what the file says of itself."""
-    options = _options(1, shared=True)
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return options
-
-
-def _session(path: Path, request: Request, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    # Without this onnxruntime prints its own notice on stdout and goes on with another device.
-    return onnxruntime.InferenceSession(path, options, providers=request, enable_fallback=0)
-
-
-def _not_loadable(path: Path, error: Exception) -> AllkitError:
-    return AllkitError(
-        f"{path} cannot be loaded as an ONNX model (damaged, cut short, or another format): "
-        f"{str(error).strip()}; copy or export it again"
+def _on_cpu(file: ModelFile, threads: _Threads) -> _Opened:
+    remembered = [kernels for kernels in Kernels if kernels.value == verdicts.recall(file, [CPU])]
+    found = {}
+    for kernels in remembered or known_kernels(file.contract):
+        session = _cpu_session(file, threads, kernels)
+        run = _runner(session, CPU, graphs=False)
+        if not remembered:
+            found[kernels] = _differences(file, CPU, run)
+            if not found[kernels].tolerable:
+                continue
+            verdicts.remember(file, [CPU], kernels.value)
+        return _Opened(session, run, kernels, False, _NOTICES[kernels])
+    told = "; ".join(f"{kernels.value} kernels: {difference}" for kernels, difference in found.items())
+    raise AllkitError(
+        f"{file.path} gives wrong answers on this machine with onnxruntime {onnxruntime.__version__} ({told}): "
+        "install another version of onnxruntime, or run it on another machine"
     )
 
 
-def _contract(path: Path, session: onnxruntime.InferenceSession) -> Contract:
-    contract = contract_of(path, session.get_modelmeta().custom_metadata_map.get(METADATA_KEY))
+def _on_device(file: ModelFile, wanted: str, threads: _Threads, nhwc: bool | None) -> tuple[_Opened | None, str]:
+    """The same on a provider other than the CPU; None and what went wrong where there is no such session."""
+    detail = ""
+    # The CPU must take the file, so that what fails after that is the device's fault.
+    _cpu_session(file, _Threads(1, True), Kernels.UNOPTIMISED)
+    for request in requests(wanted, file.path, file.contract, nhwc):
+        try:
+            session = on_card(lambda request=request: _attempt(file, request, threads))
+        except (*_FILE_ERRORS, *_DEVICE_ERRORS) as error:
+            detail = " ".join(str(error).split())
+            continue
+        if session.get_providers()[0] != wanted:
+            continue
+        graphs = wanted in NVIDIA and wants_graphs(request)
+        run = _runner(session, wanted, graphs)
+        if not verdicts.recall(file, request):
+            try:
+                difference = _differences(file, wanted, run)
+            except AllkitError as error:
+                detail = str(error)
+                continue
+            if not difference.tolerable:
+                detail = f"it gives wrong answers for {file.path.name}: {difference}"
+                continue
+            verdicts.remember(file, request, wanted)
+        return _Opened(session, run, Kernels.FASTEST, graphs, None), ""
+    return None, detail
+
+
+def _attempt(file: ModelFile, request: Request, threads: _Threads) -> onnxruntime.InferenceSession:
+    with gpu_attempt():
+        return _session(file, request, session_options(threads.count, shared=threads.shared))
+
+
+def _cpu_session(file: ModelFile, threads: _Threads, kernels: Kernels) -> onnxruntime.InferenceSession:
+    try:
+        return _session(file, [CPU], session_options(threads.count, kernels, threads.shared))
+    except (*_FILE_ERRORS, *_DEVICE_ERRORS) as error:
+        raise AllkitError(
+            f"{file.path} cannot be loaded as an ONNX model (damaged, or of another version): {str(error).strip()}; "
+            "copy or export it again"
+        ) from error
+
+
+def _session(file: ModelFile, request: Request, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    # Without this onnxruntime prints its own notice on stdout and continues with another device.
+    session = onnxruntime.InferenceSession(file.data, options, providers=request, enable_fallback=0)
+    _check_interface(file, session)
+    return session
+
+
+def _runner(session: onnxruntime.InferenceSession, provider: str, graphs: bool) -> Run:
+    if provider in NVIDIA:
+        return BoundRunner(session, "cuda", graphs).run
+    # Not every provider can be called by several threads at once, as DirectML cannot.
+    turns = contextlib.nullcontext() if provider == CPU else threading.Lock()
+
+    def run(names: list[str], batch: np.ndarray) -> list[np.ndarray]:
+        with turns:
+            return session.run(names, {INPUT_NAME: batch}, NEEDED_ONLY)
+
+    return run
+
+
+def _outputs(run: Run, path: Path, provider: str, batch: np.ndarray, heatmaps: bool) -> Output:
+    names = [OUTPUT_NAME, DISTANCE_NAME, HEATMAP_NAME] if heatmaps else [OUTPUT_NAME, DISTANCE_NAME]
+    try:
+        output = Output(*run(names, batch))
+    except (*_DEVICE_ERRORS, *_FILE_ERRORS) as error:
+        raise AllkitError(
+            f"{path.name} failed on a batch {batch.dtype} {batch.shape} on {provider}: {error}; "
+            "try a smaller batch size, or the device cpu"
+        ) from error
+    if any(len(array) != len(batch) for array in output if array is not None):
+        raise AllkitError(f"{path.name} does not give one result for each image: export the model again")
+    return output
+
+
+def _differences(file: ModelFile, provider: str, run: Run) -> Differences:
+    answers = file.contract.known_answers
+    images = draw(file.contract.pixels.size_px)
+    return differences(
+        answers, images, lambda batch: _outputs(run, file.path, provider, batch, answers["heatmap"] is not None)
+    )
+
+
+def _check_interface(file: ModelFile, session: onnxruntime.InferenceSession) -> None:
+    """AllkitError where inputs and outputs are not those that the contract describes."""
+    contract = file.contract
     size, classes = contract.pixels.size_px, len(contract.classes)
-    _check(path, "input", session.get_inputs(), INPUT_NAME, "tensor(uint8)", [size, size, 3])
-    _check(path, "output", session.get_outputs(), OUTPUT_NAME, "tensor(float)", [classes])
-    _check(path, "output", session.get_outputs(), DISTANCE_NAME, "tensor(float)", [])
+    _check(file.path, "input", session.get_inputs(), INPUT_NAME, "tensor(uint8)", [size, size, 3])
+    _check(file.path, "output", session.get_outputs(), OUTPUT_NAME, "tensor(float)", [classes])
+    _check(file.path, "output", session.get_outputs(), DISTANCE_NAME, "tensor(float)", [])
     if contract.heatmap is not None:
         height, width = contract.heatmap["height"], contract.heatmap["width"]
-        _check(path, "output", session.get_outputs(), HEATMAP_NAME, "tensor(float)", [height, width])
-    return contract
+        _check(file.path, "output", session.get_outputs(), HEATMAP_NAME, "tensor(float)", [height, width])
 
 
 def _check(path: Path, kind: str, nodes: Sequence, name: str, dtype: str, shape: Sequence[int]) -> None:

@@ -1,0 +1,26 @@
+"""What lets a file be checked wherever it goes: its digest, and what it answers when nothing is optimised away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+import onnxruntime
+
+from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, OUTPUT_NAME
+from allkit.model_file import graph_digest
+from allkit.runtime.kernels import Kernels, session_options
+from allkit.runtime.known_answers import draw, known_answers
+
+
+def seal(proto: onnx.ModelProto) -> dict[str, Any]:
+    """The fields `graph_digest` and `known_answers` of the contract of a graph that is final but for its metadata."""
+    data = proto.SerializeToString()
+    options = session_options(kernels=Kernels.UNOPTIMISED)
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    images = draw(session.get_inputs()[0].shape[1])
+    mapped = HEATMAP_NAME in {output.name for output in session.get_outputs()}
+    names = [OUTPUT_NAME, DISTANCE_NAME, *([HEATMAP_NAME] if mapped else [])]
+    probabilities, distance, *heatmaps = session.run(names, {INPUT_NAME: images})
+    answers = known_answers(images, probabilities, distance, heatmaps[0] if mapped else None)
+    return {"graph_digest": graph_digest(data), "known_answers": answers}

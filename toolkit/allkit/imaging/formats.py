@@ -1,0 +1,68 @@
+"""Which format a file has, by its first bytes and never by its name."""
+
+from __future__ import annotations
+
+from allkit.imaging.limits import unreadable
+
+READ = "JPEG, PNG, BMP, TIFF, WebP"
+
+_MAGIC = (
+    ("JPEG", 0, b"\xff\xd8"),
+    ("PNG", 0, b"\x89PNG\r\n\x1a\n"),
+    ("BMP", 0, b"BM"),
+    ("TIFF", 0, b"II*\0"),
+    ("TIFF", 0, b"MM\0*"),
+    ("TIFF", 0, b"II+\0"),
+    ("TIFF", 0, b"MM\0+"),
+    ("WebP", 8, b"WEBP"),
+)
+
+# Some of these OpenCV reads, each in its own way and with few tests: another range, frame or orientation.
+_OTHERS = (
+    ("GIF", 0, b"GIF8"),
+    ("AVIF", 4, b"ftypavi"),
+    ("HEIF", 4, b"ftyphe"),
+    ("HEIF", 4, b"ftypmif1"),
+    ("HEIF", 4, b"ftypmsf1"),
+    ("JPEG 2000", 0, b"\0\0\0\x0cjP  "),
+    ("JPEG 2000", 0, b"\xff\x4f\xff\x51"),
+    ("JPEG XL", 0, b"\0\0\0\x0cJXL "),
+    ("JPEG XL", 0, b"\xff\x0a"),
+    ("JPEG XR", 0, b"II\xbc"),
+    ("Radiance HDR", 0, b"#?RADIANCE"),
+    ("Radiance HDR", 0, b"#?RGBE"),
+    ("OpenEXR", 0, b"\x76\x2f\x31\x01"),
+    ("Sun raster", 0, b"\x59\xa6\x6a\x95"),
+    ("Photoshop", 0, b"8BPS"),
+    ("PDF", 0, b"%PDF"),
+    ("DICOM", 128, b"DICM"),
+    ("FITS", 0, b"SIMPLE  ="),
+    ("ICO", 0, b"\0\0\1\0"),
+    ("QOI", 0, b"qoif"),
+    ("DDS", 0, b"DDS "),
+    ("SVG", 0, b"<svg"),
+)
+
+# P or PF, the kind, and white space.
+_NETPBM = {
+    **dict.fromkeys((b"P1", b"P4"), "PBM"),
+    **dict.fromkeys((b"P2", b"P5"), "PGM"),
+    **dict.fromkeys((b"P3", b"P6"), "PPM"),
+    b"P7": "PAM",
+    **dict.fromkeys((b"PF", b"Pf"), "PFM"),
+}
+
+
+def recognise(data: bytes) -> str:
+    """JPEG, PNG, BMP, TIFF or WebP; AllkitError, with the name of the format if it has one, for all else."""
+    if not data:
+        raise unreadable("the file is empty")
+    for name, at, magic in _MAGIC:
+        if data.startswith(magic, at):
+            return name
+    name = next((name for name, at, magic in _OTHERS if data.startswith(magic, at)), None)
+    if name is None and data[2:3].isspace():
+        name = _NETPBM.get(data[:2])
+    if name:
+        raise unreadable(f"{name} is not among the formats that allkit reads: {READ}")
+    raise unreadable(f"damaged from its first bytes on, or no {READ}")
