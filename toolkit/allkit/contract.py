@@ -96,6 +96,18 @@ class Familiarity(TypedDict):
     n: NotRequired[Count]
 
 
+class Quantisation(TypedDict):
+    """How int8 was chosen: the bits of its weights, the calibration, the layers in float and what candidates gave."""
+
+    weight_bits: Annotated[int, Meta(ge=7, le=8)]
+    method: NotRequired[str]
+    methods: NotRequired[dict[str, Any]]
+    calibration_images: NotRequired[Count]
+    float_layers: NotRequired[list[str]]
+    fp32_ms: NotRequired[NotNegative]
+    candidates: NotRequired[list[dict[str, Any]]]
+
+
 class Latency(TypedDict):
     """Median milliseconds for one image of this file and of float32, on the machine of the export."""
 
@@ -138,9 +150,8 @@ class Contract:
     accuracy: of this file. baseline: of a method that sees no shape, on the same images.
     verification: the figures of the comparison with the Keras model.
     temperature: by which the logits are divided inside the graph.
-    gate: the comparison with the float32 graph, None for float32 itself. quantisation: how int8 was calibrated, the
-    bits of its weights, which layers are in float and what the candidates took, else None. heatmap: None without the
-    output. versions: library name to version.
+    gate: the comparison with the float32 graph, None for float32 itself. quantisation: None for what is not int8.
+    heatmap: None without the output. versions: library name to version.
     graph_digest: SHA-256 of the file without its metadata, so that a damaged file is told from a whole one.
     known_answers: by which a session is checked before it answers anyone.
     """
@@ -161,7 +172,7 @@ class Contract:
     abstention: Abstention
     familiarity: Familiarity
     gate: Mapping[str, Any] | None
-    quantisation: Mapping[str, Any] | None
+    quantisation: Quantisation | None
     latency: Latency
     heatmap: HeatmapGeometry | None
     versions: Mapping[str, str]
@@ -178,7 +189,7 @@ class Contract:
     @property
     def can_saturate(self) -> bool:
         """Whether sums of two of its integer products can exceed 16 bits, as processors without VNNI add them."""
-        return self.precision == "int8" and (self.quantisation or {}).get("weight_bits", 8) > 7
+        return self.precision == "int8" and (self.quantisation is None or self.quantisation["weight_bits"] > 7)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
