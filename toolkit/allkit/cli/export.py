@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -102,7 +103,7 @@ def export(
         raise click.UsageError("--all takes every run: give it without --run and --size")
 
     from allkit.cli.export_table import print_exports, print_failure, print_file
-    from allkit.cli.progress import stderr
+    from allkit.cli.terminal import say
     from allkit.errors import AllkitError
     from allkit.training.run import Run, newest_finished, newest_of_each
 
@@ -122,15 +123,12 @@ def export(
     from allkit.export.export import Options
     from allkit.export.export import export as export_run
 
-    def say(text: str) -> None:
-        stderr.print(text, markup=False, soft_wrap=True)
-
     options = Options(precisions, heatmap, max_drop, coverage)
     rows = []
     for run in chosen:
-        click.echo(f"exporting {run.folder}", err=True)
+        say(f"exporting {run.folder}", err=True)
         try:
-            results = export_run(run, data or Path(run.settings.data), out, options, say)
+            results = export_run(run, data or Path(run.settings.data), out, options, partial(say, err=True))
         except AllkitError as error:
             # One run that cannot be read must not keep the others from being exported.
             if not every:

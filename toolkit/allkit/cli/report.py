@@ -18,7 +18,7 @@ hold. Without --html and --markdown the Markdown is printed."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write one self-contained page.")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the tables as Markdown.")
 @click.option("--title", default="Results", show_default=True, help="The heading.")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from allkit.cli.terminal import say
+
 EPILOG = """\b
 Examples:
   allkit tune exported/vgg16x0.25-150-int8.onnx smears/
@@ -29,7 +31,7 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     """
     from rich.table import Table
 
-    from allkit.cli.tables import wide_console
+    from allkit.cli.console import wide_console
     from allkit.runtime.inputs import expand
     from allkit.runtime.session import Model
     from allkit.runtime.tuning import measure, remember
@@ -37,7 +39,7 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     Model(model)  # a file that is no model is named before anything is drawn or measured
     with tempfile.TemporaryDirectory(prefix="allkit-tune-") as folder:
         images = (expand(files_or_folders) if files_or_folders else _drawn(Path(folder)))[:_IMAGES]
-        click.echo(f"measuring on {len(images)} images for about {seconds:g} s", err=True)
+        say(f"measuring on {len(images)} images for about {seconds:g} s", err=True)
         rates = measure(model, images, seconds)
     best = next(iter(rates))
     table = Table(title="\nimages a second, from file to result")
@@ -47,11 +49,11 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
         figures = (plan.workers, plan.threads, plan.batch_size, f"{rate:.1f}", f"{rate / rates[best]:.0%}")
         table.add_row(*map(str, figures), style="bold" if plan == best else "")
     wide_console().print(table)
-    click.echo(f"remembered in {remember(model, best)}; `allkit classify --model {model}` uses it on the CPU")
+    say(f"remembered in {remember(model, best)}; `allkit classify --model {model}` uses it on the CPU")
 
 
 def _drawn(folder: Path) -> list[Path]:
     from allkit.dataset.synth import CLASSES, synthesize
 
-    click.echo("no images named: drawing synthetic smears", err=True)
+    say("no images named: drawing synthetic smears", err=True)
     return sorted(synthesize(folder / "smears", _IMAGES // len(CLASSES)).rglob("*.jpg"))
