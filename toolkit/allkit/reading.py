@@ -24,7 +24,8 @@ _MOST_BYTES = 2**28
 
 # Kinds of values that several records hold. What is longer or larger is no text or number of allkit's.
 Text = Annotated[str, Meta(max_length=10_000)]
-Share = Annotated[float, Meta(ge=0, le=1)]
+# Sums of floats end a little beside 1.
+Share = Annotated[float, Meta(ge=0, le=1 + 1e-9)]
 Count = Annotated[int, Meta(ge=0, le=2**48)]
 Positive = Annotated[float, Meta(gt=0, le=1e15)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e15)]

@@ -46,6 +46,11 @@ def markdown(text: str) -> str:
     return _IN_MARKDOWN.sub(lambda found: _MARKDOWN[found[0]], visible(text))
 
 
+def drawn(text: str) -> str:
+    """The same as text of a Matplotlib figure, where dollar signs would begin a formula."""
+    return visible(text).replace("$", r"\$")
+
+
 def _escape(found: re.Match) -> str:
     code = ord(found[0])
     if 0xDC80 <= code <= 0xDCFF:

@@ -19,16 +19,15 @@ from allkit.dataset.baselines import PIXELS, colour_histograms, leave_one_out_ac
 from allkit.dataset.duplicates import difference_hashes
 from allkit.errors import AllkitError
 from allkit.images import PixelPath, decode, is_image_name, natural_key, read_bytes, stack
+from allkit.names import check_class_names
 from allkit.stats import Interval
+from allkit.text import visible
 
 # Kaggle's archive of the ALL set holds the photographs in Original/ beside Segmented/.
 _OUTER_FOLDER = "Original"
 
 # What every record names as the baseline beside an accuracy.
 BASELINE = "nearest colour histogram"
-
-# Columns that stand beside one column a class in what classify writes.
-_COLUMNS = ("path", "label", "confidence", "error", "prediction_set", "uncertain", "unfamiliar")
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,8 @@ def scan(root: Path | str) -> Dataset:
 
     Each sub-folder of `root` (or of `root/Original`, Kaggle's layout) is a class, whatever lies
     below it belongs to it. Files that are not images by name are left out with a reason. Hidden
-    files and folders are passed over. Raises AllkitError for a wrong path, fewer than two classes
-    or a class without images.
+    files and folders are passed over. Raises AllkitError for a wrong path, fewer than two classes,
+    names that no classes can have (`check_class_names`) or a class without images.
     """
     root = Path(root)
     if not root.is_dir():
@@ -115,15 +114,15 @@ def scan(root: Path | str) -> Dataset:
         )
     if len(_folders(root / _OUTER_FOLDER)) >= 2:
         root = root / _OUTER_FOLDER
-    skipped = {entry.name: "not in a class folder" for entry in _visible(root) if not entry.is_dir()}
+    skipped = {visible(entry.name): "not in a class folder" for entry in _visible(root) if not entry.is_dir()}
     classes = tuple(folder.name for folder in _folders(root))
     if len(classes) < 2:
         found = f"only the class folder {classes[0]}" if classes else "no class folder"
         raise AllkitError(f"{root} holds {found}: a classifier needs two or more sub-folders, one a class")
-    if clash := next((name for name in classes if name in _COLUMNS), None):
-        raise AllkitError(
-            f"a class cannot be called {clash!r}, which is a column of the results: rename {root / clash}"
-        )
+    try:
+        check_class_names(classes)
+    except AllkitError as error:
+        raise AllkitError(f"the folders of {root} cannot name classes: {error}") from error
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
