@@ -235,7 +235,8 @@ def notes(record: Record, words: Callable[[str], str] = str) -> list[str]:
         f"Queries are {data['files']} {words(data['kind'])}, another one each time. At least "
         f"{settings['seconds']:g} s and {settings['queries']} queries a scenario in {settings['rounds']} rounds, in "
         "which the models take turns; no sample is left out. Latencies are p50 / p90 / p99 of one image, from when it "
-        "was due; p90 needs 64 queries, p99 662. Start: a process from nothing to its first result, of which load and first run are parts; "
+        "was due; p90 needs 64 queries, p99 662. Start: a process from nothing to its first result, of which load and "
+        "first run are parts; "
         "`allkit classify` takes about the start and the number of files over the images/s at its batch.",
         "Accuracy with its 95 % Wilson interval, drop against "
         "the float32 file of the same run with the exact McNemar test. Research use; not for diagnosis.",

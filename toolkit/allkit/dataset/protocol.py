@@ -14,7 +14,6 @@ threshold, sees images a little easier than those of the test part.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from allkit.csvtext import read_rows
 from allkit.dataset.duplicates import connected_groups, near_pairs
 from allkit.dataset.index import Dataset, Images
 from allkit.dataset.split import PARTS, Split
@@ -133,17 +133,17 @@ def split_again(images: Images, summary: Mapping[str, Any]) -> Split:
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Relative path to patient, from a CSV file with these two columns."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            if not {"path", "patient"} <= set(reader.fieldnames or ()):
-                raise AllkitError(f"{path} is not a CSV file with the columns path,patient")
-            return {row["path"]: row["patient"] for row in reader}
-    except OSError as error:
-        raise AllkitError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise AllkitError(f"{path} is not a CSV file: {error}") from error
+    """Relative path to patient, from a CSV file with these two columns; AllkitError where it is none."""
+    fix = "give a CSV file with the columns path,patient"
+    header, *rows = read_rows(path, fix)
+    if not {"path", "patient"} <= set(header):
+        raise AllkitError(f"{path} is not a CSV file with the columns path,patient")
+    image, patient = header.index("path"), header.index("patient")
+    patients: dict[str, str] = {}
+    for row in rows:
+        if patients.setdefault(row[image], row[patient]) != row[patient]:
+            raise AllkitError(f"{path} names two patients for {row[image]}: {fix}, one row an image")
+    return patients
 
 
 def _deal(

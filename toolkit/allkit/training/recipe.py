@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -93,7 +94,9 @@ class Recipe:
             choices = field.metadata.get("choices")
             if choices and getattr(self, field.name) not in choices:
                 raise AllkitError(f"{field.name} is {getattr(self, field.name)!r}: choose {' or '.join(choices)}")
-        if bad := next((text for text in (self.name, self.weights, *self.teacher) if unprintable(text)), None):
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", self.name):
+            raise AllkitError(f"{self.name!r} is no name of a recipe: give letters, digits, - and _")
+        if bad := next((text for text in (self.weights, *self.teacher) if unprintable(text)), None):
             raise AllkitError(f"the recipe names {bad!r}, which holds control characters or is not UTF-8: rename it")
         numbers = [value for value in dataclasses.astuple(self) if isinstance(value, float)]
         if not all(math.isfinite(number) for number in numbers):
