@@ -23,7 +23,7 @@ _MARKDOWN = {
     "](": r"]\(",
 }
 # An underline inside a word is no emphasis in Markdown.
-_IN_MARKDOWN = re.compile(r"[\\`*~$&<>|]|\]\(|(?<!\w)_|_(?!\w)")
+_IN_MARKDOWN = re.compile(r"[\\`*~$&<>|]|\]\(|(?<![^\W_])_|_(?![^\W_])")
 
 
 def visible(text: str) -> str:

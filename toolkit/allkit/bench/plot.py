@@ -41,7 +41,7 @@ def write_scatter(record: Record, path: Path) -> None:
         errors = np.array([[value - low], [high - value]])
         marker = _MARKERS.get(row.precision, "o")
         axes.errorbar(
-            row.milliseconds, value, errors, marker=marker, capsize=3, label=f"{drawn(row.model.removesuffix('.onnx'))}"
+            row.milliseconds, value, errors, marker=marker, capsize=3, label=drawn(row.model.removesuffix(".onnx"))
         )
     best = pareto(rows)
     front = [row for row in rows if row.model in best]
