@@ -24,9 +24,9 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from click.testing import CliRunner
@@ -44,7 +44,7 @@ from allkit.training.run import Run, Settings
 
 RESULTS = Path(__file__).parents[1] / "results"
 EXPORTED = Path(__file__).parents[2] / "exported"
-MOST_SECONDS, MOST_BYTES = 10, 2**30
+MOST_SECONDS, MOST_MIB = 10, 1024
 
 TEXTS = (
     "",
@@ -59,6 +59,15 @@ TEXTS = (
 )
 VALUES = (None, True, 0, -1, 1e308, -1e308, 5e-324, 10**30, 10**400, [], {}, [[]], "1", float("nan"), float("inf"))
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Task(NamedTuple):
+    """A kind of file, one that is whole, and what reads it from the path of a changed copy."""
+
+    kind: str
+    source: Path
+    reader: Callable[[Path], None]
+
 
 # Shapes of the variables of a checkpoint.
 VARIABLES = [np.full(shape, 0.5, np.float32) for shape in ((3, 3, 4), (4,), ())] + [np.array(7)]
@@ -206,16 +215,80 @@ def read_checkpoint(path: Path) -> None:
     checkpoint.load(path, VARIABLES, 10)
 
 
-def tasks(run: Path) -> list[tuple[str, Path, Callable[[Path], None]]]:
-    """Name of the kind, the file that is changed, and what reads it."""
-    found = [("bench", RESULTS / "bench.json", bench)] * 8
+def tasks(run: Path) -> list[Task]:
+    """What is changed and read; where a kind has one file, it stands there several times."""
+    found = [Task("bench", RESULTS / "bench.json", bench)] * 8
     for path in sorted(RESULTS.rglob("*.json")):
         if isinstance(record := json.loads(path.read_text()), dict) and "metrics" in record:
-            found.append(("training", path, report) if "settings" in record else ("evaluation", path, evaluation))
+            training = "settings" in record
+            found.append(Task("training", path, report) if training else Task("evaluation", path, evaluation))
     for name in ("run.json", "split.json", "metrics.json", "history.csv", "predictions.csv"):
-        found += [(name, run / name, run_folder)] * 6
-    found += [("split", run / "split.json", Split.load)] * 4
-    return found + [("checkpoint", run / "checkpoint.npz", read_checkpoint)] * 8
+        found += [Task(name, run / name, run_folder)] * 6
+    found += [Task("split", run / "split.json", Split.load)] * 4
+    return found + [Task("checkpoint", run / "checkpoint.npz", read_checkpoint)] * 8
+
+
+class Fuzz:
+    """Changes files of `tasks` in a copy of the run folder `whole`, has them read, and counts what comes of it."""
+
+    def __init__(self, whole: Path, every: Sequence[Task], seed: int):
+        self._whole, self._every, self._rng = whole, every, random.Random(seed)
+        self._work = whole.parent / "work" / "run"
+        (self._work.parent / "out").mkdir(parents=True, exist_ok=True)
+        self.read, self.refused = Counter(), Counter()
+        self.slowest_s = 0.0
+        self.faults: list[str] = []
+
+    def unchanged(self) -> None:
+        """Reads every file as it is; raises what is raised."""
+        for task in dict.fromkeys(self._every):
+            task.reader(self._copied(task))
+
+    def once(self) -> None:
+        """Reads one changed file."""
+        task, other = self._rng.choice(self._every), self._rng.choice(self._every)
+        path, data = self._copied(task), task.source.read_bytes()
+        if path.suffix == ".json" and self._rng.random() < 0.7:
+            path.write_text(changed_json(data.decode(), self._rng))
+        else:
+            path.write_bytes(changed_bytes(data, self._rng, other.source.read_bytes()))
+        start = time.perf_counter()
+        # What does not come back, not even to Python, ends the script with its place.
+        faulthandler.dump_traceback_later(3 * MOST_SECONDS, exit=True)
+        try:
+            task.reader(path)
+            self.read[task.kind] += 1
+        except AllkitError:
+            self.refused[task.kind] += 1
+        except Exception as error:
+            # Whatever else it is, it is what this script looks for.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(where.filename).name} {where.lineno}"
+            self._fault(task, f"{type(error).__name__} {str(error)[:200]} ({place})", path)
+        faulthandler.cancel_dump_traceback_later()
+        seconds = time.perf_counter() - start
+        self.slowest_s = max(self.slowest_s, seconds)
+        if seconds > MOST_SECONDS:
+            self._fault(task, f"took {seconds:.1f} s", path)
+        if peak_mib() > MOST_MIB:
+            self._fault(task, f"{peak_mib()} MiB", path)
+
+    def _copied(self, task: Task) -> Path:
+        """The file in a fresh copy of the run folder."""
+        shutil.rmtree(self._work, ignore_errors=True)
+        shutil.copytree(self._whole, self._work)
+        shutil.copy(task.source, self._work / task.source.name)
+        return self._work / task.source.name
+
+    def _fault(self, task: Task, words: str, path: Path) -> None:
+        """Notes it, and keeps the file."""
+        kept = Path(tempfile.gettempdir(), f"allkit-fault-{len(self.faults)}{path.suffix}")
+        shutil.copy(path, kept)
+        self.faults.append(f"{task.kind}: {words}, {kept}")
+
+
+def peak_mib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def main() -> None:
@@ -223,64 +296,26 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    rng = random.Random(given.seed)
-    read, refused, faults, slowest = Counter(), Counter(), [], 0.0
-    # What does not come back, not even to Python, ends here with its place.
-    faulthandler.enable()
     with tempfile.TemporaryDirectory() as folder:
-        whole, work = Path(folder, "whole"), Path(folder, "work", "run")
+        whole = Path(folder, "whole")
         write_run(whole)
-        Path(folder, "work", "out").mkdir(parents=True)
-        every = tasks(whole)
-        for _, source, action in every:
-            # As they are, all of them can be read.
-            shutil.rmtree(work, ignore_errors=True)
-            shutil.copytree(whole, work)
-            shutil.copy(source, work / source.name)
-            action(work / source.name)
-        for number in range(given.count):
-            kind, source, action = rng.choice(every)
-            shutil.rmtree(work)
-            shutil.copytree(whole, work)
-            path = work / source.name
-            data, other = source.read_bytes(), rng.choice(every)[1].read_bytes()
-            if source.suffix == ".json" and rng.random() < 0.7:
-                path.write_text(changed_json(data.decode(), rng))
-            else:
-                path.write_bytes(changed_bytes(data, rng, other))
-            start = time.perf_counter()
-            faulthandler.dump_traceback_later(3 * MOST_SECONDS, exit=True)
-            try:
-                action(path)
-                read[kind] += 1
-            except AllkitError:
-                refused[kind] += 1
-            except Exception as error:
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                faults.append(
-                    f"{number} {kind}: {type(error).__name__} {str(error)[:200]} ({where.name}, {where.lineno})"
-                )
-                shutil.copy(path, Path(tempfile.gettempdir(), f"allkit-fault-{given.seed}-{number}{path.suffix}"))
-            faulthandler.cancel_dump_traceback_later()
-            seconds = time.perf_counter() - start
-            slowest = max(slowest, seconds)
-            if seconds > MOST_SECONDS:
-                faults.append(f"{number} {kind}: took {seconds:.1f} s")
-            peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            if peak > MOST_BYTES:
-                faults.append(f"{number} {kind}: {peak / 2**20:.0f} MiB")
+        fuzz = Fuzz(whole, tasks(whole), given.seed)
+        fuzz.unchanged()
+        for _ in range(given.count):
+            fuzz.once()
+            if peak_mib() > MOST_MIB:
                 break
     record = {
         "count": given.count,
         "seed": given.seed,
-        "read": dict(sorted(read.items())),
-        "refused": dict(sorted(refused.items())),
-        "slowest_s": round(slowest, 2),
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "faults": faults,
+        "read": dict(sorted(fuzz.read.items())),
+        "refused": dict(sorted(fuzz.refused.items())),
+        "slowest_s": round(fuzz.slowest_s, 2),
+        "peak_mib": peak_mib(),
+        "faults": fuzz.faults,
     }
     print(json.dumps(record, indent=1))
-    sys.exit(bool(faults))
+    sys.exit(bool(fuzz.faults))
 
 
 if __name__ == "__main__":
