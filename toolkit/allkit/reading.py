@@ -65,7 +65,7 @@ def as_kind(value: Any, kind: type[Value], name: object, fix: str, texts: bool =
     """Plain types as a value of a type, as in `parse_json`. texts: numbers come as texts, as in a CSV file."""
     try:
         return msgspec.convert(value, kind, strict=not texts)
-    except (msgspec.ValidationError, RecursionError, ValueError, AllkitError) as error:
+    except (msgspec.ValidationError, RecursionError, AllkitError) as error:
         raise _refused(error, name, fix) from error
 
 

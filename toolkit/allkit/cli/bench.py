@@ -12,6 +12,7 @@ import click
 
 from allkit.cli.options import data_option, device_option
 from allkit.cli.terminal import say
+from allkit.text import visible
 
 if TYPE_CHECKING:
     from allkit.dataset.index import Images
@@ -181,7 +182,7 @@ def _images(data: Path) -> Iterator[tuple[list[Path], dict, Images | None]]:
         # Read here, so that what cannot be read is left out of the queries too.
         images = read_with_progress(scan(data))
         files = [images.dataset.root / path for path in images.dataset.paths]
-        yield files, {"kind": "labelled images", "root": data.name}, images
+        yield files, {"kind": "labelled images", "root": visible(data.name)}, images
         return
     from allkit.dataset.synth import synthesize
 
