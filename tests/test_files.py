@@ -10,9 +10,9 @@ from allkit.files import (
     cache_folder,
     check_folder,
     check_replaceable,
+    listing,
     read_cache,
     replacing,
-    visible,
     writable_cache,
     write_cache,
     write_text,
@@ -146,7 +146,7 @@ def test_the_longest_name_that_a_file_can_have_is_written(tmp_path):
 def test_visible_names_are_listed_in_order_and_hidden_ones_not(tmp_path):
     for name in ("b", "a", ".hidden"):
         (tmp_path / name).write_text("")
-    assert visible(tmp_path) == [tmp_path / "a", tmp_path / "b"]
-    assert visible(tmp_path / "none") == visible(tmp_path / "a") == []
+    assert listing(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    assert listing(tmp_path / "none") == listing(tmp_path / "a") == []
     with pytest.raises(AllkitError, match="cannot read"):
-        visible(tmp_path / ("x" * 300))
+        listing(tmp_path / ("x" * 300))

@@ -9,7 +9,8 @@ import numpy as np
 def write_image(path: Path, seed: int, size_px: int = 32) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (size_px, size_px, 3)).astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), image)
+    # Not `imwrite`: a name that is not UTF-8 ends the process there.
+    path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
 
 
 def make_tree(root: Path, counts: dict[str, int], size_px: int = 32) -> Path:

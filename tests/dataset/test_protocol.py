@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from allkit.dataset.index import Dataset, Images, read, scan
-from allkit.dataset.protocol import grouped_split, listed_split, random_split
+from allkit.dataset.protocol import grouped_split, listed_split, random_split, read_groups, split_again
 from allkit.dataset.split import PARTS
 from allkit.errors import AllkitError
 
@@ -178,3 +178,38 @@ def test_a_groups_file_may_come_from_a_spreadsheet_but_must_name_every_patient(t
     path.write_text("\n".join(["path,patient", f"{images.dataset.paths[0]},", *rows[1:]]))
     with pytest.raises(AllkitError, match=r"no patient for A/A-001\.jpg"):
         listed_split(images, 0, path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": "0"},
+        {"seed": -1},
+        {"seed": 10**30},
+        {"folds": 10**9},
+        {"folds": 1},
+        {"fold": -1},
+        {"fold": 11},
+        {"block_length": 0},
+        {"block_length": 0.5},
+        {"block_length": None},
+    ],
+    ids=str,
+)
+def test_a_split_from_a_contract_is_made_again_and_one_that_no_training_had_is_refused(change):
+    images = images_of({"A": 400, "B": 400})
+    summary = grouped_split(images, seed=0).summary()
+    assert split_again(images, summary).hash == summary["hash"]
+    with pytest.raises(AllkitError):
+        split_again(images, {**summary, "parameters": {**summary["parameters"], **change}})
+    for parameters in (None, [], "seed"):
+        with pytest.raises(AllkitError, match="cannot be made again"):
+            split_again(images, {**summary, "parameters": parameters})
+
+
+def test_a_list_that_names_two_patients_for_an_image_is_refused(tmp_path):
+    (tmp_path / "p.csv").write_text("path,patient\nA/1.png,1\nA/1.png,1\n")
+    assert read_groups(tmp_path / "p.csv") == {"A/1.png": "1"}
+    (tmp_path / "p.csv").write_text("path,patient\nA/1.png,1\nA/1.png,2\n")
+    with pytest.raises(AllkitError, match=r"two patients for A/1\.png"):
+        read_groups(tmp_path / "p.csv")

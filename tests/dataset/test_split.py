@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -53,3 +54,51 @@ def test_a_tree_that_changed_is_refused():
         SPLIT.check({path: digest for path, digest in SPLIT.hashes.items() if path != "A/5.jpg"})
     with pytest.raises(AllkitError, match=r"A/new\.jpg is not in the split"):
         SPLIT.check({**SPLIT.hashes, "A/new.jpg": "new"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parts": {**SPLIT.parts, "test": ("../../secret.png",)}},
+        {"parts": {**SPLIT.parts, "test": ("/etc/passwd",)}},
+        {"parts": {**SPLIT.parts, "test": SPLIT.parts["train"]}},
+        {"parts": {**SPLIT.parts, "test": ("A/4.jpg", "A/4.jpg")}},
+        {"parts": {**SPLIT.parts, "test": ("A/9.jpg",)}},
+        {"groups": {"A/1.jpg": 0}},
+        {"hashes": {}},
+    ],
+    ids=str,
+)
+def test_a_split_that_allkit_does_not_make_is_refused_though_its_hash_is_right(tmp_path, change):
+    split = replace(SPLIT, **change)
+    for path in (path for paths in split.parts.values() for path in paths if "hashes" not in change):
+        if ".." in path or path.startswith("/"):
+            split = replace(split, hashes={**split.hashes, path: "0"}, groups={**split.groups, path: 0})
+    split.save(tmp_path / "split.json")
+    with pytest.raises(AllkitError, match="is no split that allkit makes"):
+        Split.load(tmp_path / "split.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parts": {"train": ["A/1.jpg"], "test": ["A/4.jpg"]}},
+        {"parts": {**SPLIT.parts, "validation": []}},
+        {"parts": {**SPLIT.parts, "more": ["A/5.jpg"]}},
+        {"parts": [1]},
+        {"hashes": {"A/1.jpg": 1}},
+        {"groups": {"A/1.jpg": -1}},
+        {"groups": {"A/1.jpg": "one"}},
+        {"protocol": None},
+        {"parameters": {"seed": [1]}},
+        {"schema_version": "1"},
+        {"hash": 1},
+    ],
+    ids=str,
+)
+def test_fields_of_another_kind_are_refused(tmp_path, change):
+    path = tmp_path / "split.json"
+    SPLIT.save(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(AllkitError, match="not a split file"):
+        Split.load(path)

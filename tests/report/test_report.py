@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -143,11 +144,16 @@ def test_the_folds_of_a_cross_validation_are_read_as_one(finished_run, tmp_path)
     # The second fold is tested on images of its own, all of which it labels rightly.
     header = (run / "predictions.csv").read_text().splitlines()[0]
     label = header.split(",")[-1]
-    rows = [f"new-{i}.png,{label},0.1,0.9" for i in range(3)]
+    paths = tuple(f"{label}/new-{i}.png" for i in range(3))
+    split = finished_run.split
+    hashes, groups = split.hashes | dict.fromkeys(paths, "0"), split.groups | dict.fromkeys(paths, 0)
+    other = replace(split, parts={**split.parts, "test": paths}, hashes=hashes, groups=groups)
+    other.save(tmp_path / "cv" / "fold-2" / "split.json")
+    rows = [f"{path},{label},0.1,0.9" for path in paths]
     (tmp_path / "cv" / "fold-2" / "predictions.csv").write_text("\n".join([header, *rows]) + "\n")
     shutil.copy(run / "metrics.json", tmp_path / "cv" / "metrics.json")
     alone, together = gather([run, tmp_path / "cv"]).trainings
-    assert together.right == dict(alone.right) | {f"new-{i}.png": True for i in range(3)}
+    assert together.right == dict(alone.right) | dict.fromkeys(paths, True)
     assert not together.history
 
 
@@ -163,7 +169,7 @@ def test_models_of_different_classes_stand_in_one_table(model_and_records):
     folder, evaluation, _ = model_and_records
     tiny_model(folder / "other.onnx")
     other = json.loads(evaluation.read_text()) | {"model": "other.onnx"}
-    other["metrics"]["per_class"] = {"c": {"recall": RECALL}}
+    other["metrics"] |= {"per_class": {"c": {"recall": RECALL}}, "confusion": [[200]]}
     (folder.parent / "other.json").write_text(json.dumps(other))
     found = table(gather([folder, evaluation, folder.parent / "other.json"]), "Recall by class")
     assert found.header == ("model", "c", "a", "b")

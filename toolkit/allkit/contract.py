@@ -22,6 +22,7 @@ from msgspec import Meta
 
 from allkit.errors import AllkitError
 from allkit.images import PixelPath
+from allkit.names import check_class_names
 from allkit.reading import parse_json
 
 METADATA_KEY = "allkit.contract"
@@ -156,7 +157,7 @@ class Contract:
     known_answers: by which a session is checked before it answers anyone.
     """
 
-    classes: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...], Meta(min_length=2)]
+    classes: tuple[str, ...]
     pixels: PixelPath
     architecture: str
     width: Positive
@@ -215,8 +216,7 @@ class Contract:
     def _check(self) -> None:
         """AllkitError where fields contradict each other."""
         size = self.pixels.size_px
-        if len(set(self.classes)) < len(self.classes):
-            raise AllkitError(f"the model's contract names a class twice: {_EXPORT_AGAIN}")
+        check_class_names(self.classes)
         if self.heatmap and max(self.heatmap[name] for name in ("height", "width", "stride_px")) > size:
             raise AllkitError(f"the heat map in the model's contract is larger than its images: {_EXPORT_AGAIN}")
         answers = self.known_answers

@@ -71,7 +71,7 @@ def check_folder(folder: Path, name: str = "") -> None:
         raise AllkitError(f"cannot write to {folder}: {found} may not be written")
 
 
-def visible(folder: Path) -> list[Path]:
+def listing(folder: Path) -> list[Path]:
     """The entries of a folder whose names do not begin with a dot, sorted; none where there is no such folder.
 
     Raises AllkitError for a folder that cannot be read, which is not to be taken for an empty one.

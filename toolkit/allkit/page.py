@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
+from allkit.text import visible_lines
+
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1b2230;--soft:#596273;--line:#d9dde4;--fill:#f3f5f8;--bar:#3867b5;
 --bad:#b3261e;--bad-fill:#fcecea;
@@ -69,5 +71,10 @@ def numbers(words: Iterable[str]) -> str:
 
 
 def text(words: str) -> str:
-    """A text as HTML: escaped, bytes that are not UTF-8 as question marks, a per cent sign kept with its number."""
-    return escape(words.encode("utf-8", "replace").decode("utf-8")).replace(" %", "\N{NO-BREAK SPACE}%")
+    """A text as HTML, as `escaped`; a per cent sign is kept with its number."""
+    return escaped(words).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def escaped(words: str) -> str:
+    """A text as HTML or SVG: no tag is in it, nor a character that a browser does not show or a file cannot hold."""
+    return escape(visible_lines(words))

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 
 from allkit.bench.labels import Box, Labels, column, width
+from allkit.page import escaped
 
 _WIDTH, _HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 16, 52
@@ -114,7 +114,7 @@ def distributions(series: Mapping[str, Sequence[float]], x: Axis, title: str, te
         top = _TOP + 46 * i
         ordered = sorted(values)
         quarter, middle, three = (across(ordered[int(share * (len(ordered) - 1))]) for share in (0.25, 0.5, 0.75))
-        body.append(f'<g class="c0"><text x="16" y="{top + 11}">{escape(name)}</text>')
+        body.append(f'<g class="c0"><text x="16" y="{top + 11}">{escaped(name)}</text>')
         body.append(f'<rect class="mark" fill-opacity=".3" x="{quarter:.1f}" y="{top + 17}" height="12" ')
         body[-1] += f'width="{max(1.0, three - quarter):.1f}"/>'
         body.append(f'<path class="whisker" d="M{middle:.1f} {top + 15}v16"/>')
@@ -164,7 +164,7 @@ def _axes(across: _Scale, up: _Scale | None, height: int = _HEIGHT) -> Iterable[
     for tick in across.ticks:
         yield f'<path class="grid" d="M{across(tick):.1f} {_TOP}V{bottom}"/>'
         yield f'<text x="{across(tick):.1f}" y="{bottom + 17}" text-anchor="middle">{across.axis.form(tick)}</text>'
-    name = escape(across.axis.name)
+    name = escaped(across.axis.name)
     yield f'<text class="soft" x="{(_LEFT + across.end) / 2:.1f}" y="{height - 10}" text-anchor="middle">{name}</text>'
     for tick in up.ticks if up else ():
         yield f'<path class="grid" d="M{_LEFT} {up(tick):.1f}H{across.end:.1f}"/>'
@@ -172,7 +172,7 @@ def _axes(across: _Scale, up: _Scale | None, height: int = _HEIGHT) -> Iterable[
     if up:
         middle = (bottom + _TOP) / 2
         yield f'<text class="soft" transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">'
-        yield f"{escape(up.axis.name)}</text>"
+        yield f"{escaped(up.axis.name)}</text>"
 
 
 def _mark(x: float, y: float, kind: int) -> str:
@@ -192,5 +192,5 @@ def _whisker(x: float, low: float, high: float) -> str:
 def _svg(body: Iterable[str], title: str, text: str, height: int = _HEIGHT) -> str:
     return (
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">'
-        f"<title>{escape(title)}</title><desc>{escape(text)}</desc>{''.join(body)}</svg>"
+        f"<title>{escaped(title)}</title><desc>{escaped(text)}</desc>{''.join(body)}</svg>"
     )

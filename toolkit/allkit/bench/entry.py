@@ -19,6 +19,7 @@ from allkit.images import stack
 from allkit.runtime.classifier import Classifier
 from allkit.runtime.plan import Plan
 from allkit.runtime.session import Model
+from allkit.text import visible
 
 # Of one image alone and the same image in a batch. float16 and int8 kernels may differ with the batch.
 _TOLERANCE = 2e-2
@@ -52,7 +53,7 @@ class Entry:
         self._model = Model(path, device)
         self._pixels = stack([contract.pixels.load(file) for file in files[:_PIXELS]], contract.pixels.size_px)
         self.row: dict[str, Any] = {
-            "model": path.name,
+            "model": visible(path.name),
             "sha256": content_hash(path),
             "size_px": contract.pixels.size_px,
             "width": contract.width,

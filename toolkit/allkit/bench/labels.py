@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from allkit.page import escaped
 
 # Of the text, rather more than its mean width, and its height.
 _CHARACTER, LINE = 6.6, 14
@@ -95,4 +96,4 @@ def _words(x: float, y: float, place: float, base: float, text: str, anchor: str
     if abs(base - 4 - y) > LINE or abs(place - x) > 9:
         towards = 1 if anchor == "start" else -1
         leader = f'<path class="leader" d="M{x + 7 * towards:.1f} {y:.1f}L{place - 3 * towards:.1f} {base - 4:.1f}"/>'
-    return f'{leader}<text x="{place:.1f}" y="{base:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'{leader}<text x="{place:.1f}" y="{base:.1f}" text-anchor="{anchor}">{escaped(text)}</text>'

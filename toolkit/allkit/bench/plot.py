@@ -11,6 +11,7 @@ from allkit.bench.charts import log_limits
 from allkit.bench.record import Record, figures, pareto, placed
 from allkit.errors import AllkitError
 from allkit.files import replacing
+from allkit.text import drawn
 
 _MARKERS = {"fp32": "o", "int8": "s", "fp16": "^"}
 
@@ -41,7 +42,9 @@ def write_scatter(record: Record, path: Path) -> None:
         value, low, high = (100 * end for end in (row.accuracy.value, row.accuracy.low, row.accuracy.high))
         errors = np.array([[value - low], [high - value]])
         marker = _MARKERS.get(row.precision, "o")
-        axes.errorbar(row.milliseconds, value, errors, marker=marker, capsize=3, label=row.model.removesuffix(".onnx"))
+        axes.errorbar(
+            row.milliseconds, value, errors, marker=marker, capsize=3, label=drawn(row.model.removesuffix(".onnx"))
+        )
     best = pareto(rows)
     front = [row for row in rows if row.model in best]
     axes.step(

@@ -5,10 +5,9 @@ The table, the CSV, the Markdown and the page all show `Figures`, so they cannot
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,15 @@ from typing import Any
 import numpy as np
 
 from allkit.bench.run import SCHEMA_VERSION
+from allkit.bench.schema import BenchRecord
 from allkit.bench.series import percentile, trouble
+from allkit.csvtext import path_field, text_field, write_rows
 from allkit.errors import AllkitError
 from allkit.files import write_text
+from allkit.reading import as_plain, read_json
+from allkit.records import Versioned
 from allkit.stats import Interval
+from allkit.text import markdown
 
 Record = Mapping[str, Any]
 
@@ -33,22 +37,12 @@ def save(record: Record, path: Path) -> None:
 
 
 def load(path: Path) -> Record:
-    """Read a record; AllkitError when the file is none, or of another schema."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        version = record["schema_version"]
-        if version == SCHEMA_VERSION:
-            # Whatever is missing or of another kind shows here, not half-way through a page.
-            if not record["rows"]:
-                raise ValueError("no rows")
-            figures(record), notes(record)
-    except OSError as error:
-        raise AllkitError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AllkitError(f"{path} is no record of `allkit bench`: give a file that --json wrote") from error
+    """Read a record, as plain types; AllkitError when the file is none, contradicts itself, or is of another schema."""
+    fix = "it is no record of `allkit bench`; give a file that --json wrote"
+    version = read_json(path, Versioned, fix).schema_version
     if version != SCHEMA_VERSION:
         raise AllkitError(f"{path} has schema version {version}, this allkit reads {SCHEMA_VERSION}: measure again")
-    return record
+    return as_plain(read_json(path, BenchRecord, fix))
 
 
 @dataclass(frozen=True)
@@ -183,12 +177,13 @@ def cells(row: Figures) -> dict[str, str]:
 
 
 def as_csv(record: Record) -> str:
-    """One line a model, every figure in a column of its own."""
+    """One line a model, every figure in a column of its own; no field is a formula to a spreadsheet (`csvtext`)."""
     stream = io.StringIO()
     rows = []
     for row in figures(record):
-        flat = {"model": row.model, "size_px": row.size_px, "width": row.width, "precision": row.precision}
-        flat |= {"mib": row.mib, "gmac": row.gmac, "provider": row.provider}
+        flat = {"model": path_field(row.model), "size_px": row.size_px, "width": row.width}
+        flat |= {"precision": text_field(row.precision), "mib": row.mib, "gmac": row.gmac}
+        flat["provider"] = text_field(row.provider)
         for name, values in (("model", row.model_ms), ("end_to_end", row.end_to_end_ms)):
             flat |= {f"{name}_ms_p{p}": value for p, value in values.items()}
         flat["images_per_s"] = ";".join(f"{batch}:{rate:.2f}" for batch, rate in row.images_per_s.items())
@@ -196,11 +191,9 @@ def as_csv(record: Record) -> str:
         for name in ("value", "low", "high"):
             flat[f"accuracy_{name}"] = getattr(row.accuracy, name) if row.accuracy else None
         flat |= {"drop": row.drop, "p_value": row.p_value, "joules_per_image": row.joules_per_image}
-        flat |= {"share_of_peak": row.share_of_peak, "status": row.status}
+        flat |= {"share_of_peak": row.share_of_peak, "status": text_field(row.status)}
         rows.append(flat)
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    write_rows(stream, [list(rows[0]), *(flat.values() for flat in rows)])
     return stream.getvalue()
 
 
@@ -208,35 +201,42 @@ def as_markdown(record: Record) -> str:
     """The table and what has to be said with it."""
     rows = [cells(row) for row in figures(record)]
     front = pareto(figures(record))
-    for row in rows:
-        row["model"] = f"**{row['model']}**" if row["model"] in front else row["model"]
     lines = [" | ".join(["", *rows[0], ""]).strip(), "|" + "---|" * len(rows[0])]
-    lines += [" | ".join(["", *(cell.replace("|", r"\|") for cell in row.values()), ""]).strip() for row in rows]
-    return "\n".join([*lines, "", *(f"{line}\n" for line in (*notes(record), IN_BOLD))])
+    for row in rows:
+        bold = "**" if row["model"] in front else ""
+        model, *others = map(markdown, row.values())
+        lines.append(" | ".join(["", f"{bold}{model}{bold}", *others, ""]).strip())
+    return "\n".join([*lines, "", *(f"{line}\n" for line in (*notes(record, markdown), IN_BOLD))])
 
 
-def notes(record: Record) -> list[str]:
-    """What the figures are of, and what is wrong with some, in sentences."""
+def notes(record: Record, words: Callable[[str], str] = str) -> list[str]:
+    """What the figures are of, and what is wrong with some, in sentences.
+
+    words: applied to every text that comes from the record, for a form in which it would be markup.
+    """
     machine, settings, data = record["machine"], record["settings"], record["data"]
-    libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items())
-    remarks = [f"{row.model}: {row.status}." for row in figures(record) if row.status != "ok"]
-    remarks += [f"{notice}." for notice in sorted({row["notice"] for row in record["rows"] if row.get("notice")})]
+    libraries = words(", ".join(f"{name} {number}" for name, number in machine["libraries"].items()))
+    remarks = [f"{words(row.model)}: {words(row.status)}." for row in figures(record) if row.status != "ok"]
+    notices = sorted({row["notice"] for row in record["rows"] if row.get("notice")})
+    remarks += [f"{words(notice)}." for notice in notices]
     for row in record["rows"]:
+        model = words(row["model"])
         if error := row.get("accuracy_error"):
-            remarks.append(f"{row['model']}: no accuracy: {error}.")
+            remarks.append(f"{model}: no accuracy: {words(error)}.")
         elif row.get("accuracy") and seen(row):
-            remarks.append(f"{row['model']}: no accuracy: its training may have seen the images; give --split.")
+            remarks.append(f"{model}: no accuracy: its training may have seen the images; give --split.")
         elif row.get("accuracy", {}) and row["accuracy"]["seen_in_training"] == "unknown":
             n = row["accuracy"]["metrics"]["n"]
-            remarks.append(f"{row['model']}: accuracy on {n} images that are not those of its training data.")
+            remarks.append(f"{model}: accuracy on {n} images that are not those of its training data.")
     return [
         *remarks,
-        f"Measured {record['time']} on {machine['gpu'] or machine['processor']}, {machine['cores']} cores, "
-        f"{machine['memory_gib']} GiB; {libraries}. Load before: {machine['load']}.",
-        f"Queries are {data['files']} {data['kind']}, another one each time. At least {settings['seconds']:g} s and "
-        f"{settings['queries']} queries a scenario in {settings['rounds']} rounds, in which the models take turns; no "
-        "sample is left out. Latencies are p50 / p90 / p99 of one image, from when it was due; p90 needs 64 queries, "
-        "p99 662. Start: a process from nothing to its first result, of which load and first run are parts; "
+        f"Measured {words(record['time'])} on {words(machine['gpu'] or machine['processor'])}, {machine['cores']} "
+        f"cores, {machine['memory_gib']} GiB; {libraries}. Load before: {machine['load']}.",
+        f"Queries are {data['files']} {words(data['kind'])}, another one each time. At least "
+        f"{settings['seconds']:g} s and {settings['queries']} queries a scenario in {settings['rounds']} rounds, in "
+        "which the models take turns; no sample is left out. Latencies are p50 / p90 / p99 of one image, from when it "
+        "was due; p90 needs 64 queries, p99 662. Start: a process from nothing to its first result, of which load and "
+        "first run are parts; "
         "`allkit classify` takes about the start and the number of files over the images/s at its batch.",
         "Accuracy with its 95 % Wilson interval, drop against "
         "the float32 file of the same run with the exact McNemar test. Research use; not for diagnosis.",

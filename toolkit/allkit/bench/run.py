@@ -20,6 +20,7 @@ from allkit.bench.machine import facts
 from allkit.bench.peak import Peak
 from allkit.bench.probe import probe
 from allkit.errors import AllkitError
+from allkit.text import visible
 
 SCHEMA_VERSION = 1
 _WARM_UP_SECONDS = 0.5
@@ -70,7 +71,7 @@ def run(
             entry.validate()
             entry.row |= probe(path, settings.device, files[:_PROBED])
         except AllkitError as error:
-            rows.append({"model": path.name, **(entry.row if entry else {}), "error": str(error)})
+            rows.append({"model": visible(path.name), **(entry.row if entry else {}), "error": str(error)})
             continue
         rows.append(entry.row)
         entries.append(entry)

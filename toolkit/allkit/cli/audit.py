@@ -59,10 +59,11 @@ def audit(
 
     DIR has one sub-folder of images a class (else $ALLKIT_DATA).
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
     from allkit.cli.audit_tables import print_audit
-    from allkit.cli.progress import stderr
+    from allkit.cli.console import Description, stderr
+    from allkit.cli.terminal import say
     from allkit.dataset.audit import audit as examine
     from allkit.dataset.audit_page import render
     from allkit.dataset.index import scan
@@ -72,7 +73,7 @@ def audit(
         if path and path != Path("-"):
             check_replaceable(path)
     dataset = scan(folder)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (Description(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr, transient=True) as progress:
         task = progress.add_task("reading images", total=len(dataset))
         record = examine(
@@ -90,9 +91,9 @@ def audit(
         print_audit(record)
         if json_file:
             write_text(json_file, text + "\n")
-            click.echo(f"wrote {json_file}", err=True)
+            say(f"wrote {json_file}", err=True)
     if html_file:
         write_text(html_file, render(record))
-        click.echo(f"wrote {html_file}", err=True)
+        say(f"wrote {html_file}", err=True)
     if record.errors:
         click.get_current_context().exit(1)

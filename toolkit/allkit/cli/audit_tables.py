@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from allkit.cli.console import PlainConsole
 from allkit.dataset.audit import Audit
-from allkit.dataset.audit_text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted, printable
+from allkit.dataset.audit_text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted
+from allkit.text import visible
 
 _SHOWN = 10
 
 
 def print_audit(audit: Audit) -> None:
     """Files, errors, duplicates, baselines and corners, then what they mean."""
-    console = Console(highlight=False)
-    console.print(Text(printable(audit.root), "bold"), Text(f"{audit.n:,} images", "bold"), sep=", ")
+    console = PlainConsole()
+    console.print(f"{audit.root}, {audit.n:,} images", style="bold")
     files = Table(show_header=False, box=None)
     files.add_column(no_wrap=True)
     files.add_column()
@@ -38,7 +38,7 @@ def print_audit(audit: Audit) -> None:
         ),
         ("across classes", counted(len(audit.cross_class), "group")),
     ):
-        files.add_row(name, Text(printable(value)))
+        files.add_row(name, value)
     console.print(files)
     _list(console, "cannot be read", [f"{path}: {reason}" for path, reason in audit.unreadable.items()], "red")
     _list(console, "duplicates across classes", [" = ".join(group.paths) for group in audit.cross_class], "red")
@@ -58,20 +58,20 @@ def print_audit(audit: Audit) -> None:
                 f"grey patch: {words}", *(protocol.patches[key].percent() for protocol in audit.protocols.values())
             )
         console.print(shares)
-    console.print("\n[bold]What it means[/]")
+    console.print("\nWhat it means", style="bold")
     for paragraph in conclusions(audit):
-        console.print(Text(printable(paragraph)))
+        console.print(paragraph)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
-def _list(console: Console, title: str, lines: list[str], style: str) -> None:
+def _list(console: PlainConsole, title: str, lines: list[str], style: str) -> None:
     if not lines:
         return
-    console.print(Text(f"{title}:", style))
+    console.print(f"{title}:", style=style)
     for line in lines[:_SHOWN]:
-        console.print(Text(f"  {printable(line)}"), soft_wrap=True)
+        console.print(f"  {visible(line)}", soft_wrap=True)
     if len(lines) > _SHOWN:
         console.print(f"  and {len(lines) - _SHOWN:,} more; --json lists all")

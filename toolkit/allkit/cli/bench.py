@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from allkit.cli.options import NamedPath, data_option, device_option
+from allkit.cli.terminal import say
+from allkit.text import visible
 
 if TYPE_CHECKING:
     from allkit.dataset.index import Images
@@ -140,7 +142,7 @@ def bench(
         from allkit.bench.choose import Budget, recommend
 
         model, reason = recommend(record, Budget(*limits))
-        click.echo(f"\nrecommended: {model}: {reason}" if model else f"\n{reason}")
+        say(f"\nrecommended: {model}: {reason}" if model else f"\n{reason}")
         failed = failed or model is None
     if plot:
         write_scatter(record, plot)
@@ -148,11 +150,11 @@ def bench(
 
 
 def _measure(models, data, split_file, device, batches, seconds, queries, rounds) -> dict:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
     from allkit.bench.accuracy import Labelled
     from allkit.bench.run import Settings, run
-    from allkit.cli.progress import stderr
+    from allkit.cli.console import Description, stderr
     from allkit.dataset.split import Split
     from allkit.runtime.classifier import models_at_hand
 
@@ -160,7 +162,7 @@ def _measure(models, data, split_file, device, batches, seconds, queries, rounds
     settings = Settings(device, batches, seconds, queries, rounds)
     with _images(data) as (files, told, images):
         labelled = images and Labelled(images, Split.load(split_file) if split_file else None)
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        columns = (Description(), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=stderr, transient=True) as progress:
             task = progress.add_task("", total=1.0)
 
@@ -180,10 +182,10 @@ def _images(data: Path) -> Iterator[tuple[list[Path], dict, Images | None]]:
         # Read here, so that what cannot be read is left out of the queries too.
         images = read_with_progress(scan(data))
         files = [images.dataset.root / path for path in images.dataset.paths]
-        yield files, {"kind": "labelled images", "root": data.name}, images
+        yield files, {"kind": "labelled images", "root": visible(data.name)}, images
         return
     from allkit.dataset.synth import synthesize
 
-    click.echo(f"no dataset at {data} (--data or $ALLKIT_DATA): synthetic smears, no accuracy", err=True)
+    say(f"no dataset at {data} (--data or $ALLKIT_DATA): synthetic smears, no accuracy", err=True)
     with tempfile.TemporaryDirectory(prefix="allkit-bench-") as folder:
         yield sorted(synthesize(Path(folder, "smears"), 32).rglob("*.jpg")), {"kind": "synthetic smears"}, None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from allkit.bench.compare import Comparison
 from allkit.bench.record import Record, cells, figures, notes, pareto
-from allkit.cli.tables import wide_console
+from allkit.cli.console import wide_console
+from allkit.cli.terminal import say
 
 _LEFT = ("model", "network", "on", "status")
 
@@ -24,9 +24,9 @@ def print_record(record: Record) -> None:
         style = "red" if row.failed else "yellow" if row.status != "ok" else "bold" if row.model in front else ""
         table.add_row("*" if row.model in front else "", *cells(row).values(), style=style)
     wide_console().print(table)
-    click.echo("* on the Pareto front of accuracy and latency\n" if front else "")
+    say("* on the Pareto front of accuracy and latency\n" if front else "")
     for line in notes(record):
-        click.echo(line)
+        say(line)
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -41,9 +41,9 @@ def print_comparison(comparison: Comparison) -> None:
         cells_ = (f"{change.first:.4g}", f"{change.second:.4g}", shown, f"{change.p_value:.3f}", verdict)
         table.add_row(change.model, change.measure, *cells_, style="bold" if change.real else "")
     wide_console().print(table)
-    click.echo(
+    say(
         "Medians of rounds, each round one observation; ratio of Hodges and Lehmann with the 95 % interval of each row "
         "alone; p of the exact rank-sum test, of accuracies McNemar's, adjusted by Holm for all rows together."
     )
     for remark in comparison.remarks:
-        click.echo(f"- {remark}")
+        say(f"- {remark}")

@@ -98,6 +98,7 @@ def classify(
     from allkit import Classifier
     from allkit.cli.journal import Journal
     from allkit.cli.output import WRITERS, opened, terminated_as_interrupt
+    from allkit.cli.terminal import say
     from allkit.files import check_folder, check_replaceable
     from allkit.runtime.inputs import expand
     from allkit.runtime.overlay import OverlayFolder
@@ -112,7 +113,7 @@ def classify(
     )
     overlays = OverlayFolder(heatmaps, paths, classifier.contract, bits) if heatmaps else None
     if classifier.notice:
-        click.echo(classifier.notice, err=True)
+        say(classifier.notice, err=True)
     counts: Counter[str | None] = Counter()
     doubts: Counter[str] = Counter()
     damaged = 0
@@ -144,7 +145,7 @@ def classify(
     journal = Journal(output, made_by, resume) if output else None
     todo = journal.left(paths) if journal else paths
     if kept := len(paths) - len(todo):
-        click.echo(f"{kept} image(s) were classified before", err=True)
+        say(f"{kept} image(s) were classified before", err=True)
     done: list[Path] = []
     stopped = False
     start = time.perf_counter()
@@ -162,12 +163,12 @@ def classify(
         write(journal.rows(paths))
         journal.close(remove=not stopped)
     if overlays:
-        click.echo(f"heat maps: {overlays.write_contact_sheet()} and one file an image beside it", err=True)
+        say(f"heat maps: {overlays.write_contact_sheet()} and one file an image beside it", err=True)
 
     summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
     summary += [f"{doubt}: {count}" for doubt, count in doubts.items()]
     summary += [f"damaged: {damaged}"] * lenient + [f"not read: {counts[None]}"]
-    click.echo(
+    say(
         f"\n{'  '.join(summary)}\n"
         f"{len(done)} image(s), {len(done) / seconds:.1f} images/s with {classifier.model_path.name} "
         f"on {classifier.provider}; research use; not for diagnosis",
@@ -181,7 +182,7 @@ def classify(
         print_profile(seconds, len(done), classifier.profile.by_thread(), alone)
     if stopped:
         advice = f"; {output} holds them, the same command with --resume goes on" if output else ""
-        click.echo(f"stopped after {counts.total()} of {len(paths)} image(s){advice}", err=True)
+        say(f"stopped after {counts.total()} of {len(paths)} image(s){advice}", err=True)
         click.get_current_context().exit(130)
     if counts[None]:
         click.get_current_context().exit(1)

@@ -9,6 +9,7 @@ import click
 
 from allkit.cli.audit import audit
 from allkit.cli.options import NamedPath
+from allkit.cli.terminal import say
 
 SYNTH_EPILOG = """\b
 Examples:
@@ -53,9 +54,9 @@ def synth(folder: Path, per_class: int, size_px: int, seed: int) -> None:
     total = per_class * len(CLASSES)
     with counting("drawing smears", total) as advance:
         synthesize(folder, per_class, size_px, seed, on_image=advance)
-    click.echo(f"drew {total} smears in {folder}: {per_class} each of {', '.join(CLASSES)}")
+    say(f"drew {total} smears in {folder}: {per_class} each of {', '.join(CLASSES)}")
     # Drawings have no neighbours to keep apart, and too few of them to do it.
-    click.echo(f"next: {_train_command(folder, size_px=64, width=0.125)} --split random")
+    say(f"next: {_train_command(folder, size_px=64, width=0.125)} --split random")
 
 
 @data.command(epilog=DOWNLOAD_EPILOG)
@@ -69,8 +70,8 @@ def download() -> None:
 
     folder = fetch()
     click.echo(folder)
-    click.echo(f"If you publish with these images, cite:\n{CITATION}", err=True)
-    click.echo(f"next: {_train_command(folder, size_px=150, width=0.25)}", err=True)
+    say(f"If you publish with these images, cite:\n{CITATION}", err=True)
+    say(f"next: {_train_command(folder, size_px=150, width=0.25)}", err=True)
 
 
 def _train_command(folder: Path, size_px: int, width: float) -> str:

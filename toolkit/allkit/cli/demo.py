@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from allkit.cli.options import NamedPath
+from allkit.cli.terminal import say
 
 EPILOG = """\b
 Example:
@@ -46,8 +47,8 @@ def _walk(ctx: click.Context, folder: Path) -> None:
     ]
     for number, step in enumerate(steps, 1):
         words = [str(word) for word in step]
-        click.secho(f"\n[{number}/{len(steps)}] allkit {' '.join(words)}", bold=True)
+        say(f"\n[{number}/{len(steps)}] allkit {' '.join(words)}", bold=True)
         status = ctx.find_root().command.main(words, prog_name="allkit", standalone_mode=False)
         if status:
             ctx.exit(status)
-    click.echo("\nThe smears are drawings: these figures say that the road works, nothing about leukemia.")
+    say("\nThe smears are drawings: these figures say that the road works, nothing about leukemia.")

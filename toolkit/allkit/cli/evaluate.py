@@ -61,6 +61,7 @@ def evaluate(
     from allkit.cli.evaluation_tables import print_evaluation, print_pairs
     from allkit.cli.progress import counting, read_with_progress
     from allkit.cli.shift_table import print_shifts
+    from allkit.cli.terminal import say
     from allkit.contract import INTENDED_USE
     from allkit.dataset.index import scan
     from allkit.dataset.protocol import split_again
@@ -73,7 +74,7 @@ def evaluate(
     split = Split.load(split_file) if split_file else None
     classifiers = [Classifier(model, device=device, batch_size=batch_size) for model in models]
     if classifiers[0].notice:
-        click.echo(classifiers[0].notice, err=True)
+        say(classifiers[0].notice, err=True)
     images = read_with_progress(found)
     if part and not split:
         split = split_again(images, classifiers[0].contract.split)
@@ -84,7 +85,7 @@ def evaluate(
         with counting(f"evaluating {classifier.model_path.name}", len(on.rows)) as advance:
             evaluations.append(evaluate_model(classifier, on, advance))
         if warning := SEEN.get(evaluations[-1].seen_in_training):
-            click.echo(f"warning: {classifier.model_path.name} {warning}", err=True)
+            say(f"warning: {classifier.model_path.name} {warning}", err=True)
         if shift:
             labels = class_labels(classifier, on)
             with counting("shifting", len(on.rows)) as advance:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
+from allkit.cli.console import PlainConsole
 from allkit.cli.tables import print_metrics, with_interval
 from allkit.evaluation.evaluate import Evaluation
 from allkit.metrics import PairedComparison
@@ -24,7 +24,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     table.add_row("uncertain (set is not one class)", with_interval(doubt.uncertain, 2))
     table.add_row("accuracy on the rest", f"{with_interval(doubt.accuracy_of_certain, 2)}, n = {doubt.n_certain}")
     table.add_row("unfamiliar", with_interval(doubt.unfamiliar, 2))
-    Console(highlight=False).print(table)
+    PlainConsole().print(table)
 
 
 def print_pairs(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]) -> None:
@@ -38,4 +38,4 @@ def print_pairs(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]
         difference = f"{100 * pair.difference:+.2f} points"
         counts = (str(pair.only_a_right), str(pair.only_b_right))
         table.add_row(a.model.name, b.model.name, difference, *counts, f"{pair.p_value:.4f}")
-    Console(highlight=False).print(table)
+    PlainConsole().print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -110,7 +111,7 @@ def export(
     if every and (folder or size_px):
         raise click.UsageError("--all takes every run: give it without --run and --size")
 
-    from allkit.cli.progress import stderr
+    from allkit.cli.terminal import say
     from allkit.errors import AllkitError
     from allkit.files import check_folder
     from allkit.training.run import Run, newest_finished, newest_of_each
@@ -133,15 +134,12 @@ def export(
     from allkit.export.export import Options
     from allkit.export.export import export as export_run
 
-    def say(text: str) -> None:
-        stderr.print(text, markup=False, soft_wrap=True)
-
     options = Options(precisions, heatmap, seven_bit, max_drop, coverage)
     rows = []
     for run in chosen:
-        click.echo(f"exporting {run.folder}", err=True)
+        say(f"exporting {run.folder}", err=True)
         try:
-            results = export_run(run, data or Path(run.settings.data), out, options, say)
+            results = export_run(run, data or Path(run.settings.data), out, options, partial(say, err=True))
         except AllkitError as error:
             # One run that cannot be read must not keep the others from being exported.
             if not every:

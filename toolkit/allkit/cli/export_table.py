@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
 from rich.table import Table
 
-from allkit.cli.tables import wide_console, with_interval
+from allkit.cli.console import wide_console
+from allkit.cli.tables import with_interval
+from allkit.cli.terminal import say
 from allkit.contract import Contract
 from allkit.errors import AllkitError
 from allkit.export.export import Exported
@@ -20,39 +21,37 @@ Row = tuple[Run, str, Exported | AllkitError]
 
 def print_failure(precision: str, error: AllkitError) -> None:
     """A precision that was not written, on stderr."""
-    click.echo(f"{click.style('failed:', fg='red', bold=True)} {precision}: {error}", err=True)
+    say(f"{precision}: {error}", err=True, label="failed:")
 
 
 def print_file(exported: Exported) -> None:
     """The figures of one file."""
     contract = exported.contract
     calibration, latency = contract.calibration, contract.latency
-    click.echo(f"\n{contract.precision}: {exported.path} ({exported.path.stat().st_size / 2**20:.2f} MiB)")
+    say(f"\n{contract.precision}: {exported.path} ({exported.path.stat().st_size / 2**20:.2f} MiB)")
     if exported.replaced:
-        click.echo(f"replaced the model that was in {exported.path} before", err=True)
+        say(f"replaced the model that was in {exported.path} before", err=True)
     if gate := contract.gate:
-        click.echo(
+        say(
             f"  against fp32: drop {gate['drop']:.2%} on {gate['n']} validation images (allowed {gate['max_drop']:.2%})"
             f", largest probability difference {gate['max_probability_difference']:.4f}, the same class on "
             f"{gate['agreement']:.1%}, Kullback-Leibler divergence {gate['kl_divergence']:.1e}"
         )
     if int8 := contract.quantisation:
         layers = ", ".join(int8["float_layers"]) or "none but the logits"
-        click.echo(f"  int8: {int8['method']} on {int8['calibration_images']} training images; in float: {layers}")
-    click.echo(
-        f"  time: {latency['ms']:.2f} ms an image here, {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32"
-    )
-    click.echo(
+        say(f"  int8: {int8['method']} on {int8['calibration_images']} training images; in float: {layers}")
+    say(f"  time: {latency['ms']:.2f} ms an image here, {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32")
+    say(
         f"  calibrated: temperature {contract.temperature:.3f}, expected calibration error on the "
         f"{calibration['part']} part {calibration['ece_before']:.4f} before, {calibration['ece_after']:.4f} after "
         f"(n = {calibration['n']})"
     )
-    click.echo(
+    say(
         f"  doubt: prediction sets of coverage {contract.abstention['coverage']:g} from probability "
         f"{contract.abstention['threshold']:.4f} on; unfamiliar from distance "
         f"{contract.familiarity['threshold']:.2f} on"
     )
-    click.echo(f"  card: {exported.card}")
+    say(f"  card: {exported.card}")
 
 
 def print_exports(rows: Sequence[Row]) -> None:
@@ -74,7 +73,7 @@ def print_exports(rows: Sequence[Row]) -> None:
     one_run = len({run.folder for run, _, _ in rows}) == 1
     fit = [one for one in made if not one.contract.slower_than_fp32]
     if one_run and (best := min(fit, key=_milliseconds, default=None)):
-        click.echo(f"next: allkit classify FOLDER --model {best.path}")
+        say(f"next: allkit classify FOLDER --model {best.path}")
 
 
 def _figures(exported: Exported) -> list[str]:

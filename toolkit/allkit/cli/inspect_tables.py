@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
-from allkit.cli.tables import wide_console
+from allkit.cli.console import wide_console
 from allkit.contract import Contract
 from allkit.graph import Summary
 
@@ -19,7 +18,7 @@ def print_contract(contract: Contract) -> None:
     """One row a field; the int8 candidates are left to the JSON form and the card."""
     table = Table(title="contract", show_header=False)
     for field in dataclasses.fields(contract):
-        table.add_row(field.name, Text(_words(getattr(contract, field.name))))
+        table.add_row(field.name, _words(getattr(contract, field.name)))
     wide_console().print(table)
 
 
@@ -29,7 +28,7 @@ def print_graph(path: Path, summary: Summary) -> None:
     whole = Table(title="\ngraph", show_header=False)
     whole.add_row("file", f"{path.name}, {path.stat().st_size / 2**20:.2f} MiB, opset {summary.opset}")
     for name, lines in (("input", summary.inputs), ("output", summary.outputs)):
-        whole.add_row(name, Text("\n".join(lines)))
+        whole.add_row(name, "\n".join(lines))
     whole.add_row("operators", ", ".join(f"{name} {count}" for name, count in summary.operators.items()))
     whole.add_row("parameters", f"{summary.parameters:,}")
     whole.add_row("GMAC an image", f"{summary.macs / 1e9:.4f}")

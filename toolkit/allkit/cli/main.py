@@ -13,7 +13,9 @@ from typing import NoReturn
 
 import click
 
+from allkit.cli.terminal import say
 from allkit.errors import AllkitError
+from allkit.text import visible_lines
 
 # Name, module and one line of help: `--help` lists the commands without importing them.
 COMMANDS = {
@@ -50,6 +52,14 @@ class LazyGroup(click.Group):
             return None
         return getattr(importlib.import_module(COMMANDS[name][0]), name)
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            # Click repeats what was typed, or what a wildcard stood for, as it is.
+            error.message = visible_lines(error.message)
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -82,5 +92,5 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    say(message, err=True, label="error:")
     sys.exit(2)

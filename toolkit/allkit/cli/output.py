@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
 import click
 
+from allkit.csvtext import path_field, text_field, write_rows
 from allkit.errors import AllkitError
 from allkit.files import replacing
 from allkit.runtime.classifier import Prediction
+from allkit.text import visible
 
 Rows = Iterable[tuple[Path, Prediction]]
 Writer = Callable[[Rows, Sequence[str], TextIO, bool], None]
 
-# A name may hold what moves the cursor or ends the line; a row of the table stays one row.
-_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-
-# A file name need not be valid UTF-8; it is written as the bytes that the file system has.
+# A file name need not be valid UTF-8; it is written as the bytes that the file system has, but for those that are
+# control characters to a terminal of eight bits.
 _ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
+_BYTES = re.compile("([\udca0-\udcff]+)")
 
 
 def columns(classes: Sequence[str], warnings: bool = False) -> list[str]:
@@ -35,10 +37,13 @@ def columns(classes: Sequence[str], warnings: bool = False) -> list[str]:
 
 
 def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bool = False) -> None:
-    """One line an image under a header, a prediction set as `Early|Pre`; what an image does not have is empty."""
-    writer = csv.DictWriter(stream, columns(classes, warnings), lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(_record(path, prediction, classes) for path, prediction in rows)
+    """One line an image under a header, a prediction set as `Early|Pre`; what an image does not have is empty.
+
+    No field is a formula to a spreadsheet, see `csvtext`.
+    """
+    names = columns(classes, warnings)
+    records = (_record(path, prediction, classes) for path, prediction in rows)
+    write_rows(stream, chain([names], (_fields(record, names) for record in records)))
 
 
 def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bool = False) -> None:
@@ -53,14 +58,15 @@ def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bo
 
 def write_table(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bool = False) -> None:
     """Aligned columns that appear row by row; the path comes last so that no length of it is cut or breaks them."""
-    first = max(map(len, ("not read", *classes)))
-    widths = [len("confidence"), *(max(6, len(name)) for name in classes), len("uncertain unfamiliar")]
+    names = [visible(name) for name in classes]
+    first = max(map(len, ("not read", *names)))
+    widths = [len("confidence"), *(max(6, len(name)) for name in names), len("uncertain unfamiliar")]
 
     def line(label: str, cells: Iterable[str], path: str, **style: bool | str) -> None:
         middle = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        click.echo(click.style(f"{label.ljust(first)}  {middle}  {path.translate(_VISIBLE)}", **style), stream)
+        click.echo(click.style(f"{label.ljust(first)}  {middle}  {_one_line(path)}", **style), stream)
 
-    line("label", ["confidence", *classes, "doubt"], "path", bold=True)
+    line("label", ["confidence", *names, "doubt"], "path", bold=True)
     for path, prediction in rows:
         if prediction.error is not None:
             line("not read", [""] * len(widths), f"{path} ({prediction.error})", fg="red")
@@ -69,7 +75,8 @@ def write_table(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bo
             marks = [word for word in ("uncertain", "unfamiliar") if getattr(prediction, word)]
             cells = [*(f"{number:.4f}" for number in numbers), " ".join(marks)]
             name = f"{path} (damaged: {prediction.warning})" if prediction.warning else str(path)
-            line(prediction.label, cells, name, **({"fg": "yellow"} if marks or prediction.warning else {}))
+            style = {"fg": "yellow"} if marks or prediction.warning else {}
+            line(visible(prediction.label), cells, name, **style)
 
 
 WRITERS: dict[str, Writer] = {"table": write_table, "csv": write_csv, "jsonl": write_jsonl}
@@ -106,6 +113,19 @@ def terminated_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _one_line(path: str) -> str:
+    """A path in a row of the table, which stays one row whatever the path holds."""
+    return "".join(part if i % 2 else visible(part) for i, part in enumerate(_BYTES.split(path)))
+
+
+def _fields(record: dict, names: Sequence[str]) -> list:
+    return [path_field(record["path"]), *(_field(record[name]) for name in names[1:])]
+
+
+def _field(value: object) -> object:
+    return text_field(value) if isinstance(value, str) else value
 
 
 def _record(path: Path, prediction: Prediction, classes: Sequence[str]) -> dict:

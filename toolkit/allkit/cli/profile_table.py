@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.console import Console
 from rich.table import Table
 
+from allkit.cli.console import stderr
 from allkit.cpus import cores
 from allkit.runtime.profile import STAGES
 
@@ -27,10 +27,9 @@ def print_profile(
     table.add_section()
     cells = (f"{1000 * alone[stage]:.3f}" if stage in alone else "-" for stage in STAGES)
     table.add_row("one alone", *cells, "-")
-    console = Console(stderr=True, highlight=False)
-    console.print(table)
+    stderr.print(table)
     limit = cores() / sum(alone.values())
-    console.print(
+    stderr.print(
         f"{images / seconds:.1f} images/s; {cores()} core(s) over {1000 * sum(alone.values()):.3f} ms an image on one "
         f"thread allow {limit:.1f}: {images / seconds / limit:.0%} of the limit",
         soft_wrap=True,

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from allkit.cli.console import Description, stderr
 from allkit.dataset.index import Dataset, Images, read
 from allkit.images import PixelPath
+from allkit.text import visible
 from allkit.training.recipe import Recipe
-
-stderr = Console(stderr=True, highlight=False)
 
 
 @contextmanager
 def counting(title: str, total: int) -> Iterator[Callable[[], None]]:
     """A bar with a count and the time left; yields what to call once an item."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (Description(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True) as progress:
         task = progress.add_task(title, total=total)
         yield lambda: progress.advance(task)
@@ -36,9 +35,9 @@ def warn_skipped(dataset: Dataset, shown: int = 5) -> None:
     """One counted warning for the files left out, naming the first few."""
     if not dataset.skipped:
         return
-    stderr.print(f"[yellow]warning:[/] {len(dataset.skipped)} file(s) left out:")
+    stderr.print(f"warning: {len(dataset.skipped)} file(s) left out:", style="yellow")
     for path, reason in list(dataset.skipped.items())[:shown]:
-        stderr.print(f"  {path}: {reason}", markup=False)
+        stderr.print(f"  {visible(path)}: {visible(reason)}")
     if len(dataset.skipped) > shown:
         stderr.print(f"  and {len(dataset.skipped) - shown} more")
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
+from allkit.cli.console import PlainConsole
 from allkit.cli.tables import with_interval
 from allkit.evaluation.shift_suite import ShiftRecord
 
 
 def print_shifts(record: ShiftRecord, where: str) -> None:
     """A row a shift, the mean and the worst. where: the images, with their split, for the title."""
-    console = Console(highlight=False)
+    console = PlainConsole()
     unshifted, *shifted = record.rows
     table = Table(title=f"under imaging shifts, {where}, n = {unshifted.n}")
     for column in ("shift", "accuracy", "drop", "p (McNemar)"):

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
+from allkit.cli.console import PlainConsole
 from allkit.dataset.index import BASELINE
 
 if TYPE_CHECKING:
     # scikit-learn takes seconds to load, and `allkit train --help` needs none of it.
     from allkit.metrics import Metrics
     from allkit.stats import Interval
-
-
-def wide_console() -> Console:
-    """Standard output for a table of many columns: a pipe has no width, and is not folded at 80 columns."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)
 
 
 def with_interval(share: Interval | None, digits: int = 1) -> str:
@@ -31,8 +25,8 @@ def print_metrics(metrics: Metrics, title: str, baseline: Interval, method: str 
 
     baseline: the accuracy of `method`, which sees no shape, on the same images.
     """
-    console = Console(highlight=False)
-    console.print(f"\n[bold]{title}[/], n = {metrics.n}")
+    console = PlainConsole()
+    console.print(f"\n{title}, n = {metrics.n}", style="bold")
     whole = Table(show_header=False, box=None)
     whole.add_row("accuracy", f"{with_interval(metrics.accuracy, 2)} (95 % Wilson interval)")
     whole.add_row("baseline", f"{with_interval(baseline, 2)} ({method}, no shape seen)")

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from allkit.cli.options import NamedPath, data_option
 from allkit.cli.progress import TrainingProgress, read_with_progress
 from allkit.cli.tables import print_metrics
+from allkit.cli.terminal import say
 from allkit.dataset.index import Images, scan
 from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, PROTOCOLS, make_split
 from allkit.dataset.split import Split
@@ -195,7 +196,7 @@ def train(
             settings = Settings(VGG16, pixels, width, seed, recipe, images.dataset.classes, home)
             run = Run.create(folder, settings, split_for(images, fold))
         if run.finished:
-            click.echo(f"{folder} is finished already", err=True)
+            say(f"{folder} is finished already", err=True)
         else:
             _train(run, images_of(root, run.settings.pixels), target or folder)
         return run
@@ -250,16 +251,16 @@ def _train(run: Run, images: Images, target: Path) -> None:
     prepare()
     from allkit.training.train import train as train_run
 
-    click.echo(f"training {run.settings.name} on {device()}", err=True)
+    say(f"training {run.settings.name} on {device()}", err=True)
     try:
         with TrainingProgress(run.settings.recipe) as progress:
             metrics, baseline = train_run(run, images, progress)
     except KeyboardInterrupt:
         again = f"allkit train --out {target} --resume" if target == run.folder else "the same command and --resume"
-        click.echo(f"interrupted; go on with: {again}", err=True)
+        say(f"interrupted; go on with: {again}", err=True)
         raise
     print_metrics(metrics, f"{run.settings.name}, test part of the {run.split.label} split", baseline)
-    click.echo(f"\nrun folder: {run.folder}\nnext: allkit export --run {run.folder}")
+    say(f"\nrun folder: {run.folder}\nnext: allkit export --run {run.folder}")
 
 
 def _pool(runs: Sequence[Run], folder: Path) -> None:
@@ -267,7 +268,7 @@ def _pool(runs: Sequence[Run], folder: Path) -> None:
 
     metrics, baseline = pool(runs, folder)
     print_metrics(metrics, f"{runs[0].settings.name}, {len(runs)} folds of the {runs[0].split.label} split", baseline)
-    click.echo(f"\nrecord: {folder / 'metrics.json'}")
+    say(f"\nrecord: {folder / 'metrics.json'}")
 
 
 def _refuse_changes(ctx: click.Context, run: Run) -> None:

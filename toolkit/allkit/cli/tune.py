@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from allkit.cli.options import NamedPath
+from allkit.cli.terminal import say
 
 EPILOG = """\b
 Examples:
@@ -31,7 +32,7 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     """
     from rich.table import Table
 
-    from allkit.cli.tables import wide_console
+    from allkit.cli.console import wide_console
     from allkit.files import cache_folder
     from allkit.runtime.inputs import expand
     from allkit.runtime.session import Model
@@ -40,7 +41,7 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     Model(model)  # a file that is no model is named before anything is drawn or measured
     with tempfile.TemporaryDirectory(prefix="allkit-tune-") as folder:
         images = (expand(files_or_folders) if files_or_folders else _drawn(Path(folder)))[:_IMAGES]
-        click.echo(f"measuring on {len(images)} images for about {seconds:g} s", err=True)
+        say(f"measuring on {len(images)} images for about {seconds:g} s", err=True)
         rates = measure(model, images, seconds)
     best = next(iter(rates))
     table = Table(title="\nimages a second, from file to result")
@@ -52,16 +53,14 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     wide_console().print(table)
     kept = remember(model, best)
     if kept:
-        click.echo(f"remembered in {kept}; `allkit classify --model {model}` uses it on the CPU")
+        say(f"remembered in {kept}; `allkit classify --model {model}` uses it on the CPU")
     else:
         where = cache_folder() or "the cache of a user without a home folder"
-        click.echo(
-            f"not remembered: cannot write {where}; set XDG_CACHE_HOME to a folder that can be written", err=True
-        )
+        say(f"not remembered: cannot write {where}; set XDG_CACHE_HOME to a folder that can be written", err=True)
 
 
 def _drawn(folder: Path) -> list[Path]:
     from allkit.dataset.synth import CLASSES, synthesize
 
-    click.echo("no images named: drawing synthetic smears", err=True)
+    say("no images named: drawing synthetic smears", err=True)
     return sorted(synthesize(folder / "smears", _IMAGES // len(CLASSES)).rglob("*.jpg"))

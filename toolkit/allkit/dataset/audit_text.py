@@ -21,11 +21,6 @@ PATCHES = {
 PROTOCOLS = {"random": "random (paper protocol)", "grouped": "grouped"}
 
 
-def printable(text: str) -> str:
-    """The text with bytes that are not UTF-8, as a file name may have, replaced by question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def counted(number: int, singular: str, plural: str = "") -> str:
     """`1 group`, `2 groups`."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

@@ -19,18 +19,17 @@ from allkit.cpus import cores
 from allkit.dataset.baselines import PIXELS, colour_histograms, leave_one_out_accuracy, nearest_accuracy
 from allkit.dataset.duplicates import difference_hashes
 from allkit.errors import AllkitError
-from allkit.files import visible
+from allkit.files import listing
 from allkit.images import PixelPath, decode, is_image_name, natural_key, read_bytes, stack
+from allkit.names import check_class_names
 from allkit.stats import Interval
+from allkit.text import visible
 
 # Kaggle's archive of the ALL set holds the photographs in Original/ beside Segmented/.
 _OUTER_FOLDER = "Original"
 
 # What every record names as the baseline beside an accuracy.
 BASELINE = "nearest colour histogram"
-
-# Columns that stand beside one column a class in what classify writes.
-_COLUMNS = ("path", "label", "confidence", "error", "prediction_set", "uncertain", "unfamiliar", "warning")
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,8 @@ def scan(root: Path | str) -> Dataset:
 
     Each sub-folder of `root` (or of `root/Original`, Kaggle's layout) is a class, whatever lies
     below it belongs to it. Files that are not images by name are left out with a reason. Hidden
-    files and folders are passed over. Raises AllkitError for a wrong path, fewer than two classes
-    or a class without images.
+    files and folders are passed over. Raises AllkitError for a wrong path, fewer than two classes,
+    names that no classes can have (`check_class_names`) or a class without images.
     """
     root = Path(root)
     if not os.path.isdir(root):
@@ -119,15 +118,15 @@ def scan(root: Path | str) -> Dataset:
         root = root / _OUTER_FOLDER
     if not os.access(root, os.R_OK | os.X_OK):
         raise AllkitError(f"cannot read {root}: its folders may not be listed or entered")
-    skipped = {entry.name: "not in a class folder" for entry in visible(root) if not entry.is_dir()}
+    skipped = {visible(entry.name): "not in a class folder" for entry in listing(root) if not entry.is_dir()}
     classes = tuple(folder.name for folder in _folders(root))
     if len(classes) < 2:
         found = f"only the class folder {classes[0]}" if classes else "no class folder"
         raise AllkitError(f"{root} holds {found}: a classifier needs two or more sub-folders, one a class")
-    if clash := next((name for name in classes if name in _COLUMNS), None):
-        raise AllkitError(
-            f"a class cannot be called {clash!r}, which is a column of the results: rename {root / clash}"
-        )
+    try:
+        check_class_names(classes)
+    except AllkitError as error:
+        raise AllkitError(f"the folders of {root} cannot name classes: {error}") from error
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
@@ -190,7 +189,7 @@ def fingerprint(hashes: Mapping[str, str]) -> str:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [entry for entry in visible(folder) if entry.is_dir()]
+    return [entry for entry in listing(folder) if entry.is_dir()]
 
 
 def _files(folder: Path) -> tuple[list[Path], dict[Path, str]]:

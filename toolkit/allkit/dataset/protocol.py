@@ -14,26 +14,38 @@ threshold, sees images a little easier than those of the test part.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import UNSET, Meta, UnsetType
 
+from allkit.csvtext import read_rows
 from allkit.dataset.duplicates import connected_groups, near_pairs
 from allkit.dataset.index import Dataset, Images
 from allkit.dataset.split import PARTS, Split
 from allkit.errors import AllkitError
 from allkit.files import content_hash
+from allkit.reading import as_kind, as_plain
 
 PROTOCOLS = ("grouped", "random")
 BLOCK_LENGTH = 37
 FOLDS = 10
 VALIDATION = 0.1
+
+
+@dataclass(frozen=True)
+class _Parameters:
+    """How a split was made, as a contract tells it."""
+
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    fold: Annotated[int, Meta(ge=0, le=1000)] | UnsetType = UNSET
+    folds: Annotated[int, Meta(ge=2, le=1000)] | UnsetType = UNSET
+    block_length: Annotated[int, Meta(ge=1, le=10**6)] | UnsetType = UNSET
 
 
 @dataclass
@@ -120,10 +132,12 @@ def split_again(images: Images, summary: Mapping[str, Any]) -> Split:
 
     Raises AllkitError when the images are others, or their groups were listed in a file.
     """
-    told = dict(summary.get("parameters", {}))
-    arguments = {name: told[name] for name in ("seed", "fold", "folds", "block_length") if name in told}
-    make = grouped_split if "block_length" in told else random_split
-    split = make(images, **arguments) if "seed" in told and "groups" not in told else None
+    told = summary.get("parameters", {})
+    split = None
+    if isinstance(told, Mapping) and "seed" in told and "groups" not in told:
+        numbers = as_kind(dict(told), _Parameters, "the split in the contract", "give --split RUN/split.json")
+        make = grouped_split if "block_length" in told else random_split
+        split = make(images, **as_plain(numbers))
     if split is None or split.hash != summary.get("hash"):
         raise AllkitError(
             "the split of the training cannot be made again from the contract and the images in "
@@ -133,17 +147,17 @@ def split_again(images: Images, summary: Mapping[str, Any]) -> Split:
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Relative path to patient, from a CSV file with these two columns."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            if not {"path", "patient"} <= set(reader.fieldnames or ()):
-                raise AllkitError(f"{path} is not a CSV file with the columns path,patient")
-            return {row["path"]: row["patient"] for row in reader}
-    except OSError as error:
-        raise AllkitError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise AllkitError(f"{path} is not a CSV file: {error}") from error
+    """Relative path to patient, from a CSV file with these two columns; AllkitError where it is none."""
+    fix = "give a CSV file with the columns path,patient"
+    header, *rows = read_rows(path, fix)
+    if not {"path", "patient"} <= set(header):
+        raise AllkitError(f"{path} is not a CSV file with the columns path,patient")
+    image, patient = header.index("path"), header.index("patient")
+    patients: dict[str, str] = {}
+    for row in rows:
+        if patients.setdefault(row[image], row[patient]) != row[patient]:
+            raise AllkitError(f"{path} names two patients for {row[image]}: {fix}, one row an image")
+    return patients
 
 
 def _deal(

@@ -7,14 +7,35 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from allkit.dataset.index import fingerprint
 from allkit.errors import AllkitError
 from allkit.files import write_text
+from allkit.names import check_image_paths
+from allkit.reading import Count, Text, read_json
 
 PARTS = ("train", "validation", "test")
 SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A split file, as far as types tell."""
+
+    schema_version: int
+    hash: str
+    protocol: Text
+    parameters: dict[str, int | float | str]
+    parts: dict[Literal["train", "validation", "test"], Annotated[tuple[str, ...], Meta(min_length=1)]]
+    hashes: dict[str, str]
+    groups: dict[str, Count]
+
+    def __post_init__(self):
+        if len(self.parts) < len(PARTS):
+            raise ValueError("a part is missing")
 
 
 @dataclass(frozen=True)
@@ -57,22 +78,31 @@ class Split:
 
     @classmethod
     def load(cls, path: Path | str) -> Split:
-        """Read a split file; AllkitError when it is missing, is not one, or was edited by hand."""
-        try:
-            record = json.loads(Path(path).read_text())
-            version = record.pop("schema_version")
-            digest = record.pop("hash")
-            record["parts"] = {part: tuple(record["parts"][part]) for part in PARTS}
-            split = cls(**record)
-        except OSError as error:
-            raise AllkitError(f"cannot read the split file {path}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise AllkitError(f"{path} is not a split file of allkit: a run folder holds one as split.json") from error
-        if version != SCHEMA_VERSION:
-            raise AllkitError(f"{path} has split schema version {version}, this allkit reads {SCHEMA_VERSION}")
-        if split.hash != digest:
+        """Read a split file; AllkitError when it is missing, is not one, was edited by hand, or contradicts itself."""
+        fix = "it is not a split file of allkit; a run folder holds one as split.json"
+        record = read_json(path, _Record, fix, f"the split file {path}")
+        if record.schema_version != SCHEMA_VERSION:
+            raise AllkitError(
+                f"{path} has split schema version {record.schema_version}, this allkit reads {SCHEMA_VERSION}"
+            )
+        parts = {part: record.parts[part] for part in PARTS}
+        split = cls(record.protocol, record.parameters, parts, record.hashes, record.groups)
+        if split.hash != record.hash:
             raise AllkitError(f"{path} was changed after it was written: its hash does not match its content")
+        try:
+            split._check()
+        except AllkitError as error:
+            raise AllkitError(f"{path} is no split that allkit makes: {error}; make a new one") from error
         return split
+
+    def _check(self) -> None:
+        """AllkitError where a path leads out of the images, is in two parts, or has no hash or no group."""
+        check_image_paths(self.hashes)
+        dealt = [path for paths in self.parts.values() for path in paths]
+        if len(set(dealt)) < len(dealt):
+            raise AllkitError("an image is in two parts, or twice in one")
+        if not self.hashes.keys() == self.groups.keys() >= set(dealt):
+            raise AllkitError("an image has no hash or no group")
 
     def check(self, hashes: Mapping[str, str]) -> None:
         """Refuse a tree whose images are not those that were split: AllkitError names the first difference."""
@@ -90,3 +120,8 @@ class Split:
     def fingerprint(self) -> str:
         """The fingerprint of the images that were split."""
         return fingerprint(self.hashes)
+
+
+def class_of(path: str) -> str:
+    """The class of an image by its relative path, whose first part is the class folder."""
+    return path.partition("/")[0]

@@ -16,6 +16,7 @@ from allkit.errors import AllkitError
 from allkit.metrics import Metrics, PairedComparison, compare, score
 from allkit.runtime.classifier import Classifier, Prediction
 from allkit.stats import Interval, expected_calibration_error, wilson
+from allkit.text import visible
 
 SCHEMA_VERSION = 1
 
@@ -101,7 +102,8 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
-            "model": self.model.name,
+            # Records are UTF-8, which a file name need not be.
+            "model": visible(self.model.name),
             "provider": self.provider,
             "part": self.subject.part,
             "split": self.subject.split or {"protocol": "none: all images"},
@@ -109,7 +111,7 @@ class Evaluation:
             "metrics": self.metrics.to_dict(),
             "baseline": {"method": self.subject.baseline_method, **asdict(self.subject.baseline)},
             "doubt": asdict(self.doubt),
-            "not_read": dict(self.subject.images.dataset.skipped),
+            "not_read": {visible(path): visible(why) for path, why in self.subject.images.dataset.skipped.items()},
             "intended_use": INTENDED_USE,
         }
 

@@ -1,4 +1,4 @@
-"""The model card: what the contract says, for a person."""
+"""The model card: what the contract says, for a person. Texts that come from elsewhere are no markup in it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from allkit.contract import Contract
+from allkit.text import markdown
 
 _SAFE_ANYWHERE = """Weights have seven bits: no kernel can saturate, so any ONNX Runtime gives the same answers on any
 processor."""
@@ -21,8 +22,8 @@ def model_card(path: Path, contract: Contract) -> str:
     """Markdown for the exported file at `path`."""
     accuracy, split, pixels = contract.accuracy, contract.split, contract.pixels
     baseline, calibration, abstention = contract.baseline, contract.calibration, contract.abstention
-    recipe = "\n".join(f"| {name} | {value} |" for name, value in contract.recipe.items())
-    parameters = ", ".join(f"{name} {value}" for name, value in split["parameters"].items())
+    recipe = "\n".join(f"| {name} | {markdown(str(value))} |" for name, value in contract.recipe.items())
+    parameters = ", ".join(f"{name} {markdown(str(value))}" for name, value in split["parameters"].items())
     calibrated = (
         f"temperature {contract.temperature:.3f}; expected calibration error {calibration['ece_before']:.4f} before, "
         f"{calibration['ece_after']:.4f} after ({calibration['part']} part, n = {calibration['n']})"
@@ -33,22 +34,23 @@ def model_card(path: Path, contract: Contract) -> str:
     )
     latency = contract.latency
     jpeg = "; JPEG files decoded at half scale" if pixels.jpeg_scale == 2 else ""
-    speed = f"{latency['ms']:.2f} ms an image (batch 1, median) on {latency['cores']} cores ({latency['processor']})"
+    where = f"{latency['cores']} cores ({markdown(latency['processor'])})"
+    speed = f"{latency['ms']:.2f} ms an image (batch 1, median) on {where}"
     if contract.precision != "fp32":
         speed += f"; {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32 there"
     if contract.slower_than_fp32:
         speed += "; **slower than fp32 there: not recommended on that machine**"
     unfamiliar = f"{contract.familiarity['method']} above {contract.familiarity['threshold']:.2f}"
-    return f"""# {path.stem}
+    return f"""# {markdown(path.stem)}
 
 For **{contract.intended_use}**. A figure measured on one public dataset says how well the model fits that
 dataset; it is no evidence of clinical value.
 
 | | |
 |---|---|
-| task | one label for a blood-smear image: {", ".join(contract.classes)} |
+| task | one label for a blood-smear image: {", ".join(map(markdown, contract.classes))} |
 | architecture | {contract.architecture}, width {contract.width:g}, after Najjar et al. 2025 |
-| file | {path.name}, {path.stat().st_size / 2**20:.2f} MiB, {contract.precision} |
+| file | {markdown(path.name)}, {path.stat().st_size / 2**20:.2f} MiB, {contract.precision} |
 | input | `image`: uint8 [batch, {pixels.size_px}, {pixels.size_px}, 3], RGB, normalised inside the graph |
 | pixel path | {pixels.aspect}, then resized with {pixels.shrink} (shrinking) or {pixels.enlarge} (enlarging){jpeg} |
 | output | `probabilities`: float32 [batch, {len(contract.classes)}]; `distance`: float32 [batch] |

@@ -14,7 +14,7 @@ import onnx
 
 from allkit.contract import OUTPUT_NAME
 from allkit.dataset.index import scan
-from allkit.dataset.split import PARTS, Split
+from allkit.dataset.split import PARTS, Split, class_of
 from allkit.errors import AllkitError
 from allkit.export import convert
 from allkit.export.doubt import Doubt, fit_familiarity, with_doubt, with_features
@@ -77,13 +77,15 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
     """
     run.require_finished()
     split, settings, root = run.split, run.settings, scan(data).root
+    if stranger := next((path for path in split.hashes if class_of(path) not in settings.classes), None):
+        raise AllkitError(f"{stranger!r} in the split of {run.folder} is of no class of the run: train again")
     say("reading the images of the run")
     model = load_model(run)
     tap = with_features(model)
 
     def part(name: str) -> Part:
         paths = split.parts[name]
-        labels = np.array([settings.classes.index(path.split("/")[0]) for path in paths])
+        labels = np.array([settings.classes.index(class_of(path)) for path in paths])
         return Part(read_part(split, paths, root, settings.pixels), labels)
 
     validation, test = part("validation"), part("test")

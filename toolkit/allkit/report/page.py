@@ -8,6 +8,7 @@ from allkit.bench.charts import STYLE, Axis, Point, scatter
 from allkit.page import confusion, document, text
 from allkit.report.sources import Sources, Training
 from allkit.report.tables import Table, tables
+from allkit.text import markdown
 
 _HONESTY = (
     "For research; not for diagnosis. A figure measured on one public dataset says how well a model fits that dataset; "
@@ -23,9 +24,9 @@ def as_markdown(sources: Sources, title: str, notes: Sequence[str] = ()) -> str:
     """The tables, for a README or a repository. notes: paragraphs that end it."""
     lines = [f"# {title}", "", _HONESTY, ""]
     for table in tables(sources):
-        rows = [table.header, ("---",) * len(table.header), *table.rows]
-        lines += [f"## {table.title}", "", *(f"| {' | '.join(map(_cell, row))} |" for row in rows), ""]
-        lines += [table.note, ""] if table.note else []
+        rows = [map(markdown, table.header), ("---",) * len(table.header), *(map(markdown, row) for row in table.rows)]
+        lines += [f"## {table.title}", "", *(f"| {' | '.join(row)} |" for row in rows), ""]
+        lines += [markdown(table.note), ""] if table.note else []
     return "\n".join([*lines, *(line for words in (*notes, _PAPER) for line in (words, ""))])
 
 
@@ -38,10 +39,6 @@ def as_html(sources: Sources, title: str, notes: Sequence[str] = ()) -> str:
         body += _figures(training)
     body += [f'<p class="soft">{text(words)}</p>' for words in (*notes, _PAPER)]
     return document(title, STYLE, body)
-
-
-def _cell(words: str) -> str:
-    return words.replace("|", r"\|")
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import Raw
+
 from allkit.bench.record import Figures, Record, figures, load
 from allkit.contract import Contract
 from allkit.errors import AllkitError
-from allkit.files import content_hash, visible
+from allkit.evaluation.record import EvaluationRecord, EvaluationsRecord
+from allkit.files import content_hash, listing
 from allkit.model_file import read_model
+from allkit.reading import as_plain, read_json
+from allkit.training.record import TrainingRecord
 from allkit.training.run import Run
 
-# What metrics.json of a run holds, and this reads.
+_KNOWN = (
+    "give a finished run folder, an ONNX file, a folder of them, or a JSON record of allkit train, evaluate or bench"
+)
+# What tells metrics.json of a run.
 _OF_TRAINING = {"training_seconds", "settings", "metrics", "baseline", "split", "device"}
 
 
@@ -91,20 +98,22 @@ def gather(paths: Sequence[Path]) -> Sources:
         if (path / "metrics.json").is_file():
             trainings.append(_training(path))
         elif path.is_dir():
-            found = [file for file in visible(path) if file.suffix == ".onnx"]
+            found = [file for file in listing(path) if file.suffix == ".onnx"]
             if not found:
                 raise _unknown(path)
             files += found
         elif path.suffix == ".onnx":
             files.append(path)
         else:
-            record = _json(path)
-            if record.keys() >= _OF_TRAINING:
-                trainings.append(Training(path.parent.name if path.stem == "metrics" else path.stem, record))
-            elif "machine" in record:
+            fields = read_json(path, dict[str, Raw], _KNOWN).keys()
+            if fields >= _OF_TRAINING:
+                trainings.append(Training(path.parent.name if path.stem == "metrics" else path.stem, _record(path)))
+            elif "machine" in fields:
                 speeds |= _speeds(load(path))
-            elif found := [one for one in record.get("evaluations", [record]) if "seen_in_training" in one]:
-                evaluations |= {one["model"]: one for one in found if one["seen_in_training"] in ("no", "unknown")}
+            elif "seen_in_training" in fields:
+                evaluations |= _evaluations([read_json(path, EvaluationRecord, _KNOWN)])
+            elif "evaluations" in fields:
+                evaluations |= _evaluations(read_json(path, EvaluationsRecord, _KNOWN).evaluations)
             else:
                 raise _unknown(path)
     trainings.sort(key=lambda training: (-training.width, -training.size_px))
@@ -120,7 +129,7 @@ def gather(paths: Sequence[Path]) -> Sources:
 
 
 def _training(folder: Path) -> Training:
-    record, name = _json(folder / "metrics.json"), folder.resolve().name
+    record, name = _record(folder / "metrics.json"), folder.resolve().name
     if (folder / "run.json").is_file():
         run = Run.open(folder)
         return Training(name, record, run.read_history(), _right(run))
@@ -142,20 +151,14 @@ def _speeds(record: Record) -> dict[str, tuple[Figures, str]]:
     return {row["sha256"]: (found, told) for row, found in rows if not found.failed}
 
 
-def _json(path: Path) -> Mapping[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise AllkitError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise _unknown(path) from error
-    if not isinstance(record, dict):
-        raise _unknown(path)
-    return record
+def _evaluations(found: Sequence[EvaluationRecord]) -> dict[str, Mapping[str, Any]]:
+    """By the name of the model, those on images that it was not trained on."""
+    return {one.model: as_plain(one) for one in found if one.seen_in_training in ("no", "unknown")}
+
+
+def _record(path: Path) -> Mapping[str, Any]:
+    return as_plain(read_json(path, TrainingRecord, _KNOWN))
 
 
 def _unknown(path: Path) -> AllkitError:
-    return AllkitError(
-        f"{path} is nothing to report on: give a finished run folder, an ONNX file, a folder of them, "
-        "or a JSON record of allkit train, evaluate or bench"
-    )
+    return AllkitError(f"{path} is nothing to report on: {_KNOWN}")

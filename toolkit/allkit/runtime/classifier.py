@@ -11,7 +11,7 @@ import numpy as np
 
 from allkit.contract import Contract
 from allkit.errors import AllkitError
-from allkit.files import visible
+from allkit.files import listing
 from allkit.images import check_bits, refuse
 from allkit.model_file import read_model
 from allkit.runtime.pipeline import Source, run_in_batches
@@ -218,7 +218,7 @@ def models_at_hand() -> list[Path]:
     AllkitError when there is nothing at all, or ./exported cannot be read.
     """
     # Hidden names are files that an export is still writing.
-    models = [path for path in visible(EXPORT_FOLDER) if path.suffix == ".onnx"]
+    models = [path for path in listing(EXPORT_FOLDER) if path.suffix == ".onnx"]
     shipped = sorted(SHIPPED_FOLDER.glob("*.onnx"))
     if not models and not shipped:
         raise _none_at_hand()

@@ -16,6 +16,7 @@ from allkit.contract import Contract
 from allkit.errors import AllkitError
 from allkit.files import replacing
 from allkit.runtime.classifier import Prediction
+from allkit.text import visible
 
 CONTACT_SHEET = "contact-sheet.png"
 
@@ -114,7 +115,9 @@ def _absolute(path: Path) -> Path:
 
 
 def _text(band: np.ndarray, text: str, left: int, bottom: int) -> None:
-    cv2.putText(band, text, (left, bottom - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    # The font has printable ASCII alone, draws question marks for others, and a lone surrogate ends the process.
+    drawn = visible(text).encode("ascii", "backslashreplace").decode()
+    cv2.putText(band, drawn, (left, bottom - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 def _write(path: Path, image: np.ndarray) -> None:

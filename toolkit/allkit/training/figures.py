@@ -9,7 +9,8 @@ import numpy as np
 
 from allkit.files import replacing
 from allkit.pictures import Figure
-from allkit.training.fit import Epoch
+from allkit.text import drawn
+from allkit.training.history import Epoch
 
 
 def save_curves(history: Sequence[Epoch], path: Path) -> None:
@@ -37,10 +38,10 @@ def save_confusion(matrix: np.ndarray, classes: Sequence[str], title: str, path:
     for row, column in np.ndindex(matrix.shape):
         dark = shares[row, column] > 0.5
         axes.text(column, row, matrix[row, column], ha="center", va="center", color="white" if dark else "black")
-    ticks = range(len(classes))
+    ticks, classes = range(len(classes)), [drawn(name) for name in classes]
     axes.set_xticks(ticks, classes, rotation=30, ha="right")
     axes.set_yticks(ticks, classes)
-    axes.set(xlabel="predicted", ylabel="truth", title=title)
+    axes.set(xlabel="predicted", ylabel="truth", title=drawn(title))
     figure.colorbar(image, label="share of the class", shrink=0.8)
     _save(figure, path)
 

@@ -7,12 +7,11 @@ augmentation, dropout) is drawn from (seed, epoch), so the state to keep is the 
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -20,27 +19,12 @@ import keras
 import numpy as np
 
 from allkit.errors import AllkitError
-from allkit.files import replacing
+from allkit.training import checkpoint
 from allkit.training.augment import augmented_batch
+from allkit.training.history import Epoch
 from allkit.training.recipe import Recipe
 
 _PREDICT_BATCH = 64
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One row of the history. Losses are mean cross-entropies in nats; accuracies are shares.
-
-    With teachers the loss and accuracy of the training part are those against targets that are partly theirs.
-    """
-
-    epoch: int
-    loss: float
-    accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -90,7 +74,7 @@ def fit(
     train: Labelled,
     validation: Labelled,
     seed: int,
-    checkpoint: Path,
+    checkpoint_path: Path,
     observer: Observer,
     teachers: Sequence[keras.Model] = (),
 ) -> list[Epoch]:
@@ -99,10 +83,10 @@ def fit(
     teachers: networks for the same pixels; their mean probabilities for an augmented image are a share of its target,
     `recipe.teacher_share` (Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022, arXiv:2106.05237, for the same
     augmented view).
-    After each epoch all variables and the history go to `checkpoint`; where that file exists already, training
-    goes on after its last epoch.
+    After each epoch all variables and the history go to `checkpoint_path`; where that file exists already, training
+    goes on after its last epoch. AllkitError when it is damaged.
     """
-    history = _restore(model, checkpoint) if checkpoint.exists() else []
+    history = _restore(model, checkpoint_path, recipe.epochs) if checkpoint_path.exists() else []
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         start = time.perf_counter()
         loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, observer, teachers)
@@ -120,7 +104,7 @@ def fit(
             seconds=time.perf_counter() - start,
         )
         history.append(row)
-        _save(model, history, checkpoint)
+        _save(model, history, checkpoint_path)
         observer.on_epoch(history)
     return history
 
@@ -194,14 +178,13 @@ def _variables(model: keras.Model) -> list[keras.Variable]:
     return [*model.weights, *model.optimizer.variables]
 
 
-def _save(model: keras.Model, history: list[Epoch], checkpoint: Path) -> None:
-    arrays = {str(i): keras.ops.convert_to_numpy(variable) for i, variable in enumerate(_variables(model))}
-    with replacing(checkpoint) as temporary:
-        np.savez(temporary, history=json.dumps([asdict(row) for row in history]), **arrays)
+def _save(model: keras.Model, history: list[Epoch], path: Path) -> None:
+    checkpoint.save(path, [keras.ops.convert_to_numpy(variable) for variable in _variables(model)], history)
 
 
-def _restore(model: keras.Model, checkpoint: Path) -> list[Epoch]:
-    with np.load(checkpoint, allow_pickle=False) as arrays:
-        for i, variable in enumerate(_variables(model)):
-            variable.assign(arrays[str(i)])
-        return [Epoch(**row) for row in json.loads(str(arrays["history"]))]
+def _restore(model: keras.Model, path: Path, epochs: int) -> list[Epoch]:
+    variables = _variables(model)
+    arrays, history = checkpoint.load(path, [keras.ops.convert_to_numpy(one) for one in variables], epochs)
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return history

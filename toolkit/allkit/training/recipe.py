@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from allkit.errors import AllkitError
+from allkit.reading import as_kind
+from allkit.text import unprintable
 
 
 def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
@@ -91,6 +94,10 @@ class Recipe:
             choices = field.metadata.get("choices")
             if choices and getattr(self, field.name) not in choices:
                 raise AllkitError(f"{field.name} is {getattr(self, field.name)!r}: choose {' or '.join(choices)}")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", self.name):
+            raise AllkitError(f"{self.name!r} is no name of a recipe: give letters, digits, - and _")
+        if bad := next((text for text in (self.weights, *self.teacher) if unprintable(text)), None):
+            raise AllkitError(f"the recipe names {bad!r}, which holds control characters or is not UTF-8: rename it")
         numbers = [value for value in dataclasses.astuple(self) if isinstance(value, float)]
         if not all(math.isfinite(number) for number in numbers):
             raise AllkitError("a field of the recipe is not a finite number: give ordinary numbers")
@@ -115,12 +122,12 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Recipe:
-        try:
-            # JSON has no tuples; and before it was a field, statistics were not taken anew.
-            values = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
-            return cls(**{"plain_statistics": None, **values})
-        except TypeError as error:
-            raise AllkitError(f"the recipe is not one this version of allkit reads: {error}") from error
+        """A recipe from a record; AllkitError for a field that is unknown, of another type, or out of range."""
+        fix = "it is not one this version of allkit reads"
+        if unknown := record.keys() - {field.name for field in dataclasses.fields(cls)}:
+            raise AllkitError(f"the recipe has the unknown field {min(unknown)!r}: {fix}")
+        # Before it was a field, statistics were not taken anew.
+        return as_kind({"plain_statistics": None, **record}, cls, "the recipe", fix)
 
 
 SCRATCH = Recipe()

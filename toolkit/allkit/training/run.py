@@ -14,37 +14,53 @@ confusion.png     Figure 3 of the paper
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 
-from allkit.dataset.split import Split
+from allkit.csvtext import read_rows, write_rows
+from allkit.dataset.split import Split, class_of
 from allkit.errors import AllkitError
-from allkit.files import visible, write_text
+from allkit.files import listing, write_text
 from allkit.images import PixelPath, natural_key
+from allkit.names import check_class_names
+from allkit.reading import Share, as_kind, as_plain, read_json
+from allkit.text import unprintable
+from allkit.training.history import Epoch, check_consecutive
 from allkit.training.recipe import Recipe
+from allkit.training.record import TrainingRecord
 
 SCHEMA_VERSION = 1
+
+_DAMAGED = "train again"
+# Of probabilities that were written with six digits.
+_ROUNDING = 1e-3
 
 # The one architecture there is: the modified VGG16 of the paper.
 VGG16 = "vgg16"
 
+# The least and the largest image, in pixels, that a network is trained for.
+SIZES = (32, 1024)
+
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked of a training. `data` is the folder the images were read from."""
+    """What was asked of a training. `data` is the folder the images were read from.
 
-    architecture: str
+    Every name of a file that is made from a run begins with its architecture: it is one of those there are.
+    """
+
+    architecture: Literal["vgg16"]
     pixels: PixelPath
-    width: float
-    seed: int
+    width: Annotated[float, Meta(gt=0, le=4)]
+    seed: Annotated[int, Meta(ge=0, lt=2**32)]
     recipe: Recipe
     classes: tuple[str, ...]
     data: str
@@ -67,11 +83,17 @@ class Settings:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Settings:
-        values = {field.name: record[field.name] for field in fields(cls)}
-        values["pixels"] = PixelPath(**values["pixels"])
-        values["recipe"] = Recipe.from_dict(values["recipe"])
-        values["classes"] = tuple(values["classes"])
-        return cls(**values)
+        """Settings from a record; AllkitError for what is missing, of another type, or out of range."""
+        recipe = record.get("recipe")
+        if isinstance(recipe, dict):
+            record = {**record, "recipe": Recipe.from_dict(recipe).to_dict()}
+        settings = as_kind(record, cls, "the record of the settings", "train again")
+        check_class_names(settings.classes)
+        if not SIZES[0] <= settings.pixels.size_px <= SIZES[1] or unprintable(settings.data):
+            raise AllkitError(
+                f"no training has images of {settings.pixels.size_px} px in {settings.data!r}: train again"
+            )
+        return settings
 
 
 def model_name(architecture: str, width: float, size_px: int) -> str:
@@ -95,19 +117,26 @@ class Run:
             raise AllkitError(f"{folder} is not empty: give another --out, or --resume to go on with the run in it")
         _check_teachers(settings)
         _refuse_seen(split, settings.recipe)
+        check_class_names(settings.classes)
+        if unprintable(settings.data):
+            raise AllkitError(
+                f"the folder of the images {settings.data!r} has no name that a record can hold: rename it"
+            )
         split.save(folder / "split.json")
         write_json(folder / "run.json", settings.to_dict())
         return cls(folder, settings, split)
 
     @classmethod
     def open(cls, folder: Path | str) -> Run:
+        """The run in a folder; AllkitError where there is none, or its settings or split are damaged."""
         folder = Path(folder)
+        path = folder / "run.json"
+        if not path.is_file():
+            raise AllkitError(f"{folder} is not a run folder: it has no run.json")
         try:
-            settings = Settings.from_dict(json.loads((folder / "run.json").read_text()))
-        except OSError as error:
-            raise AllkitError(f"{folder} is not a run folder: it has no readable run.json") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise AllkitError(f"{folder / 'run.json'} is damaged ({error}): train again") from error
+            settings = Settings.from_dict(read_json(path, dict[str, Any], "train again"))
+        except AllkitError as error:
+            raise AllkitError(f"{path} is damaged: {error}") from error
         return cls(folder, settings, Split.load(folder / "split.json"))
 
     @property
@@ -128,9 +157,8 @@ class Run:
             raise AllkitError(f"{self.folder} is not finished: allkit train --out {self.folder} --resume")
 
     def metrics(self) -> dict[str, Any]:
-        """The record of a finished run."""
-        with self._reading("metrics.json") as path:
-            return json.loads(path.read_text())
+        """The record of a finished run, as plain types; AllkitError where it is missing or damaged."""
+        return as_plain(read_json(self.folder / "metrics.json", TrainingRecord, _DAMAGED))
 
     def write_metrics(self, record: Mapping[str, Any]) -> None:
         write_json(self.folder / "metrics.json", record)
@@ -138,12 +166,21 @@ class Run:
     def write_history(self, rows: Sequence[Any]) -> None:
         """`rows` are dataclasses of numbers, one an epoch."""
         names = [field.name for field in fields(rows[0])]
-        self._write_csv("history.csv", names, ([f"{value:.6g}" for value in asdict(row).values()] for row in rows))
+        figures = ([f"{value:.6g}" for value in asdict(row).values()] for row in rows)
+        self._write_csv("history.csv", [names, *figures])
 
     def read_history(self) -> list[dict[str, float]]:
-        """One dictionary of figures an epoch, as `Epoch` names them."""
-        with self._reading("history.csv") as path, path.open(newline="", encoding="utf-8") as stream:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+        """One dictionary of figures an epoch, as `Epoch` names them; AllkitError where the file is damaged."""
+        path = self.folder / "history.csv"
+        header, *rows = read_rows(path, _DAMAGED)
+        history = as_kind(
+            [dict(zip(header, row, strict=True)) for row in rows], list[Epoch], path, _DAMAGED, texts=True
+        )
+        try:
+            check_consecutive(history)
+        except ValueError as error:
+            raise AllkitError(f"{path} is not whole, {error}: {_DAMAGED}") from error
+        return [asdict(epoch) for epoch in history]
 
     def write_predictions(self, paths: Sequence[str], labels: np.ndarray, probabilities: np.ndarray) -> None:
         classes = self.settings.classes
@@ -151,29 +188,31 @@ class Run:
             [path, classes[label], *(f"{p:.6f}" for p in row)]
             for path, label, row in zip(paths, labels, probabilities, strict=True)
         )
-        self._write_csv("predictions.csv", ["path", "truth", *classes], rows)
+        self._write_csv("predictions.csv", [["path", "truth", *classes], *rows])
 
     def read_predictions(self) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """Paths, labels int64 (n,) and probabilities float64 (n, classes) of the test part."""
-        with self._reading("predictions.csv") as path:
-            with path.open(newline="", encoding="utf-8") as stream:
-                rows = list(csv.reader(stream))[1:]
-            labels = np.array([self.settings.classes.index(row[1]) for row in rows])
-            return [row[0] for row in rows], labels, np.array([row[2:] for row in rows], np.float64)
+        """Paths, labels int64 (n,) and probabilities float64 (n, classes) of the test part.
 
-    @contextlib.contextmanager
-    def _reading(self, name: str) -> Iterator[Path]:
-        """The path of a file of the folder; an error while it is read becomes one that names it."""
-        try:
-            yield self.folder / name
-        except (OSError, ValueError, IndexError) as error:
-            raise AllkitError(f"{self.folder / name} is missing or damaged ({error}): train again") from error
+        Raises AllkitError where the file is missing or damaged, or is that of another split.
+        """
+        path, classes = self.folder / "predictions.csv", self.settings.classes
+        header, *rows = read_rows(path, _DAMAGED)
+        if header != ["path", "truth", *classes]:
+            raise AllkitError(f"{path} has other columns than path, truth and the classes of the run: {_DAMAGED}")
+        paths = [row[0] for row in rows]
+        if tuple(paths) != self.split.parts["test"] or any(row[1] != class_of(row[0]) for row in rows):
+            raise AllkitError(
+                f"{path} does not hold the images of the test part of the run with their classes: {_DAMAGED}"
+            )
+        shares = as_kind([row[2:] for row in rows], list[list[Share]], path, _DAMAGED, texts=True)
+        probabilities = np.array(shares, np.float64)
+        if np.abs(probabilities.sum(1) - 1).max() > _ROUNDING:
+            raise AllkitError(f"{path} has probabilities that do not add up to 1: {_DAMAGED}")
+        return paths, np.array([classes.index(row[1]) for row in rows]), probabilities
 
-    def _write_csv(self, name: str, header: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
+    def _write_csv(self, name: str, rows: Iterable[Sequence[str]]) -> None:
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        write_rows(text, rows)
         write_text(self.folder / name, text.getvalue())
 
 
@@ -226,7 +265,7 @@ def _learnt_from(recipe: Recipe) -> list[Run]:
 
 def find_runs(folder: Path) -> list[Run]:
     """The readable runs directly below `folder`, newest first by the time of their settings."""
-    found = [path / "run.json" for path in visible(folder) if os.path.isfile(path / "run.json")]
+    found = [path / "run.json" for path in listing(folder) if os.path.isfile(path / "run.json")]
     settings = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
     runs = []
     for path in settings:

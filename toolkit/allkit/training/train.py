@@ -16,7 +16,8 @@ from allkit.metrics import Metrics, score
 from allkit.stats import Interval
 from allkit.training import architecture, figures
 from allkit.training.backend import device, versions
-from allkit.training.fit import Epoch, Labelled, Observer, compile_model, fit, predict
+from allkit.training.fit import Labelled, Observer, compile_model, fit, predict
+from allkit.training.history import Epoch
 from allkit.training.run import SCHEMA_VERSION, Run, Settings, earlier_run
 from allkit.training.statistics import retake_statistics
 from allkit.training.weights import load_imagenet, load_run, network

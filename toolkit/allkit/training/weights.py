@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -11,6 +13,20 @@ import numpy as np
 from allkit.errors import AllkitError
 from allkit.training.architecture import conv_names
 from allkit.training.run import Run
+
+# What Keras, h5py and zipfile raise for a file that is cut short, changed, or another.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    EOFError,
+    RuntimeError,
+    BadZipFile,
+    zlib.error,
+    struct.error,
+)
 
 
 def load_imagenet(model: keras.Model, source: str) -> None:
@@ -48,7 +64,7 @@ def network(run: Run) -> keras.Model:
     run.require_finished()
     try:
         return keras.models.load_model(run.model_path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, BadZipFile) as error:
+    except _DAMAGE as error:
         raise AllkitError(f"{run.model_path} cannot be loaded ({_first_line(error)}): train again") from error
 
 
@@ -60,7 +76,7 @@ def _read(source: str) -> keras.Model:
     base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
     try:
         base.load_weights(source)
-    except (ValueError, OSError, KeyError) as error:
+    except _DAMAGE as error:
         raise AllkitError(
             f"{source} does not hold the weights of VGG16 without top: {_first_line(error)}; a file made with "
             "keras.applications.VGG16(include_top=False).save_weights('vgg16.weights.h5') does"

@@ -1,0 +1,328 @@
+"""Mutated records and run folders, through the code that reads them.
+
+    python benchmarks/fuzz/records.py --count 1500 --seed 0
+
+Takes the records of `benchmarks/results` and a small run folder that it writes itself, changes each in some way (bits,
+fields deleted, of another type, renamed, huge, negative, not numbers, markup and control characters as text, files cut
+short or swapped), and feeds them to `allkit report`, `allkit bench --from` and `--compare`, and to the readers of runs,
+splits and checkpoints. Prints one JSON record and exits with 1 where anything ended in another exception than
+AllkitError, wrote a control character to the terminal or a tag to a page, took more than 10 s, or more than 1 GiB.
+The training framework is not needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import json
+import random
+import re
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from click.testing import CliRunner
+
+from allkit.cli.main import cli
+from allkit.dataset.index import BASELINE
+from allkit.dataset.split import Split
+from allkit.errors import AllkitError
+from allkit.images import PixelPath
+from allkit.metrics import score
+from allkit.training import checkpoint
+from allkit.training.history import Epoch
+from allkit.training.recipe import SCRATCH
+from allkit.training.run import Run, Settings
+
+RESULTS = Path(__file__).parents[1] / "results"
+EXPORTED = Path(__file__).parents[2] / "exported"
+MOST_SECONDS, MOST_MIB = 10, 1024
+
+TEXTS = (
+    "",
+    "[/bold]",
+    "\x1b[2J",
+    "<script>alert(1)</script>",
+    "=1+1",
+    "a|b\r\nc",
+    "../../../b/evil",
+    "x" * 10_000,
+    "0",
+)
+VALUES = (None, True, 0, -1, 1e308, -1e308, 5e-324, 10**30, 10**400, [], {}, [[]], "1", float("nan"), float("inf"))
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Task(NamedTuple):
+    """A kind of file, one that is whole, and what reads it from the path of a changed copy."""
+
+    kind: str
+    source: Path
+    reader: Callable[[Path], None]
+
+
+# Shapes of the variables of a checkpoint.
+VARIABLES = [np.full(shape, 0.5, np.float32) for shape in ((3, 3, 4), (4,), ())] + [np.array(7)]
+
+
+def write_run(folder: Path) -> None:
+    """A finished run without its network, from random predictions, and a checkpoint."""
+    rng = np.random.default_rng(0)
+    paths = [f"{name}/{name}-{i}.png" for name in ("Benign", "Early", "Pre") for i in range(20)]
+    parts = {"train": paths[:40:2], "validation": paths[1:40:2], "test": paths[40:]}
+    split = Split(
+        "random",
+        {"seed": 0, "validation": 0.1, "fold": 0, "folds": 10},
+        {part: tuple(of) for part, of in parts.items()},
+        {path: f"{i:064x}" for i, path in enumerate(paths)},
+        {path: i for i, path in enumerate(paths)},
+    )
+    settings = Settings("vgg16", PixelPath(64), 0.25, 0, SCRATCH, ("Benign", "Early", "Pre"), "data")
+    run = Run.create(folder, settings, split)
+    probabilities = rng.dirichlet((1, 1, 1), 20)
+    labels = np.array([settings.classes.index(path.split("/")[0]) for path in parts["test"]])
+    run.write_history([Epoch(i, 1 / i, 0.5, 1.5 / i, 0.4, 1e-3, 2.0) for i in range(1, 6)])
+    run.write_predictions(parts["test"], labels, probabilities)
+    interval = {"value": 0.5, "low": 0.3, "high": 0.7}
+    run.write_metrics(
+        {
+            "schema_version": 1,
+            "part": "test",
+            "metrics": score(labels, probabilities, settings.classes, np.arange(20), samples=20).to_dict(),
+            "baseline": {"method": BASELINE, **interval},
+            "training_seconds": 10.0,
+            "device": "cpu",
+            "settings": settings.public(),
+            "split": split.summary(),
+            "data_fingerprint": split.fingerprint,
+            "parameters": 1000,
+            "versions": {"python": "3.11"},
+        }
+    )
+    checkpoint.save(run.checkpoint, VARIABLES, [Epoch(i, 1 / i, 0.5, 1.5, 0.4, 1e-3, 2.0) for i in range(1, 4)])
+
+
+def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
+    """The paths to everything inside a JSON value, each short list's members and some of a long one's."""
+    if path:
+        yield path
+    members = value.items() if isinstance(value, dict) else enumerate(value[:6]) if isinstance(value, list) else ()
+    for key, inner in members:
+        yield from places(inner, (*path, key))
+
+
+def changed_json(text: str, rng: random.Random) -> str:
+    """One to three fields changed."""
+    record = json.loads(text)
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        *above, key = rng.choice([*places(record)] or [("x",)])
+        parent = record
+        for step in above:
+            parent = parent[step]
+        value = parent[key]
+        # Half of the changes keep the type: those are the ones that a reader may believe.
+        kind = rng.randrange(8)
+        if kind < 4 and isinstance(value, str):
+            parent[key] = rng.choice(TEXTS)
+        elif kind < 4 and isinstance(value, int | float):
+            parent[key] = type(value)(value * rng.choice((0.5, 1, 2, 1e6)) + rng.choice((-1, 0, 1e-3, 1)))
+        elif kind < 4 and isinstance(value, list):
+            parent[key] = value[1:] if rng.random() < 0.5 else value * rng.choice((0, 2, 30))
+        elif kind == 4 and isinstance(parent, dict):
+            parent[rng.choice(TEXTS) or "renamed"] = parent.pop(key)
+        elif kind == 5:
+            parent.pop(key)
+        else:
+            parent[key] = rng.choice(VALUES)
+    return json.dumps(record)
+
+
+def changed_bytes(data: bytes, rng: random.Random, other: bytes) -> bytes:
+    """Bits, a piece cut out, put in or repeated, cut short, empty, or another file's content."""
+    mutable = bytearray(data)
+    kind = rng.randrange(7)
+    place = rng.randrange(max(1, len(data)))
+    if kind == 0:
+        for _ in range(rng.randint(1, 20)):
+            mutable[rng.randrange(len(mutable))] ^= 1 << rng.randrange(8)
+    elif kind == 1:
+        del mutable[place : place + rng.randint(1, 40)]
+    elif kind == 2:
+        mutable[place:place] = rng.choice(
+            (b"\0", b"\r", b"\xff\xfe", b'"', b",", b"[" * 100_000, b"9" * 5000, b"\x1b[2J")
+        )
+    elif kind == 3:
+        mutable = mutable[:place]
+    elif kind == 4:
+        mutable[place:place] = mutable[place : place + 200]
+    elif kind == 5:
+        mutable = bytearray(other)
+    else:
+        mutable = bytearray(rng.randbytes(rng.randrange(300)))
+    return bytes(mutable)
+
+
+def invoke(*words: object) -> None:
+    """A command; raises what it raised, and ValueError for output that acts on a terminal."""
+    result = CliRunner().invoke(cli, [str(word) for word in words])
+    if found := CONTROL.search(result.output):
+        raise ValueError(f"the terminal was sent {found[0]!r}")
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    if result.exit_code == 2:
+        raise ValueError(f"wrong usage: {result.output}")
+
+
+def report(path: Path, *beside: Path) -> None:
+    out = (path if path.is_dir() else path.parent).parent / "out"
+    invoke("report", path, *beside, "--html", out / "r.html", "--markdown", out / "r.md")
+    check_pages(out / "r.html", out / "r.md")
+
+
+def bench(path: Path) -> None:
+    out = path.parent.parent / "out"
+    files = (f"--{kind}={out / f'b.{kind}'}" for kind in ("csv", "markdown", "report"))
+    invoke("bench", "--from", path, "--budget-ms", 5, *files)
+    check_pages(out / "b.markdown", out / "b.report")
+    for pair in ((path, RESULTS / "bench.json"), (RESULTS / "bench.json", path)):
+        invoke("bench", "--across-machines", "--compare", *pair)
+
+
+def evaluation(path: Path) -> None:
+    report(path, EXPORTED)
+
+
+def run_folder(path: Path) -> None:
+    run = Run.open(path.parent)
+    run.metrics(), run.read_history(), run.read_predictions()
+    report(path.parent)
+
+
+def check_pages(*paths: Path) -> None:
+    if page := next((path for path in paths if "<script" in path.read_text(encoding="utf-8")), None):
+        raise ValueError(f"{page.name} has a script")
+
+
+def read_checkpoint(path: Path) -> None:
+    checkpoint.load(path, VARIABLES, 10)
+
+
+def tasks(run: Path) -> list[Task]:
+    """What is changed and read; where a kind has one file, it stands there several times."""
+    found = [Task("bench", RESULTS / "bench.json", bench)] * 8
+    for path in sorted(RESULTS.rglob("*.json")):
+        if isinstance(record := json.loads(path.read_text()), dict) and "metrics" in record:
+            training = "settings" in record
+            found.append(Task("training", path, report) if training else Task("evaluation", path, evaluation))
+    for name in ("run.json", "split.json", "metrics.json", "history.csv", "predictions.csv"):
+        found += [Task(name, run / name, run_folder)] * 6
+    found += [Task("split", run / "split.json", Split.load)] * 4
+    return found + [Task("checkpoint", run / "checkpoint.npz", read_checkpoint)] * 8
+
+
+class Fuzz:
+    """Changes files of `tasks` in a copy of the run folder `whole`, has them read, and counts what comes of it."""
+
+    def __init__(self, whole: Path, every: Sequence[Task], seed: int):
+        self._whole, self._every, self._rng = whole, every, random.Random(seed)
+        self._work = whole.parent / "work" / "run"
+        (self._work.parent / "out").mkdir(parents=True, exist_ok=True)
+        self.read, self.refused = Counter(), Counter()
+        self.slowest_s = 0.0
+        self.faults: list[str] = []
+        self._most_mib = peak_mib() + MOST_MIB
+
+    @property
+    def full(self) -> bool:
+        """Whether more memory was taken than may be."""
+        return peak_mib() > self._most_mib
+
+    def unchanged(self) -> None:
+        """Reads every file as it is; raises what is raised."""
+        for task in dict.fromkeys(self._every):
+            task.reader(self._copied(task))
+
+    def once(self) -> None:
+        """Reads one changed file."""
+        task, other = self._rng.choice(self._every), self._rng.choice(self._every)
+        path, data = self._copied(task), task.source.read_bytes()
+        if path.suffix == ".json" and self._rng.random() < 0.7:
+            path.write_text(changed_json(data.decode(), self._rng))
+        else:
+            path.write_bytes(changed_bytes(data, self._rng, other.source.read_bytes()))
+        start = time.perf_counter()
+        # What does not come back, not even to Python, ends the script with its place.
+        faulthandler.dump_traceback_later(3 * MOST_SECONDS, exit=True)
+        try:
+            task.reader(path)
+            self.read[task.kind] += 1
+        except AllkitError:
+            self.refused[task.kind] += 1
+        except Exception as error:
+            # Whatever else it is, it is what this script looks for.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(where.filename).name} {where.lineno}"
+            self._fault(task, f"{type(error).__name__} {str(error)[:200]} ({place})", path)
+        faulthandler.cancel_dump_traceback_later()
+        seconds = time.perf_counter() - start
+        self.slowest_s = max(self.slowest_s, seconds)
+        if seconds > MOST_SECONDS:
+            self._fault(task, f"took {seconds:.1f} s", path)
+        if self.full:
+            self._fault(task, f"{peak_mib()} MiB", path)
+
+    def _copied(self, task: Task) -> Path:
+        """The file in a fresh copy of the run folder."""
+        shutil.rmtree(self._work, ignore_errors=True)
+        shutil.copytree(self._whole, self._work)
+        shutil.copy(task.source, self._work / task.source.name)
+        return self._work / task.source.name
+
+    def _fault(self, task: Task, words: str, path: Path) -> None:
+        """Notes it, and keeps the file."""
+        kept = Path(tempfile.gettempdir(), f"allkit-fault-{len(self.faults)}{path.suffix}")
+        shutil.copy(path, kept)
+        self.faults.append(f"{task.kind}: {words}, {kept}")
+
+
+def peak_mib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder, "whole")
+        write_run(whole)
+        fuzz = Fuzz(whole, tasks(whole), given.seed)
+        fuzz.unchanged()
+        for _ in range(given.count):
+            fuzz.once()
+            if fuzz.full:
+                break
+    record = {
+        "count": given.count,
+        "seed": given.seed,
+        "read": dict(sorted(fuzz.read.items())),
+        "refused": dict(sorted(fuzz.refused.items())),
+        "slowest_s": round(fuzz.slowest_s, 2),
+        "peak_mib": peak_mib(),
+        "faults": fuzz.faults,
+    }
+    print(json.dumps(record, indent=1))
+    sys.exit(bool(fuzz.faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What `allkit evaluate --json` writes, as the type that it is read back as: the fields that a report shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from allkit.reading import Share, Text
+from allkit.records import BaselineRecord, MetricsRecord, NamedSplitRecord
+
+
+@dataclass(frozen=True)
+class ShiftedShare:
+    """An accuracy under a shift."""
+
+    value: Share
+
+
+@dataclass(frozen=True)
+class ShiftRowRecord:
+    """One row of the suite of shifts."""
+
+    name: Text
+    accuracy: ShiftedShare
+
+
+@dataclass(frozen=True)
+class ShiftsRecord:
+    """The suite: the images as they are first, then a row a shift."""
+
+    rows: Annotated[list[ShiftRowRecord], Meta(min_length=1, max_length=1000)]
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """One model on labelled images."""
+
+    model: Text
+    part: Text
+    split: NamedSplitRecord | None
+    seen_in_training: Literal["no", "yes", "maybe", "unknown"]
+    metrics: MetricsRecord
+    baseline: BaselineRecord
+    shifts: ShiftsRecord | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class EvaluationsRecord:
+    """Several models on the same images."""
+
+    evaluations: Annotated[list[EvaluationRecord], Meta(min_length=1)]
