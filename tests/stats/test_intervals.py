@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from allkit.errors import AllkitError
-from allkit.stats import cluster_bootstrap, wilson
+from allkit.stats import cluster_bootstrap, effective_size, proportion, wilson
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,69 @@ def test_wilson_refuses_what_is_not_a_share(successes, n):
 def test_wilson_refuses_a_confidence_that_is_not_between_0_and_1(confidence):
     with pytest.raises(AllkitError, match="confidence"):
         wilson(5, 10, confidence)
+
+
+def test_a_share_of_single_images_has_the_interval_of_wilson():
+    hits = np.arange(40) < 31
+    assert proportion(hits) == proportion(hits, np.arange(40)) == wilson(31, 40)
+
+
+def test_groups_that_are_all_right_or_all_wrong_are_worth_one_image_each():
+    # The variance of a mean of 50 group means of one size, over that of 500 images: 10 * 50 / 49.
+    hits = np.repeat(np.arange(50) < 40, 10)
+    groups = np.repeat(np.arange(50), 10)
+    few = (scipy.stats.t.ppf(0.975, 499) / scipy.stats.t.ppf(0.975, 49)) ** 2
+    assert effective_size(hits, groups) == pytest.approx(49 * few)
+    found, alone = proportion(hits, groups), wilson(40, 50)
+    assert found.value == 0.8
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=0.01)
+
+
+def test_the_effective_size_is_that_of_the_textbook_variance_of_a_ratio():
+    hits, groups = np.array([1, 1, 0, 1, 0, 0, 1, 1, 1, 0]), np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
+    p, totals, sizes = 0.6, np.array([2, 2, 2]), np.array([3, 4, 3])
+    between = 3 / 2 * ((totals - p * sizes) ** 2).sum() / 100
+    few = (scipy.stats.t.ppf(0.975, 9) / scipy.stats.t.ppf(0.975, 2)) ** 2
+    # Groups that are more alike than chance makes them: no more than n.
+    assert between < p * (1 - p) / 10
+    assert effective_size(hits, groups) == pytest.approx(max(1, 10 * few))
+
+
+def test_images_that_are_all_right_count_as_their_groups():
+    # Kish: (4 + 4 + 2)^2 / (16 + 16 + 4).
+    groups = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2])
+    assert effective_size(np.ones(10), groups) == pytest.approx(100 / 36)
+    assert proportion(np.ones(30, bool), np.repeat(np.arange(6), 5)) == wilson(6, 6)
+    assert proportion(np.ones(30, bool), np.zeros(30)) == wilson(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("groups", "size", "share", "correlation", "least"),
+    [(80, 35, 0.95, 0.2, 0.92), (20, 14, 0.9, 0.3, 0.89), (8, 35, 0.9, 0.1, 0.92), (10, 20, 0.95, 0.3, 0.86)],
+)
+def test_the_interval_covers_where_images_of_a_group_resemble_each_other(groups, size, share, correlation, least):
+    rng = np.random.default_rng(groups)
+    weight = 1 / correlation - 1
+    covered = alone = 0
+    for _ in range(400):
+        of_group = rng.beta(share * weight, (1 - share) * weight, groups)
+        hits = (rng.random((groups, size)) < of_group[:, None]).ravel()
+        found, naive = proportion(hits, np.repeat(np.arange(groups), size)), wilson(int(hits.sum()), hits.size)
+        covered += found.low <= share <= found.high
+        alone += naive.low <= share <= naive.high
+    assert alone / 400 < 0.75
+    assert covered / 400 > least
+
+
+def test_a_bootstrap_of_few_groups_is_as_wide_as_students_distribution_asks():
+    # Six groups of one image. Plain percentiles cover about 85 % of such means.
+    rng = np.random.default_rng(4)
+    covered = 0
+    for _ in range(200):
+        values = rng.normal(size=6)
+        low, high = cluster_bootstrap(lambda rows, values=values: values[rows].mean(), np.arange(6), samples=250)
+        covered += low <= 0 <= high
+    assert covered / 200 > 0.9
 
 
 def test_bootstrap_interval_of_a_mean_has_the_width_of_the_variance_between_groups():

@@ -44,7 +44,7 @@ class Contract:
     classes: in the order of the output. pixels: how an image becomes the input.
     recipe: the training recipe as a record. split: protocol, parameters and hash of the split file.
     data_fingerprint: SHA-256 over the relative path and content hash of every image.
-    accuracy: of this file: value, low, high (95 % Wilson interval), n, part. baseline: the same figures of a method
+    accuracy: of this file: value, low, high (95 % Wilson interval by groups), n, part. baseline: those of a method
     that sees no shape, on the same images. verification: the figures of the comparison with the Keras model.
     temperature: by which the logits are divided inside the graph. calibration: expected calibration error before
     and after, on n images of a part.

@@ -31,7 +31,7 @@ def print_pairs(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]
     """A row for each pair of models; nothing for one model."""
     if not pairs:
         return
-    table = Table(title="pairs on the same images, exact McNemar test")
+    table = Table(title="pairs on the same images, exact test by group (McNemar's where each stands alone)")
     for column in ("a", "b", "a - b", "only a right", "only b right", "p"):
         table.add_column(column, justify="left" if column in "ab" else "right")
     for a, b, pair in pairs:

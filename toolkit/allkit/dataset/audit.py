@@ -21,7 +21,7 @@ from allkit.dataset.index import Dataset, Images, fingerprint, read
 from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, grouped_split, random_split
 from allkit.errors import AllkitError
 from allkit.images import decode, read_bytes
-from allkit.stats import Interval, wilson
+from allkit.stats import Interval, proportion
 
 SCHEMA_VERSION = 1
 COLOUR_HISTOGRAM = "colour_histogram"
@@ -45,13 +45,13 @@ class ProtocolAudit:
     """What methods that cannot see a cell score under one split protocol.
 
     The folds of one seed are pooled, less those that a class has too few groups for: n images were tested, each
-    once, on the images of its training part. baselines
-    and patches: accuracy by name with its 95 % Wilson interval, which takes images for independent and is therefore
-    too narrow where neighbours are alike. twins: how many of the tested images have an exact or near duplicate in
-    the training part.
+    once, on the images of its training part. groups: how many the tested images fall into. baselines and patches:
+    accuracy by name with its 95 % Wilson interval over these groups. twins: how many of the tested images have an
+    exact or near duplicate in the training part.
     """
 
     n: int
+    groups: int
     folds: int
     twins: int
     baselines: Mapping[str, Interval]
@@ -224,38 +224,46 @@ def _protocols(
     for name, make in makers.items():
         on_stage(f"measuring the baselines, {name} protocol")
         rows = []
+        groups = np.empty(0, np.int64)
         for fold in range(FOLDS):
             try:
-                parts = make(images, seed, fold=fold).parts
+                split = make(images, seed, fold=fold)
             except AllkitError as error:
                 failed[name] = str(error)
             else:
-                rows.append(tuple(images.dataset.select(parts[part]) for part in ("train", "test")))
+                # Groups are numbered alike in all folds.
+                groups = np.array([split.groups[path] for path in images.dataset.paths])
+                rows.append(tuple(images.dataset.select(split.parts[part]) for part in ("train", "test")))
         if rows:
             failed.pop(name, None)
-            done[name] = _measure(images.dataset.labels, alike, features, patches, rows)
+            done[name] = _measure(images.dataset.labels, alike, groups, features, patches, rows)
     return done, failed
 
 
 def _measure(
     labels: np.ndarray,
     alike: np.ndarray,
+    groups: np.ndarray,
     features: Mapping[str, np.ndarray],
     patches: Mapping[str, np.ndarray],
     rows: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> ProtocolAudit:
-    """Every baseline on every fold, pooled. rows: the training and the test rows of each fold."""
+    """Every baseline on every fold, pooled.
+
+    groups: of all images, int64 (n,). rows: the training and the test rows of each fold.
+    """
     tested = np.concatenate([test for _, test in rows])
 
     def accuracy(predict: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Interval:
         predicted = np.concatenate([predict(train, test) for train, test in rows])
-        return wilson(int((predicted == labels[tested]).sum()), len(tested))
+        return proportion(predicted == labels[tested], groups[tested])
 
     def nearest(values: np.ndarray) -> Interval:
         return accuracy(partial(baselines.nearest_labels, values, labels))
 
     return ProtocolAudit(
         n=len(tested),
+        groups=len(np.unique(groups[tested])),
         folds=len(rows),
         twins=sum(int(np.isin(alike[test], alike[train]).sum()) for train, test in rows),
         baselines={
