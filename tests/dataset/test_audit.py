@@ -118,7 +118,7 @@ def test_where_colour_gives_the_class_the_baselines_and_the_words_say_so(tmp_pat
     for name, groups, low in (("random", 40, 40 / (40 + 1.959964**2)), ("grouped", 20, 20 / (20 + 1.959964**2))):
         protocol = record.protocols[name]
         for baseline in (COLOUR_HISTOGRAM, "background_colour"):
-            assert figures(protocol.baselines[baseline]) == pytest.approx((1.0, low, 1.0), abs=1e-6)
+            assert figures(protocol.baselines[baseline]) == (1.0, pytest.approx(low, abs=1e-6), 1.0)
         assert (protocol.n, protocol.groups) == (40, groups)
         assert protocol.revealing_corners == ()
     # 16 of each class stay to learn from, and the first of equals is taken.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from allkit.dataset import baselines
 from allkit.dataset.duplicates import NEAR_THRESHOLD, connected_groups, near_pairs, repeated
 from allkit.dataset.index import Dataset, Images, fingerprint, read
-from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, grouped_split, random_split
+from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, grouped_split, random_split, remarks
 from allkit.errors import AllkitError
 from allkit.images import decode, read_bytes
 from allkit.stats import Interval, proportion
@@ -47,7 +47,7 @@ class ProtocolAudit:
     The folds of one seed are pooled, less those that a class has too few groups for: n images were tested, each
     once, on the images of its training part. groups: how many the tested images fall into. baselines and patches:
     accuracy by name with its 95 % Wilson interval over these groups. twins: how many of the tested images have an
-    exact or near duplicate in the training part.
+    exact or near duplicate in the training part. remarks: of the groups, in sentences.
     """
 
     n: int
@@ -56,6 +56,7 @@ class ProtocolAudit:
     twins: int
     baselines: Mapping[str, Interval]
     patches: Mapping[str, Interval]
+    remarks: tuple[str, ...] = ()
 
     @property
     def revealing_corners(self) -> tuple[str, ...]:
@@ -223,20 +224,19 @@ def _protocols(
     failed: dict[str, str] = {}
     for name, make in makers.items():
         on_stage(f"measuring the baselines, {name} protocol")
-        rows = []
-        groups = np.empty(0, np.int64)
+        splits = []
         for fold in range(FOLDS):
             try:
-                split = make(images, seed, fold=fold)
+                splits.append(make(images, seed, fold=fold))
             except AllkitError as error:
                 failed[name] = str(error)
-            else:
-                # Groups are numbered alike in all folds.
-                groups = np.array([split.groups[path] for path in images.dataset.paths])
-                rows.append(tuple(images.dataset.select(split.parts[part]) for part in ("train", "test")))
-        if rows:
+        if splits:
             failed.pop(name, None)
-            done[name] = _measure(images.dataset.labels, alike, groups, features, patches, rows)
+            rows = [tuple(images.dataset.select(split.parts[part]) for part in ("train", "test")) for split in splits]
+            # Groups are numbered alike in all folds.
+            groups = np.array([splits[0].groups[path] for path in images.dataset.paths])
+            measured = _measure(images.dataset.labels, alike, groups, features, patches, rows)
+            done[name] = replace(measured, remarks=remarks(images, splits[0]))
     return done, failed
 
 
