@@ -201,8 +201,8 @@ def _unseen(pairs: Sequence[tuple[Training, Training]], p_values: Sequence[float
     told = []
     for n, groups in sorted(sizes):
         least = least_difference(n, groups, len(pairs))
-        reach = f"{least:.2%}, were all of it in favour of one" if least else "none at all"
-        told.append(f"{n:,} images in {groups:,} groups could have shown {reach}")
+        reach = f"{least:.2%}, were all of it in favour of one" if least else "none, whatever its size"
+        told.append(f"{n:,} images in {groups:,} groups could have shown is {reach}")
     return f' "No" is not "equal": the smallest difference that {"; ".join(told)}.' if told else ""
 
 
