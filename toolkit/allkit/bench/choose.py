@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from allkit.bench.accuracy import shortfall
@@ -40,7 +41,7 @@ def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> tuple[s
 
     Of those within the budget the fastest that is shown to lose less than `margin` (a share) of accuracy against the
     most accurate one, on the same images by `non_inferiority`. What the images cannot show is not recommended: the
-    reason says so of the fastest such model, and how many images would do.
+    reason says so of the faster model that lacks the fewest images, and how many would do.
     """
     rows = [row for row in figures(record) if not row.failed and row.milliseconds is not None]
     if not rows:
@@ -66,9 +67,15 @@ def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> tuple[s
             f"one is shown to lose less than {_points(margin)} (one-sided p = {tests[chosen.model].p_value:.3f}), and "
             f"is {best.milliseconds / chosen.milliseconds:.1f} times as fast"
         )
-    if faster and chosen is not faster[0]:
-        reason += f". {faster[0].model}, {faster[0].milliseconds:.2f} ms, {_not_shown(tests[faster[0].model], margin)}"
+    if passed := [row for row in faster if row.milliseconds < chosen.milliseconds]:
+        nearest = min(passed, key=lambda row: _needed(tests[row.model]))
+        reason += f". {nearest.model}, {nearest.milliseconds:.2f} ms, {_not_shown(tests[nearest.model], margin)}"
     return chosen.model, reason
+
+
+def _needed(test: NonInferiority | None) -> float:
+    """How many images would show it; infinite where none would."""
+    return math.inf if test is None or test.needed is None else test.needed
 
 
 def _not_shown(test: NonInferiority | None, margin: float) -> str:
