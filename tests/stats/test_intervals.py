@@ -58,24 +58,31 @@ def test_a_share_of_single_images_has_the_interval_of_wilson():
 
 
 def test_groups_that_are_all_right_or_all_wrong_are_worth_one_image_each():
-    # The variance of a mean of 50 group means of one size, over that of 500 images: 10 * 50 / 49.
     hits = np.repeat(np.arange(50) < 40, 10)
     groups = np.repeat(np.arange(50), 10)
-    few = (scipy.stats.t.ppf(0.975, 499) / scipy.stats.t.ppf(0.975, 49)) ** 2
-    assert effective_size(hits, groups) == pytest.approx(49 * few)
+    assert effective_size(hits, groups) == pytest.approx(50)
     found, alone = proportion(hits, groups), wilson(40, 50)
-    assert found.value == 0.8
-    assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=0.01)
+    assert (found.value, found.low, found.high) == pytest.approx((alone.value, alone.low, alone.high))
 
 
 def test_the_effective_size_is_that_of_the_textbook_variance_of_a_ratio():
-    hits, groups = np.array([1, 1, 0, 1, 0, 0, 1, 1, 1, 0]), np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
-    p, totals, sizes = 0.6, np.array([2, 2, 2]), np.array([3, 4, 3])
-    between = 3 / 2 * ((totals - p * sizes) ** 2).sum() / 100
-    few = (scipy.stats.t.ppf(0.975, 9) / scipy.stats.t.ppf(0.975, 2)) ** 2
-    # Groups that are more alike than chance makes them: no more than n.
-    assert between < p * (1 - p) / 10
-    assert effective_size(hits, groups) == pytest.approx(max(1, 10 * few))
+    # Twelve groups of unequal sizes, of which some are better than others.
+    sizes = np.array([3, 5, 8, 4, 6, 9, 2, 7, 5, 6, 4, 8])
+    right = np.array([3, 2, 8, 1, 5, 9, 0, 7, 3, 6, 2, 5])
+    n, p = sizes.sum(), right.sum() / sizes.sum()
+    hits = np.concatenate([np.arange(size) < hit for hit, size in zip(right, sizes, strict=True)])
+    between = 12 / 11 * ((right - p * sizes) ** 2).sum() / n**2
+    few = (scipy.stats.t.ppf(0.975, n - 1) / scipy.stats.t.ppf(0.975, 11)) ** 2
+    # The variance of one value is estimated from n of them, as that of the groups from 12.
+    expected = p * (1 - p) * n / (n - 1) / between * few
+    assert 12 < expected < 30
+    assert effective_size(hits, np.repeat(np.arange(12), sizes)) == pytest.approx(expected)
+
+
+def test_groups_that_are_more_alike_than_chance_makes_them_do_not_make_the_images_more():
+    hits, groups = np.tile([True, True, True, False], 30), np.repeat(np.arange(30), 4)
+    few = (scipy.stats.t.ppf(0.975, 119) / scipy.stats.t.ppf(0.975, 29)) ** 2
+    assert effective_size(hits, groups) == pytest.approx(120 * few)
 
 
 def test_images_that_are_all_right_count_as_their_groups():

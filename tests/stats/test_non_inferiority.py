@@ -103,6 +103,8 @@ def test_the_number_of_images_by_hand():
     expected = (1.644854 * math.sqrt(0.0099) + 0.841621 * math.sqrt(0.003984)) ** 2 / 0.006**2
     assert images_needed(0.004, 0.0, 0.01) == math.ceil(expected)
     assert images_needed(0.004, 0.0, 0.01, 10.0) == math.ceil(10 * expected)
+    # As many groups of 50 as images that never disagree: log 0.05 / log 0.99 is 298.07.
+    assert images_needed(0.004, 0.0, 0.01, 10.0, 50.0) == math.ceil(50 * math.log(0.05) / math.log(0.99))
     assert images_needed(0.011, 0.001, 0.01) is None
     # One that won more is planned for as if it were level.
     assert images_needed(0.004, 0.02, 0.01) == images_needed(0.004, 0.004, 0.01)
@@ -118,6 +120,18 @@ def test_groups_count_as_the_images_that_they_are_worth():
     assert together.p_value == pytest.approx(alone.p_value, rel=0.2)
     assert together.needed == pytest.approx(10 * alone.needed, rel=0.02)
     assert non_inferiority(reference, candidate, 0.02).p_value < together.p_value / 100
+
+
+def test_a_candidate_that_loses_an_image_is_never_shown_sooner_than_one_that_loses_none():
+    # 82 groups of 34: none lost, one lost, two lost in two groups, and so on; 82 groups never show one point.
+    groups = np.repeat(np.arange(82), 34)
+    p_values = []
+    for lost in range(6):
+        candidate = np.ones(len(groups), bool)
+        candidate[34 * np.arange(lost)] = False
+        p_values.append(non_inferiority(np.ones(len(groups), bool), candidate, 0.01, groups).p_value)
+    assert p_values[0] == pytest.approx(0.99**82)
+    assert min(p_values) == p_values[0]
 
 
 def test_groups_without_any_disagreement_count_as_one_image_each():

@@ -50,7 +50,7 @@ def print_audit(audit: Audit) -> None:
         )
         shares.add_column("feature")
         for name, protocol in audit.protocols.items():
-            shares.add_column(f"{PROTOCOLS[name]}\nn = {protocol.n:,} in {protocol.groups:,} groups", justify="right")
+            shares.add_column(f"{PROTOCOLS[name]}\nn = {protocol.n:,}\n{protocol.groups:,} groups", justify="right")
         for key, words in BASELINES.items():
             shares.add_row(words, *(protocol.baselines[key].percent() for protocol in audit.protocols.values()))
         shares.add_section()

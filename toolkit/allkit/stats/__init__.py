@@ -15,7 +15,7 @@ from allkit.stats.calibration import (
     softmax,
 )
 from allkit.stats.conformal import conformal_threshold
-from allkit.stats.intervals import Interval, cluster_bootstrap, effective_size, proportion, wilson
+from allkit.stats.intervals import Interval, cluster_bootstrap, effective_size, groups_worth, proportion, wilson
 from allkit.stats.non_inferiority import NonInferiority, non_inferiority
 from allkit.stats.paired import SIGNIFICANT, by_group, least_difference, mcnemar_exact, sign_flip_exact
 from allkit.stats.ranks import holm, mann_whitney_exact, paired_ratio, ratio
@@ -31,6 +31,7 @@ __all__ = [
     "effective_size",
     "expected_calibration_error",
     "fit_temperature",
+    "groups_worth",
     "holm",
     "least_difference",
     "log_probabilities",

@@ -64,12 +64,11 @@ def effective_size(values: ArrayLike, groups: ArrayLike, confidence: float = 0.9
     """How many independent values tell as much about their mean as these (n,), of which groups resemble each other.
 
     n over the design effect, the variance of the mean with groups as sampling units (ratio estimate: Cochran 1977,
-    Sampling Techniques, section 9A.2) over that of n independent values; at most n. Groups that resemble each
-    other less than by chance do not make the images more. As the variance is known from few groups, the
-    size is multiplied by (t of n - 1 / t of groups - 1)^2, quantiles of Student's distribution at `confidence` (Korn
-    and Graubard 1998). Values that are all the same say nothing about how much groups differ: they count as if each
-    group had been asked once, (sum of sizes)^2 / sum of squared sizes (Kish 1965, Survey Sampling, section 8.2). At
-    least 1.
+    Sampling Techniques, section 9A.2) over that of n independent values; at most n: groups that resemble each other
+    less than by chance do not make the images more. As that variance is itself estimated, from as many values as there
+    are groups, the size is multiplied by (t of n - 1 / t of groups - 1)^2, quantiles of Student's distribution at
+    `confidence` (Korn and Graubard 1998). At least `groups_worth`, and as much where all values are the same, which
+    says nothing about how much groups differ.
     """
     # Half of a second to load, which the command line shall not wait for.
     from scipy.special import stdtrit
@@ -77,18 +76,28 @@ def effective_size(values: ArrayLike, groups: ArrayLike, confidence: float = 0.9
     values, groups = np.asarray(values, np.float64), np.asarray(groups)
     if values.ndim != 1 or groups.shape != values.shape:
         raise AllkitError(f"groups must be one value an image: {groups.shape} for {values.shape}")
-    _, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    n, count = len(values), len(sizes)
+    inverse = np.unique(groups, return_inverse=True)[1]
+    n, count = len(values), int(inverse.max()) + 1
     if count == n:
         return float(n)
-    independent = values.var() / n
+    independent = values.var(ddof=1) / n
     if count == 1 or independent == 0:
-        return float(n**2 / (sizes**2).sum())
+        return groups_worth(groups)
     deviations = np.bincount(inverse, values - values.mean())
     between = count / (count - 1) * (deviations**2).sum() / n**2
     quantile = (1 + share("confidence", confidence)) / 2
     few = (stdtrit(n - 1, quantile) / stdtrit(count - 1, quantile)) ** 2
-    return max(1.0, float(n / max(between / independent, 1.0) * few))
+    return max(groups_worth(groups), float(n / max(between / independent, 1.0) * few))
+
+
+def groups_worth(groups: ArrayLike) -> float:
+    """As how many values groups (n,) count if all of a group are always the same, by their sizes.
+
+    (sum of sizes)^2 / sum of squared sizes (Kish 1965, Survey Sampling, section 8.2): the number of groups where they
+    are of one size.
+    """
+    sizes = np.unique(np.asarray(groups), return_counts=True)[1]
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def _wilson(p: float, n: float, confidence: float) -> Interval:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from allkit.errors import AllkitError
 from allkit.stats.checks import share
-from allkit.stats.intervals import effective_size
+from allkit.stats.intervals import effective_size, groups_worth
 from allkit.stats.paired import SIGNIFICANT
 
 # The chance to show what is true, of the number of images that `images_needed` names.
@@ -50,7 +50,9 @@ def non_inferiority(
 
     groups (n,): which images belong together. They count as `effective_size` images by the differences between the two
     classifiers, rounded against the candidate; the variance of a paired difference is inflated so by Obuchowski
-    (1998, Statistics in Medicine 17:1495) and Durkalski et al. (2003, Statistics in Medicine 22:2417).
+    (1998, Statistics in Medicine 17:1495) and Durkalski et al. (2003, Statistics in Medicine 22:2417). A rare group
+    that the candidate loses as a whole would not show in a variance, so that p is never smaller than for as many images
+    as the groups are worth (`groups_worth`) without any disagreement.
     """
     reference, candidate = np.asarray(reference_right, bool), np.asarray(candidate_right, bool)
     if reference.shape != candidate.shape or reference.ndim != 1 or not reference.size:
@@ -60,14 +62,16 @@ def non_inferiority(
     n = len(difference)
     # One-sided at SIGNIFICANT is two-sided at twice that.
     size = n if groups is None else effective_size(difference, groups, 1 - 2 * SIGNIFICANT)
+    worth = n if groups is None else groups_worth(groups)
     differing = int(np.abs(difference).sum())
     loss = int(difference.sum()) / n
+    by_difference = exact_p(*_scaled(int(difference.sum()), differing, math.floor(size), n), margin)
     return NonInferiority(
         n=n,
         loss=loss,
         margin=margin,
-        p_value=exact_p(*_scaled(int(difference.sum()), differing, math.floor(size), n), margin),
-        needed=images_needed((differing / n + loss) / 2, (differing / n - loss) / 2, margin, n / size),
+        p_value=max(by_difference, (1 - margin) ** worth),
+        needed=images_needed((differing / n + loss) / 2, (differing / n - loss) / 2, margin, n / size, n / worth),
     )
 
 
@@ -117,14 +121,16 @@ def exact_p(lost: int, won: int, n: int, margin: float) -> float:
     return min(1.0, worst)
 
 
-def images_needed(lost: float, won: float, margin: float, design_effect: float = 1.0) -> int | None:
+def images_needed(
+    lost: float, won: float, margin: float, design_effect: float = 1.0, group_size: float = 1.0
+) -> int | None:
     """About how many images show that a loss is below the margin, four times of five; None where it is not below.
 
     lost, won: shares of images on which the reference alone, and the candidate alone, is right. For d = lost - won
     n = (z_a s_0 + z_b s_1)^2 / (margin - d)^2, with the variances of a difference if the loss were the margin, as
     `score_statistic` has it, and as it is, lost + won - d^2 (Nam 1997, Biometrics 53:1422); one-sided at 5 % with a
-    power of 80 %. Never fewer than the images that do if the two never disagree, log 0.05 / log(1 - margin). Times the
-    design effect of the groups. A candidate that won more than it lost is planned for as if it were level.
+    power of 80 %, times the design effect of the groups. Never fewer groups than images that do if the two never
+    disagree, log 0.05 / log(1 - margin). A candidate that won more than it lost is planned for as if it were level.
     """
     won = min(won, lost)
     loss = lost - won
@@ -136,7 +142,7 @@ def images_needed(lost: float, won: float, margin: float, design_effect: float =
     quantiles = (NormalDist().inv_cdf(1 - SIGNIFICANT), NormalDist().inv_cdf(POWER))
     by_power = (quantiles[0] * if_margin + quantiles[1] * as_is) ** 2 / (margin - loss) ** 2
     at_least = math.log(SIGNIFICANT) / math.log1p(-margin)
-    return math.ceil(max(by_power, at_least) * design_effect)
+    return math.ceil(max(by_power * design_effect, at_least * group_size))
 
 
 def _share_won(lost: np.ndarray, won: np.ndarray, n: int, margin: float) -> np.ndarray:
