@@ -3,8 +3,9 @@
     python benchmarks/precision.py DATA FP32 INT8 [FP32 INT8 ...] > benchmarks/results/precision.json
 
 DATA is a class-per-folder tree; the images change from query to query. The models of a pair, each with its heat map
-and without, take turns on the same cores at batch 1, through the code that `allkit classify` runs. Prints medians,
-ratios of medians with 95 % bootstrap intervals, and what the contracts say of accuracy, as JSON.
+and without, take turns on the same cores at batch 1, through the code that `allkit classify` runs. Rounds are what is
+compared, not queries: those of one round share what the machine did meanwhile. Prints the medians of all rounds, ratios
+round by round with their 95 % intervals, and what the contracts say of accuracy, as JSON.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from __future__ import annotations
 import functools
 import json
 import platform
+import statistics
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +28,14 @@ from allkit.export.measure import latencies
 from allkit.images import stack
 from allkit.runtime.machine import processor
 from allkit.runtime.session import Model
+from allkit.stats import paired_ratio
 
-IMAGES, SECONDS, RESAMPLES = 64, 60.0, 2000
+IMAGES, SECONDS, ROUNDS = 64, 60.0, 9
 
 
-def ratio(slow: np.ndarray, fast: np.ndarray) -> dict[str, float]:
-    """The ratio of the medians, and the 2.5th and 97.5th percentile of that of resampled times."""
-    rng = np.random.default_rng(0)
-    drawn = [np.median(rng.choice(slow, len(slow))) / np.median(rng.choice(fast, len(fast))) for _ in range(RESAMPLES)]
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return {"value": round(float(np.median(slow) / np.median(fast)), 3), "low": round(low, 3), "high": round(high, 3)}
+def ratio(slow: Sequence[float], fast: Sequence[float]) -> dict[str, float]:
+    """How many times as long the slow one takes, in the same rounds."""
+    return {end: round(value, 3) for end, value in asdict(paired_ratio(fast, slow)).items()}
 
 
 def pair(paths: list[Path], data: Path) -> dict:
@@ -47,16 +49,18 @@ def pair(paths: list[Path], data: Path) -> dict:
     for name, model in models.items():
         if model.contract.heatmap:
             runs[f"{name}_heatmap"] = functools.partial(model.run, heatmaps=True)
-    taken = latencies(runs, images, SECONDS)
+    measured = [latencies(runs, images, SECONDS / ROUNDS) for _ in range(ROUNDS)]
+    rounds = {name: [round(float(np.median(taken[name])), 4) for taken in measured] for name in runs}
     contracts = {name: model.contract for name, model in models.items()}
     return {
         "models": [path.name for path in paths],
-        "ms": {name: {"median": round(float(np.median(ms)), 3), "n": len(ms)} for name, ms in taken.items()},
-        "int8_speedup": ratio(taken["fp32"], taken["int8"]),
+        "ms": {name: round(statistics.median(ms), 3) for name, ms in rounds.items()},
+        "rounds_ms": rounds,
+        "int8_speedup": ratio(rounds["fp32"], rounds["int8"]),
         "heatmap_cost": {
-            name: {key: round(value - 1, 3) for key, value in ratio(taken[f"{name}_heatmap"], taken[name]).items()}
+            name: {key: round(value - 1, 3) for key, value in ratio(rounds[f"{name}_heatmap"], rounds[name]).items()}
             for name in models
-            if f"{name}_heatmap" in taken
+            if f"{name}_heatmap" in rounds
         },
         "float_layers": contracts["int8"].quantisation["float_layers"],
         "calibration": contracts["int8"].quantisation["method"],

@@ -37,7 +37,7 @@ def accuracy(wrong, n=200, split="s"):
     }
 
 
-def row(model, ms, wrong=(), precision="fp32", mib=4.0, **fields):
+def row(model, ms, wrong=(), precision="fp32", mib=4.0, n=200, **fields):
     """A model whose queries from file to result all take `ms`, and alone half of that; 5 rounds of 20."""
     return {
         "model": model,
@@ -58,7 +58,7 @@ def row(model, ms, wrong=(), precision="fp32", mib=4.0, **fields):
         "load_s": 0.1,
         "first_run_s": 0.01,
         "peak_mib": 100.0,
-        "accuracy": accuracy(wrong),
+        "accuracy": accuracy(wrong, n),
         "against_parent": None,
         **fields,
     }

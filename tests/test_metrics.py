@@ -1,12 +1,20 @@
 """Metrics against confusion matrices worked by hand, published examples and scikit-learn."""
 
 import json
+import warnings
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from sklearn.metrics import balanced_accuracy_score, f1_score, matthews_corrcoef, precision_score, roc_auc_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    matthews_corrcoef,
+    precision_recall_fscore_support,
+    precision_score,
+    roc_auc_score,
+)
 
 from allkit.errors import AllkitError
 from allkit.metrics import compare, score
@@ -105,7 +113,7 @@ def test_without_a_benign_image_specificity_is_undefined_but_sensitivity_is_not(
 def test_a_class_without_images_leaves_its_figures_undefined_and_the_others_alone():
     metrics = score(*rows_of([[5, 1, 0], [2, 4, 0], [0, 0, 0]]), ("a", "b", "c"))
     absent = metrics.per_class["c"]
-    assert (absent.precision, absent.recall, absent.f1, absent.support, absent.auroc) == (None, None, 0.0, 0, None)
+    assert (absent.precision, absent.recall, absent.f1, absent.support, absent.auroc) == (None, None, None, 0, None)
     assert metrics.auroc is None
     assert metrics.balanced_accuracy == pytest.approx((5 / 6 + 4 / 6) / 2)
     without = score(*rows_of([[5, 1], [2, 4]]), ("a", "b"))
@@ -119,12 +127,12 @@ def test_a_class_predicted_but_absent_costs_recall_and_is_no_error():
 
 
 @pytest.mark.parametrize("predicted", [0, 1])
-def test_images_of_one_class_only_give_zero_mcc_no_auroc_and_no_interval_for_either(predicted):
+def test_images_of_one_class_only_leave_mcc_and_auroc_undefined(predicted):
     labels = np.zeros(6, int)
     metrics = score(labels, np.eye(3)[labels + predicted], ("a", "b", "c"), groups=[0, 0, 1, 1, 2, 2], samples=20)
-    assert (metrics.mcc, metrics.auroc) == (0.0, None)
-    assert not {"mcc", "auroc", "auroc a", "auroc b"} & metrics.intervals.keys()
-    assert {"f1", "balanced_accuracy"} <= metrics.intervals.keys()
+    assert (metrics.mcc, metrics.auroc) == (None, None)
+    # All images are right, or all are wrong, in every resample, which shows no variation.
+    assert metrics.intervals == {}
 
 
 def test_without_groups_there_are_no_bootstrap_intervals(noisy):
@@ -154,6 +162,69 @@ def test_bootstrap_intervals_are_those_of_the_statistics_of_scikit_learn(noisy):
         interval = metrics.intervals[name]
         assert (interval.low, interval.high) == pytest.approx((low, high)), name
         assert interval.value == values[name]
+
+
+def test_a_perfect_classifier_stays_perfect_in_resamples_that_lack_a_class():
+    # Four groups of one class each: most resamples lack one, whose figures are then undefined and not 0.
+    labels = np.repeat(np.arange(4), 5)
+    metrics = score(labels, np.eye(4)[labels], CLASSES, groups=labels)
+    assert metrics.macro.f1 == metrics.f1 == 1.0
+    # Every resample gives 1, so that none shows how sure that is; Wilson's interval of four groups does.
+    assert metrics.intervals == {}
+    assert metrics.accuracy == wilson(4, 4)
+
+
+def test_what_is_undefined_is_so_as_in_scikit_learn_in_the_figure_and_in_every_resample():
+    # Class 2 is rare, class 3 is never predicted, class 4 occurs neither in truth nor in predictions.
+    rng = np.random.default_rng(5)
+    labels = np.repeat([0, 0, 0, 1, 1, 1, 2, 3, 3, 3], 4)
+    predictions = np.where(rng.random(40) < 0.7, labels, rng.integers(0, 2, 40))
+    predictions[labels == 3] = 1
+    groups = np.repeat(np.arange(10), 4)
+    metrics = score(labels, np.eye(5)[predictions], ("a", "b", "c", "d", "e"), groups=groups, samples=200, seed=2)
+    kept = [0, 1, 2, 3]
+
+    def figures(rows):
+        truth, told = labels[rows], predictions[rows]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            macro = precision_recall_fscore_support(truth, told, labels=kept, average="macro", zero_division=np.nan)
+            # In a resample the support of a class that was not drawn is 0.
+            weighted = precision_recall_fscore_support(
+                truth, told, labels=np.unique(truth), average="weighted", zero_division=np.nan
+            )
+            by_class = precision_recall_fscore_support(truth, told, labels=kept, average=None, zero_division=np.nan)
+        return [macro[0], macro[2], macro[1], weighted[0], weighted[2], *by_class[2]]
+
+    names = ("macro_precision", "macro_f1", "balanced_accuracy", "precision", "f1", "f1 a", "f1 b", "f1 c", "f1 d")
+    lows, highs = cluster_bootstrap(figures, groups, samples=200, seed=2)
+    for name, value, low, high in zip(names, figures(np.arange(40)), lows, highs, strict=True):
+        if low == high:
+            assert name not in metrics.intervals
+            continue
+        interval = metrics.intervals[name]
+        assert (interval.value, interval.low, interval.high) == pytest.approx((value, low, high)), name
+    assert metrics.per_class["d"].precision is None
+    assert metrics.per_class["e"].f1 is None
+    assert "f1 e" not in metrics.intervals
+
+
+def test_accuracy_recall_and_screening_respect_groups():
+    # Six blocks of ten images, each all right or all wrong: each block is worth one image.
+    labels = np.repeat([0, 0, 0, 1, 1, 1], 10)
+    right = np.repeat([True, True, False, True, True, False], 10)
+    metrics = score(labels, np.eye(2)[np.where(right, labels, 1 - labels)], ("Benign", "b"), np.repeat(range(6), 10))
+    assert (metrics.n, metrics.groups) == (60, 6)
+    for share, blocks in (
+        (metrics.accuracy, 6),
+        (metrics.per_class["b"].recall, 3),
+        (metrics.malignant_vs_benign.sensitivity, 3),
+        (metrics.malignant_vs_benign.specificity, 3),
+    ):
+        least = wilson(2 * blocks // 3, blocks)
+        assert share.value == pytest.approx(2 / 3)
+        assert share.low <= least.low
+        assert share.high >= least.high
 
 
 def test_ties_between_scores_count_half_in_the_bootstrap_as_in_the_figure():
@@ -198,7 +269,6 @@ def test_a_record_survives_strict_json(noisy):
         ([0], [[0.2, 0.3, 0.5]], None),
         ([0], [[np.nan, 0.5]], None),
         ([0, 1], [[0.9, 0.1], [0.2, 0.8]], [0]),
-        ([0, 1], [[0.9, 0.1], [0.2, 0.8]], [0, 0]),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(labels, probabilities, groups):
@@ -216,6 +286,18 @@ def test_comparison_counts_the_images_on_which_one_model_alone_is_right():
     assert (comparison.accuracy_a, comparison.accuracy_b) == (wilson(18, 20), wilson(12, 20))
     assert comparison.difference == pytest.approx(0.3)
     assert comparison.p_value == pytest.approx(binomtest(1, 8, 0.5).pvalue)
+
+
+def test_a_comparison_by_group_lets_a_block_of_images_speak_once():
+    labels = np.zeros(40, int)
+    a, b = np.zeros(40, int), np.zeros(40, int)
+    b[:20] = 1
+    # Alone, twenty images of forty would be proof; they stand in four groups, 2 of the 16 choices of signs of which
+    # are as one-sided.
+    assert compare(labels, a, b).p_value == pytest.approx(2 / 2**20)
+    comparison = compare(labels, a, b, np.repeat(range(8), 5))
+    assert comparison.groups == 8
+    assert comparison.p_value == pytest.approx(2 / 16)
 
 
 def test_a_model_does_not_differ_from_itself():

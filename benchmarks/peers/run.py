@@ -4,8 +4,12 @@
     python benchmarks/peers/run.py DATA RUN FP32 INT8 [RUN FP32 INT8 ...] > benchmarks/results/peers.json
 
 RUN is a finished run folder, FP32 and INT8 its exported files. Every contender is a process that sleeps while others
-work. Before any timing its answers are compared with allkit's float32 ones. Ratios of a round's times to those of
-allkit's int8 in the same round; their median and the range of the middle 95 % of 2,000 bootstrap medians.
+work. Before any timing its answers are compared with allkit's float32 ones. Ratios of a round's rates to those of
+allkit's int8 in the same round, with the interval of the signed-rank test over rounds.
+
+    python benchmarks/peers/run.py --again benchmarks/results/peers.json
+
+computes the ratios of a record anew from the rounds that it holds, in place.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +30,10 @@ from allkit.cpus import cores
 from allkit.dataset.split import Split
 from allkit.graph import read_graph
 from allkit.runtime.inputs import expand
+from allkit.stats import paired_ratio
 from allkit.training.run import Run
 
-ROUNDS, RESAMPLES, CALIBRATION = 7, 2000, 300
+ROUNDS, CALIBRATION = 7, 300
 # Images a round: a second or so each.
 SLICE, SLICE_OF_WIDE = 256, 16
 LEAST_AGREEMENT = 0.8
@@ -77,11 +83,8 @@ class Worker:
 
 
 def ratio(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
-    """The median of a over b round by round, with its bootstrap interval."""
-    each = np.array(a) / np.array(b)
-    drawn = np.random.default_rng(0).choice(each, (RESAMPLES, len(each)))
-    low, high = np.percentile(np.median(drawn, 1), (2.5, 97.5))
-    return {"value": round(float(np.median(each)), 3), "low": round(low, 3), "high": round(high, 3)}
+    """a over b round by round, with its 95 % interval."""
+    return {end: round(value, 3) for end, value in asdict(paired_ratio(b, a)).items()}
 
 
 def match(paths: list[Path], run: str, fp32: str, int8: str) -> dict:
@@ -126,7 +129,19 @@ def match(paths: list[Path], run: str, fp32: str, int8: str) -> dict:
     return {"fp32": Path(fp32).name, "int8": Path(int8).name, "images_a_round": size, "contenders": rows}
 
 
+def again(path: Path) -> None:
+    """Compute the ratios of a record from its rounds."""
+    record = json.loads(path.read_text())
+    for match_ in record["matches"]:
+        able = {name: row for name, row in match_["contenders"].items() if "error" not in row}
+        for row in able.values():
+            row["allkit_int8_over_it"] = ratio(able[SUBJECT]["rounds"], row["rounds"])
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
 def main(data: str, *models: str) -> None:
+    if data == "--again":
+        return again(Path(models[0]))
     paths = expand([Path(data)])
     # All classes in every slice.
     paths = [paths[i * 997 % len(paths)] for i in range(len(paths))]
@@ -138,6 +153,7 @@ def main(data: str, *models: str) -> None:
     }
     json.dump(record, sys.stdout, indent=1)
     print()
+    return None
 
 
 if __name__ == "__main__":

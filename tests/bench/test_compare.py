@@ -70,3 +70,14 @@ def test_rows_that_failed_or_are_missing_are_passed_over():
 def test_nothing_in_common_is_an_error():
     with pytest.raises(AllkitError, match="no measured model in common"):
         compare(record(row("a.onnx", 1.0)), record(row("b.onnx", 1.0)))
+
+
+def test_no_difference_of_accuracy_comes_with_the_one_that_could_have_been_shown():
+    first, second = record(row("a.onnx", 1.0, [0])), record(row("a.onnx", 1.0, [1], sha256="1" * 64))
+    # Four measures: 4 * 2^(1 - k) is below 0.05 from k = 8 on, of 200 images.
+    (told,) = (remark for remark in compare(first, second).remarks if "difference of accuracy" in remark)
+    assert told.startswith("a.onnx: a difference of accuracy smaller than 4.00% could not have been called real")
+    for whole in (first, second):
+        whole["rows"][0]["accuracy"]["groups"] = [i // 50 for i in range(200)]
+    told = "\n".join(compare(first, second).remarks)
+    assert "a.onnx: a difference of accuracy whatever its size could not have been called real" in told

@@ -95,6 +95,8 @@ def test_a_budget_names_one_model_and_a_status_tells_when_none_fits(tmp_path):
     source = saved(tmp_path / "r.json", row("a.onnx", 4.0), row("b.onnx", 1.0, range(50)))
     result = invoke("bench", "--from", source, "--budget-ms", 2)
     assert (result.exit_code, result.stdout.splitlines()[-1][:21]) == (0, "recommended: b.onnx: ")
+    result = invoke("bench", "--from", source, "--budget-ms", 100, "--margin", 50)
+    assert result.exit_code == 0
     result = invoke("bench", "--from", source, "--min-accuracy", 0.9, "--budget-ms", 0.1)
     assert result.exit_code == 1
     assert "nothing qualifies" in result.stdout

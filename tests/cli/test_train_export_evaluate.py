@@ -103,7 +103,10 @@ def test_a_run_in_bfloat16_is_exported_in_float32(smears, tmp_path):
 def test_train_uses_a_given_split(finished_run, smears, tmp_path):
     split = finished_run.folder / "split.json"
     words = ["train", "--data", smears, *SLIM, "--epochs", "1"]
-    assert invoke(*words, "--split", split, "--out", tmp_path / "run").exit_code == 0
+    result = invoke(*words, "--split", split, "--out", tmp_path / "run")
+    assert result.exit_code == 0
+    groups, n = len(set(finished_run.split.groups.values())), len(finished_run.split.groups)
+    assert f"random (paper protocol) split: {groups} groups of {n} images" in result.stderr
     assert Run.open(tmp_path / "run").split == finished_run.split
 
 

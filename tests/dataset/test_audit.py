@@ -114,10 +114,12 @@ def test_where_colour_gives_the_class_the_baselines_and_the_words_say_so(tmp_pat
     tint = (np.array([255, 200, 120]), np.array([120, 200, 255]))
     two_classes(tmp_path, lambda label, seed: np.uint8(noise(seed) / 255 * tint[label]))
     record = audit(scan(tmp_path), block_length=2)
-    for protocol in record.protocols.values():
-        assert figures(protocol.baselines[COLOUR_HISTOGRAM]) == ALL_OF_40
-        assert figures(protocol.baselines["background_colour"]) == ALL_OF_40
-        assert protocol.n == 40
+    # Under the grouped protocol the images stand in 20 blocks of two, and are worth no more than 20.
+    for name, groups, low in (("random", 40, 40 / (40 + 1.959964**2)), ("grouped", 20, 20 / (20 + 1.959964**2))):
+        protocol = record.protocols[name]
+        for baseline in (COLOUR_HISTOGRAM, "background_colour"):
+            assert figures(protocol.baselines[baseline]) == (1.0, pytest.approx(low, abs=1e-6), 1.0)
+        assert (protocol.n, protocol.groups) == (40, groups)
         assert protocol.revealing_corners == ()
     # 16 of each class stay to learn from, and the first of equals is taken.
     assert figures(record.protocols["random"].baselines[MAJORITY_CLASS]) == HALF_OF_40

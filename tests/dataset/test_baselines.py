@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,10 @@ from allkit.dataset.baselines import (
     colour_histograms,
     grey_histograms,
     majority_labels,
-    nearest_accuracy,
     nearest_labels,
     patch_features,
 )
+from allkit.dataset.index import Dataset, Images
 from allkit.errors import AllkitError
 
 
@@ -82,13 +84,20 @@ def test_a_split_without_training_or_test_images_is_refused(train, test):
         nearest_labels(np.zeros((1, 2), np.float32), np.array([0]), np.array(train, int), np.array(test, int))
 
 
-def test_accuracy_comes_with_the_wilson_interval_of_its_counts():
+def test_accuracy_comes_with_the_wilson_interval_of_its_counts_or_of_its_groups():
     features = np.array([[0], [10], [1], [9], [2], [3]], np.float32)
-    labels = np.array([0, 1, 0, 1, 0, 1])
-    share = nearest_accuracy(features, labels, np.array([0, 1]), np.array([2, 3, 4, 5]))
+    dataset = Dataset(Path(), ("a", "b"), tuple("012345"), np.array([0, 1, 0, 1, 0, 1]))
+    images = Images(dataset, ("",) * 6, np.empty((6, 256), bool), features, np.empty((0, 8, 8, 3), np.uint8))
+    share = images.baseline("01", "2345")
     # 3 of 4 right; the interval by the formula of Wilson (1927) with z = 1.959964.
     assert share.value == 0.75
     assert (share.low, share.high) == pytest.approx((0.300642, 0.954413), abs=1e-6)
+    # Only the last is wrong, and stands with the one before it.
+    assert images.baseline_right("01", "2345").tolist() == [True, True, True, False]
+    grouped = images.baseline("01", "2345", [0, 1, 2, 2])
+    assert grouped.value == 0.75
+    assert grouped.low < share.low
+    assert grouped.high > share.high
 
 
 def test_majority_is_that_of_the_training_part():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -113,3 +115,24 @@ def test_images_that_a_model_was_trained_on_are_told_from_those_it_was_not(image
     assert evaluate(model, subject(images)).seen_in_training == "yes"
     other = Split("grouped", {}, parts, images.hashes_by_path, split.groups)
     assert evaluate(model, subject(images, other, "test")).seen_in_training == "maybe"
+
+
+def test_groups_of_a_split_are_in_every_interval_and_in_the_paired_test(classifier, images):
+    # All six images are tested, in two groups: the greens, and the reds of which one is green.
+    paths = images.dataset.paths
+    split = Split("grouped", {}, {"train": paths[:1], "validation": (), "test": paths}, images.hashes_by_path, {})
+    split = replace(split, groups={path: int(path.startswith("red")) for path in paths})
+    found, alone = evaluate(classifier, subject(images, split)), evaluate(classifier, subject(images))
+    assert (found.metrics.groups, alone.metrics.groups) == (2, None)
+    for one, other in (
+        (found.metrics.accuracy, alone.metrics.accuracy),
+        (found.doubt.coverage, alone.doubt.coverage),
+        (found.doubt.uncertain, alone.doubt.uncertain),
+        (found.doubt.unfamiliar, alone.doubt.unfamiliar),
+    ):
+        assert one.value == other.value
+        assert one.high - one.low > other.high - other.low
+    # Against one that is wrong on two of the reds and two of the greens: two groups lean the same way.
+    worse = replace(found, predicted=np.where(np.arange(6) % 3 < 2, 2, found.predicted))
+    assert paired(found, worse).p_value == pytest.approx(2 / 2**2)
+    assert paired(alone, replace(alone, predicted=worse.predicted)).p_value == pytest.approx(2 / 2**4)

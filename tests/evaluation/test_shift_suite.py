@@ -161,3 +161,16 @@ def test_a_model_without_finite_probabilities_is_an_error(tmp_path, monkeypatch)
     )
     with pytest.raises(AllkitError, match="are no probabilities"):
         evaluate_shifts(broken, tmp_path, *pictures(tmp_path))
+
+
+def test_images_of_a_group_speak_once(tmp_path, classifier):
+    # Grey makes everything red: six of nine images lost, in two groups of three.
+    paths, labels = pictures(tmp_path, 3)
+    alone, grouped = (
+        by_name(evaluate_shifts(classifier, tmp_path, paths, labels, groups=groups))["grey"]
+        for groups in (None, labels)
+    )
+    assert alone.drop == grouped.drop == pytest.approx(2 / 3)
+    assert alone.p_value == pytest.approx(2 / 2**6)
+    assert grouped.p_value == pytest.approx(2 / 2**2)
+    assert grouped.accuracy.low < alone.accuracy.low

@@ -68,6 +68,20 @@ def test_trainings_on_the_same_images_are_compared_in_pairs():
     assert [row[5] for row in found.rows] == ["real", "real", "no"]
 
 
+def test_images_of_a_group_speak_once_whichever_of_the_two_keeps_them_together():
+    one, other = training("a", 300, range(8)), training("b", 250, ())
+    alone = table(Sources([one, other], []), "Differences")
+    assert alone.rows[0][4:] == (f"{2 / 2**8:.3f}", "real")
+    assert "could have shown" not in alone.note
+    # The eight stand in two groups of four, as one of the splits knows.
+    grouped = replace(other, groups={str(i): i // 4 for i in range(200)})
+    for pair in ([one, grouped], [grouped, one]):
+        found = table(Sources(pair, []), "Differences")
+        assert found.rows[0][4:] == ("0.500", "no")
+        # 2^(1 - 6) is below 0.05: six images of 200, each in a group of its own.
+        assert "the smallest difference that 200 images in 50 groups could have shown is 3.00%" in found.note
+
+
 def test_methods_stand_beside_those_of_the_paper():
     found = table(Sources([training("a", 300, range(10))], []), "Methods")
     assert found.rows[-2][:3] == ("Najjar et al. 2025 (modified VGG16, 300 px)", "-", "96.59")

@@ -43,7 +43,7 @@ Side = Annotated[int, Meta(ge=1, le=4096)]
 
 
 class Accuracy(TypedDict):
-    """Of a part of the split: share, 95 % Wilson interval, number of images."""
+    """Of a part of the split: share, 95 % Wilson interval by groups, number of images."""
 
     value: Share
     low: Share

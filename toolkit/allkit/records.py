@@ -62,7 +62,7 @@ class ClassRecord:
 
     recall: ShareRecord | None
     precision: ShareRecord | UnsetType | None = UNSET
-    f1: Share | UnsetType = UNSET
+    f1: Share | UnsetType | None = UNSET
     support: Count | UnsetType = UNSET
     auroc: Share | UnsetType | None = UNSET
 
@@ -81,14 +81,15 @@ class MetricsRecord:
 
     n: Annotated[int, Meta(ge=1, le=2**48)]
     accuracy: ShareRecord
-    precision: Share
+    precision: Share | None
     recall: Share
     f1: Share
-    mcc: _Figure
+    mcc: _Figure | None
     per_class: Annotated[dict[Text, ClassRecord], Meta(min_length=1, max_length=10_000)]
     confusion: list[list[Count]]
+    groups: Count | UnsetType | None = UNSET
     balanced_accuracy: Share | UnsetType = UNSET
-    macro: dict[Text, Share] | UnsetType = UNSET
+    macro: dict[Text, Share | None] | UnsetType = UNSET
     auroc: Share | UnsetType | None = UNSET
     malignant_vs_benign: ScreeningRecord | UnsetType | None = UNSET
     intervals: dict[Text, FigureRecord] | UnsetType = UNSET
@@ -109,6 +110,7 @@ class SplitRecord:
     parameters: dict[Text, Any] | UnsetType = UNSET
     hash: Text | UnsetType = UNSET
     n: dict[Text, Count] | UnsetType = UNSET
+    groups: Count | UnsetType = UNSET
 
 
 @dataclass(frozen=True)

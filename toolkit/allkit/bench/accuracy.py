@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,7 @@ from allkit.dataset.protocol import split_again
 from allkit.dataset.split import Split
 from allkit.evaluation.evaluate import Evaluation, Subject, evaluate, subject
 from allkit.runtime.classifier import Classifier
-from allkit.stats import mcnemar_exact
+from allkit.stats import NonInferiority, by_group, non_inferiority, sign_flip_exact
 
 
 class Labelled:
@@ -30,7 +30,8 @@ class Labelled:
         self._subjects: dict[str, Subject] = {}
 
     def evaluate(self, classifier: Classifier, on_image: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """The record of a model: part, n, metrics, baseline, and the places of the images that it got wrong.
+        """The record of a model: part, n, metrics, baseline, the places of the images that it got wrong, and the groups
+        of all images, None where they are not known.
 
         Raises AllkitError when its test part cannot be made again.
         """
@@ -43,6 +44,7 @@ class Labelled:
             "metrics": found.metrics.to_dict(),
             "baseline": {"method": found.subject.baseline_method, **asdict(found.subject.baseline)},
             "wrong": np.flatnonzero(found.predicted != found.labels).tolist(),
+            "groups": None if found.subject.groups is None else found.subject.groups.tolist(),
         }
 
     def _subject(self, classifier: Classifier) -> Subject:
@@ -55,17 +57,37 @@ class Labelled:
         return self._subjects[key]
 
 
-def paired(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any] | None:
-    """Two records of `Labelled.evaluate` on the same images: difference and exact McNemar p; None on other images."""
+def paired(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Two records of `Labelled.evaluate`: difference and exact p by group; None where they cannot be compared."""
+    if (found := _same_images(first, second)) is None:
+        return None
+    a, b, groups = found
+    return {
+        "difference": (int(a.sum()) - int(b.sum())) / len(a),
+        "p_value": sign_flip_exact(by_group(a & ~b, b & ~a, groups)),
+    }
+
+
+def shortfall(reference: Mapping[str, Any], candidate: Mapping[str, Any], margin: float) -> NonInferiority | None:
+    """Whether the second of two records loses less than `margin` against the first; None as for `paired`."""
+    found = _same_images(reference, candidate)
+    return found and non_inferiority(found[0], found[1], margin, found[2])
+
+
+def _same_images(
+    first: Mapping[str, Any], second: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray, Sequence[int] | None] | None:
+    """Which images each got right, bool (n,), and their groups; None for other images, and without needed groups."""
     a, b = (
         (found["metrics"]["n"], found["data_fingerprint"], (found["split"] or {}).get("hash"))
         for found in (first, second)
     )
-    if a != b:
+    groups = first.get("groups") or second.get("groups")
+    # Older records have no groups. Under the random protocol they are single images but for identical files.
+    grouped = (first["split"] or {}).get("protocol", "").startswith("grouped")
+    if a != b or (grouped and groups is None):
         return None
-    n = first["metrics"]["n"]
-    wrong, other = set(first["wrong"]), set(second["wrong"])
-    return {
-        "difference": (len(other) - len(wrong)) / n,
-        "p_value": mcnemar_exact(len(other - wrong), len(wrong - other)),
-    }
+    right = np.ones((2, a[0]), bool)
+    for row, found in zip(right, (first, second), strict=True):
+        row[found["wrong"]] = False
+    return right[0], right[1], groups

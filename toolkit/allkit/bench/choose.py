@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
-from typing import Any
 
-from allkit.bench.accuracy import paired
+from allkit.bench.accuracy import shortfall
 from allkit.bench.record import Figures, Record, figures
-from allkit.stats import SIGNIFICANT
+from allkit.stats import NonInferiority
+
+# How much accuracy may be lost for speed.
+MARGIN = 0.01
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,12 @@ class Budget:
         return found
 
 
-def recommend(record: Record, budget: Budget) -> tuple[str | None, str]:
+def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> tuple[str | None, str]:
     """The model and the reason; None and what comes nearest where nothing qualifies.
 
-    Of those within the budget the fastest whose accuracy is not significantly below the best one's: on the same images
-    by the exact McNemar test, on others only when it is not lower at all.
+    Of those within the budget the fastest that is shown to lose less than `margin` (a share) of accuracy against the
+    most accurate one, on the same images by `non_inferiority`. What the images cannot show is not recommended: the
+    reason says so of the faster model that lacks the fewest images, and how many would do.
     """
     rows = [row for row in figures(record) if not row.failed and row.milliseconds is not None]
     if not rows:
@@ -52,18 +55,41 @@ def recommend(record: Record, budget: Budget) -> tuple[str | None, str]:
         return best.model, f"the fastest within the budget, {best.milliseconds:.2f} ms; accuracy was not measured"
     best = max(fit, key=lambda row: (row.accuracy.value, -row.milliseconds))
     accuracies = {row["model"]: row.get("accuracy") for row in record["rows"]}
-    level = [row for row in fit if _level(accuracies[row.model], accuracies[best.model], row, best)]
-    chosen = min(level, key=lambda row: row.milliseconds)
-    reason = f"{chosen.accuracy.percent(2)} at {chosen.milliseconds:.2f} ms and {chosen.mib:.2f} MiB"
+    faster = sorted((row for row in fit if row.milliseconds < best.milliseconds), key=lambda row: row.milliseconds)
+    tests = {row.model: shortfall(accuracies[best.model], accuracies[row.model], margin) for row in faster}
+    chosen = next((row for row in faster if tests[row.model] and tests[row.model].shown), best)
+    reason = f"{chosen.accuracy.percent(2)} at {chosen.milliseconds:.2f} ms and {chosen.mib:.2f} MiB: "
     if chosen is best:
-        return chosen.model, f"{reason}: the most accurate of the {len(fit)} within the budget"
-    return chosen.model, (
-        f"{reason}: of the {len(fit)} within the budget {best.model} is the most accurate, {best.accuracy.percent(2)}, "
-        f"but the difference is not significant (McNemar, p > {SIGNIFICANT}), and this one is "
-        f"{best.milliseconds / chosen.milliseconds:.1f} times as fast"
+        reason += f"the most accurate of the {len(fit)} within the budget"
+    else:
+        reason += (
+            f"of the {len(fit)} within the budget {best.model} is the most accurate, {best.accuracy.percent(2)}; this "
+            f"one is shown to lose less than {_points(margin)} (one-sided p = {tests[chosen.model].p_value:.3f}), and "
+            f"is {best.milliseconds / chosen.milliseconds:.1f} times as fast"
+        )
+    if passed := [row for row in faster if row.milliseconds < chosen.milliseconds]:
+        nearest = min(passed, key=lambda row: _needed(tests[row.model]))
+        reason += f". {nearest.model}, {nearest.milliseconds:.2f} ms, {_not_shown(tests[nearest.model], margin)}"
+    return chosen.model, reason
+
+
+def _needed(test: NonInferiority | None) -> float:
+    """How many images would show it; infinite where none would."""
+    return math.inf if test is None or test.needed is None else test.needed
+
+
+def _not_shown(test: NonInferiority | None, margin: float) -> str:
+    if test is None:
+        return f"was measured on other images, which cannot show that it loses less than {_points(margin)}"
+    if test.needed is None:
+        lost = f"has {_points(test.loss)} less on these {test.n} images"
+        return f"{lost}: more of them would not show that it loses less than {_points(margin)}"
+    return (
+        f"is not shown to lose less than {_points(margin)} on these {test.n} images (one-sided p = "
+        f"{test.p_value:.2f}): about {test.needed:,} like them would do"
     )
 
 
-def _level(a: Mapping[str, Any], b: Mapping[str, Any], row: Figures, best: Figures) -> bool:
-    found = paired(a, b)
-    return row.accuracy.value >= best.accuracy.value or (found is not None and found["p_value"] > SIGNIFICANT)
+def _points(share: float) -> str:
+    number = f"{100 * share:.2f}".rstrip("0").rstrip(".")
+    return f"{number} point{'' if number == '1' else 's'}"

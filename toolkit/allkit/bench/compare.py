@@ -13,7 +13,7 @@ from allkit.bench.machine import differences
 from allkit.bench.record import Record, seen
 from allkit.bench.series import medians
 from allkit.errors import AllkitError
-from allkit.stats import SIGNIFICANT, Interval, holm, mann_whitney_exact, ratio
+from allkit.stats import SIGNIFICANT, Interval, holm, least_difference, mann_whitney_exact, ratio
 
 _ACCURACY = "accuracy"
 
@@ -52,7 +52,7 @@ def compare(first: Record, second: Record, across_machines: bool = False) -> Com
     and when there is nothing in common.
 
     Rounds are what is compared, not queries: queries of one round share what the machine did meanwhile, and thousands
-    of them would call every breeze significant. Accuracies on the same images are compared by McNemar's test.
+    of them would call every breeze significant. Accuracies on the same images are compared by the exact test by group.
     """
     if not across_machines and (found := differences(first["machine"], second["machine"])):
         raise AllkitError(
@@ -68,7 +68,8 @@ def compare(first: Record, second: Record, across_machines: bool = False) -> Com
     changes = [replace(change, p_value=p) for change, p in zip(changes, adjusted, strict=True)]
     # By Holm, an accuracy that is found to differ no longer stands in the way of the rounds.
     left = sum(change.measure != _ACCURACY or not change.real for change in changes)
-    return Comparison(changes, [*_too_few(first, second, left), *_remarks(first, second, pairs)])
+    remarks = [*_too_few(first, second, left), *_unseen(changes, pairs), *_remarks(first, second, pairs)]
+    return Comparison(changes, remarks)
 
 
 def _changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Change]:
@@ -98,6 +99,18 @@ def _too_few(first: Record, second: Record, measures: int) -> Iterator[str]:
             f"{counts[0]} and {counts[1]} rounds are too few for {measures} measures: even rounds that are all apart "
             "would not be called real; measure with more --rounds, or fewer models"
         )
+
+
+def _unseen(changes: list[Change], pairs: list[tuple[Mapping, Mapping]]) -> Iterator[str]:
+    """For each accuracy of another file of which no difference was found, which one could have been found."""
+    others = {row["model"]: row for row, other in pairs if row["sha256"] != other["sha256"]}
+    unseen = (change for change in changes if change.measure == _ACCURACY and not change.real)
+    for change in (change for change in unseen if change.model in others):
+        found = others[change.model]["accuracy"]
+        n, groups = found["metrics"]["n"], found.get("groups")
+        least = least_difference(n, groups and len(set(groups)), len(changes))
+        told = f"smaller than {least:.2%} could not" if least else "whatever its size could not"
+        yield f"{change.model}: a difference of accuracy {told} have been called real, on {n} images in this comparison"
 
 
 def _remarks(first: Record, second: Record, pairs: list[tuple[Mapping, Mapping]]) -> Iterator[str]:

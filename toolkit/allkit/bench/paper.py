@@ -29,4 +29,4 @@ def methods(judged: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[s
         yield method, "-", *("-" if value is None else f"{value:.2f}" for value in values)
     for method, metrics in judged:
         values = (metrics["accuracy"]["value"], *(metrics[name] for name in ("precision", "recall", "f1", "mcc")))
-        yield method, str(metrics["n"]), *(f"{100 * value:.2f}" for value in values)
+        yield method, str(metrics["n"]), *("-" if value is None else f"{100 * value:.2f}" for value in values)

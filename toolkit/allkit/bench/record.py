@@ -52,7 +52,7 @@ class Figures:
     model_ms and end_to_end_ms: latencies of one image by percentile. images_per_s: by batch size. share_of_peak: the
     operations of the model in its median latency, of what a matrix product of its precision reaches. start_s: a process
     from nothing to its first result, of which load_s and first_run_s are parts. drop and p_value:
-    accuracy of the float32 parent less its own, exact McNemar. status: ok, unstable (why), or the error.
+    accuracy of the float32 parent less its own, exact test by group. status: ok, unstable (why), or the error.
     """
 
     model: str
@@ -238,6 +238,6 @@ def notes(record: Record, words: Callable[[str], str] = str) -> list[str]:
         "was due; p90 needs 64 queries, p99 662. Start: a process from nothing to its first result, of which load and "
         "first run are parts; "
         "`allkit classify` takes about the start and the number of files over the images/s at its batch.",
-        "Accuracy with its 95 % Wilson interval, drop against "
-        "the float32 file of the same run with the exact McNemar test. Research use; not for diagnosis.",
+        "Accuracy with its 95 % Wilson interval, drop against the float32 file of the same run with the exact paired "
+        "test, both by group of similar images. Research use; not for diagnosis.",
     ]

@@ -40,9 +40,12 @@ class AccuracyRecord:
     metrics: MetricsRecord
     baseline: BaselineRecord
     wrong: list[Count]
+    groups: list[Count] | UnsetType | None = UNSET
 
     def __post_init__(self):
         n = self.metrics.n
+        if self.groups and len(self.groups) != n:
+            raise ValueError(f"there are groups of {len(self.groups)} images, not of {n}")
         if len(set(self.wrong)) < len(self.wrong) or max(self.wrong, default=0) >= n:
             raise ValueError("an image that was labelled wrongly is named twice, or is none of those measured")
         if round(self.metrics.accuracy.value * n) != n - len(self.wrong):

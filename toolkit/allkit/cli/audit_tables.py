@@ -45,11 +45,12 @@ def print_audit(audit: Audit) -> None:
     _list(console, "not images", [f"{path}: {reason}" for path, reason in audit.skipped.items()], "yellow")
     if audit.protocols:
         shares = Table(
-            title="accuracy of the nearest training image by, with 95 % Wilson interval", title_justify="left"
+            title="accuracy of the nearest training image by, with 95 % Wilson interval over groups",
+            title_justify="left",
         )
         shares.add_column("feature")
         for name, protocol in audit.protocols.items():
-            shares.add_column(f"{PROTOCOLS[name]}\nn = {protocol.n:,}", justify="right")
+            shares.add_column(f"{PROTOCOLS[name]}\nn = {protocol.n:,}\n{protocol.groups:,} groups", justify="right")
         for key, words in BASELINES.items():
             shares.add_row(words, *(protocol.baselines[key].percent() for protocol in audit.protocols.values()))
         shares.add_section()

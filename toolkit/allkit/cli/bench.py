@@ -70,6 +70,14 @@ def _file(option: str, text: str) -> Callable:
 @click.option("--budget-mb", type=click.FloatRange(0, min_open=True), help="Recommend: the largest file, in MiB.")
 @click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Recommend: the least accuracy, as in 0.98.")
 @click.option(
+    "--margin",
+    type=click.FloatRange(0, 100, min_open=True, max_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="POINTS",
+    help="Recommend: a faster model must be shown to lose less than this of the most accurate one's accuracy.",
+)
+@click.option(
     "--from",
     "source",
     type=NamedPath(dir_okay=False),
@@ -99,6 +107,7 @@ def bench(
     budget_ms: float | None,
     budget_mb: float | None,
     min_accuracy: float | None,
+    margin: float,
     source: Path | None,
     compare: tuple[Path, Path] | None,
     across_machines: bool,
@@ -141,7 +150,7 @@ def bench(
     if any(limit is not None for limit in limits):
         from allkit.bench.choose import Budget, recommend
 
-        model, reason = recommend(record, Budget(*limits))
+        model, reason = recommend(record, Budget(*limits), margin / 100)
         say(f"\nrecommended: {model}: {reason}" if model else f"\n{reason}")
         failed = failed or model is None
     if plot:

@@ -43,7 +43,7 @@ def print_comparison(comparison: Comparison) -> None:
     wide_console().print(table)
     say(
         "Medians of rounds, each round one observation; ratio of Hodges and Lehmann with the 95 % interval of each row "
-        "alone; p of the exact rank-sum test, of accuracies McNemar's, adjusted by Holm for all rows together."
+        "alone; p of the exact rank-sum test, of accuracies of the exact test by group, adjusted by Holm for all rows."
     )
     for remark in comparison.remarks:
         say(f"- {remark}")

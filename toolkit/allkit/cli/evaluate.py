@@ -17,7 +17,8 @@ Examples:
   allkit evaluate MODEL --data ALL/ --split runs/mine/split.json --shift
   allkit evaluate MODEL --data ALL/ --json > record.json
 
-Several models are compared in pairs on the same images (exact McNemar test).
+Several models are compared in pairs on the same images: exact test by group of
+similar images, which is McNemar's where each stands alone.
 Exit status 0 when all images were read, 1 when some could not be."""
 
 SEEN = {
@@ -90,7 +91,7 @@ def evaluate(
             labels = class_labels(classifier, on)
             with counting("shifting", len(on.rows)) as advance:
                 root = on.images.dataset.root
-                shifts.append(evaluate_shifts(classifier, root, on.paths, labels, seed, advance))
+                shifts.append(evaluate_shifts(classifier, root, on.paths, labels, seed, advance, on.groups))
     pairs = [(a, b, paired(a, b)) for i, a in enumerate(evaluations) for b in evaluations[i + 1 :]]
 
     if as_json:

@@ -10,6 +10,7 @@ from allkit.cli.console import PlainConsole
 from allkit.cli.tables import print_metrics, with_interval
 from allkit.evaluation.evaluate import Evaluation
 from allkit.metrics import PairedComparison
+from allkit.stats import SIGNIFICANT, least_difference
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
@@ -31,11 +32,17 @@ def print_pairs(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]
     """A row for each pair of models; nothing for one model."""
     if not pairs:
         return
-    table = Table(title="pairs on the same images, exact McNemar test")
+    table = Table(title="pairs on the same images, exact McNemar test by group")
     for column in ("a", "b", "a - b", "only a right", "only b right", "p"):
         table.add_column(column, justify="left" if column in "ab" else "right")
     for a, b, pair in pairs:
         difference = f"{100 * pair.difference:+.2f} points"
         counts = (str(pair.only_a_right), str(pair.only_b_right))
         table.add_row(a.model.name, b.model.name, difference, *counts, f"{pair.p_value:.4f}")
-    PlainConsole().print(table)
+    console = PlainConsole()
+    console.print(table)
+    _, _, pair = pairs[0]
+    if any(pair.p_value >= SIGNIFICANT for *_, pair in pairs):
+        least = least_difference(pair.n, pair.groups)
+        reach = f"less than {100 * least:.2f} points" if least else "any size"
+        console.print(f"not significant is not equal: a difference of {reach} could not have p < {SIGNIFICANT} here")

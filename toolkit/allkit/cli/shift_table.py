@@ -14,7 +14,7 @@ def print_shifts(record: ShiftRecord, where: str) -> None:
     console = PlainConsole()
     unshifted, *shifted = record.rows
     table = Table(title=f"under imaging shifts, {where}, n = {unshifted.n}")
-    for column in ("shift", "accuracy", "drop", "p (McNemar)"):
+    for column in ("shift", "accuracy", "drop", "p"):
         table.add_column(column, justify="left" if column == "shift" else "right")
     table.add_row(unshifted.name, with_interval(unshifted.accuracy, 2), "-", "-", end_section=True)
     for row in shifted:

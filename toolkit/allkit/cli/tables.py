@@ -20,6 +20,10 @@ def with_interval(share: Interval | None, digits: int = 1) -> str:
     return "-" if share is None else share.percent(digits)
 
 
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
 def print_metrics(metrics: Metrics, title: str, baseline: Interval, method: str = BASELINE) -> None:
     """The paper's metrics beside the baseline, the figures of each class and the confusion matrix.
 
@@ -28,7 +32,8 @@ def print_metrics(metrics: Metrics, title: str, baseline: Interval, method: str 
     console = PlainConsole()
     console.print(f"\n{title}, n = {metrics.n}", style="bold")
     whole = Table(show_header=False, box=None)
-    whole.add_row("accuracy", f"{with_interval(metrics.accuracy, 2)} (95 % Wilson interval)")
+    over = f" over {metrics.groups:,} groups" if metrics.groups else ", which takes images for independent"
+    whole.add_row("accuracy", f"{with_interval(metrics.accuracy, 2)} (95 % Wilson interval{over})")
     whole.add_row("baseline", f"{with_interval(baseline, 2)} ({method}, no shape seen)")
     for name, value, average in (
         ("precision", metrics.precision, "weighted by class size"),
@@ -55,9 +60,9 @@ def print_metrics(metrics: Metrics, title: str, baseline: Interval, method: str 
     for name, row in metrics.per_class.items():
         auroc = "-" if row.auroc is None else f"{100 * row.auroc:.1f}"
         shares = (with_interval(row.precision), with_interval(row.recall))
-        classes.add_row(name, *shares, f"{100 * row.f1:.1f} %", auroc, str(row.support))
+        classes.add_row(name, *shares, _percent(row.f1), auroc, str(row.support))
     macro = metrics.macro
-    means = (f"{100 * mean:.1f} %" for mean in (macro.precision, macro.recall, macro.f1))
+    means = map(_percent, (macro.precision, macro.recall, macro.f1))
     classes.add_section()
     classes.add_row("mean", *means, "", str(metrics.n))
     console.print(classes)

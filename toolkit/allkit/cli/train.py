@@ -16,7 +16,7 @@ from allkit.cli.progress import TrainingProgress, read_with_progress
 from allkit.cli.tables import print_metrics
 from allkit.cli.terminal import say
 from allkit.dataset.index import Images, scan
-from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, PROTOCOLS, make_split
+from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, PROTOCOLS, make_split, remarks
 from allkit.dataset.split import Split
 from allkit.errors import AllkitError
 from allkit.files import check_folder
@@ -194,7 +194,11 @@ def train(
             images = images_of(root, pixels)
             home = str(images.dataset.root.resolve())
             settings = Settings(VGG16, pixels, width, seed, recipe, images.dataset.classes, home)
-            run = Run.create(folder, settings, split_for(images, fold))
+            made = split_for(images, fold)
+            if not fold:
+                for remark in remarks(images, made):
+                    click.echo(remark, err=True)
+            run = Run.create(folder, settings, made)
         if run.finished:
             say(f"{folder} is finished already", err=True)
         else:

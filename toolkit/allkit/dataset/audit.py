@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,10 +18,10 @@ import numpy as np
 from allkit.dataset import baselines
 from allkit.dataset.duplicates import NEAR_THRESHOLD, connected_groups, near_pairs, repeated
 from allkit.dataset.index import Dataset, Images, fingerprint, read
-from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, grouped_split, random_split
+from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, grouped_split, random_split, remarks
 from allkit.errors import AllkitError
 from allkit.images import decode, read_bytes
-from allkit.stats import Interval, wilson
+from allkit.stats import Interval, proportion
 
 SCHEMA_VERSION = 1
 COLOUR_HISTOGRAM = "colour_histogram"
@@ -45,17 +45,18 @@ class ProtocolAudit:
     """What methods that cannot see a cell score under one split protocol.
 
     The folds of one seed are pooled, less those that a class has too few groups for: n images were tested, each
-    once, on the images of its training part. baselines
-    and patches: accuracy by name with its 95 % Wilson interval, which takes images for independent and is therefore
-    too narrow where neighbours are alike. twins: how many of the tested images have an exact or near duplicate in
-    the training part.
+    once, on the images of its training part. groups: how many the tested images fall into. baselines and patches:
+    accuracy by name with its 95 % Wilson interval over these groups. twins: how many of the tested images have an
+    exact or near duplicate in the training part. remarks: of the groups, in sentences.
     """
 
     n: int
+    groups: int
     folds: int
     twins: int
     baselines: Mapping[str, Interval]
     patches: Mapping[str, Interval]
+    remarks: tuple[str, ...] = ()
 
     @property
     def revealing_corners(self) -> tuple[str, ...]:
@@ -223,39 +224,46 @@ def _protocols(
     failed: dict[str, str] = {}
     for name, make in makers.items():
         on_stage(f"measuring the baselines, {name} protocol")
-        rows = []
+        splits = []
         for fold in range(FOLDS):
             try:
-                parts = make(images, seed, fold=fold).parts
+                splits.append(make(images, seed, fold=fold))
             except AllkitError as error:
                 failed[name] = str(error)
-            else:
-                rows.append(tuple(images.dataset.select(parts[part]) for part in ("train", "test")))
-        if rows:
+        if splits:
             failed.pop(name, None)
-            done[name] = _measure(images.dataset.labels, alike, features, patches, rows)
+            rows = [tuple(images.dataset.select(split.parts[part]) for part in ("train", "test")) for split in splits]
+            # Groups are numbered alike in all folds.
+            groups = np.array([splits[0].groups[path] for path in images.dataset.paths])
+            measured = _measure(images.dataset.labels, alike, groups, features, patches, rows)
+            done[name] = replace(measured, remarks=remarks(images, splits[0]))
     return done, failed
 
 
 def _measure(
     labels: np.ndarray,
     alike: np.ndarray,
+    groups: np.ndarray,
     features: Mapping[str, np.ndarray],
     patches: Mapping[str, np.ndarray],
     rows: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> ProtocolAudit:
-    """Every baseline on every fold, pooled. rows: the training and the test rows of each fold."""
+    """Every baseline on every fold, pooled.
+
+    groups: of all images, int64 (n,). rows: the training and the test rows of each fold.
+    """
     tested = np.concatenate([test for _, test in rows])
 
     def accuracy(predict: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Interval:
         predicted = np.concatenate([predict(train, test) for train, test in rows])
-        return wilson(int((predicted == labels[tested]).sum()), len(tested))
+        return proportion(predicted == labels[tested], groups[tested])
 
     def nearest(values: np.ndarray) -> Interval:
         return accuracy(partial(baselines.nearest_labels, values, labels))
 
     return ProtocolAudit(
         n=len(tested),
+        groups=len(np.unique(groups[tested])),
         folds=len(rows),
         twins=sum(int(np.isin(alike[test], alike[train]).sum()) for train, test in rows),
         baselines={

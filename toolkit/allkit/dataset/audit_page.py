@@ -82,7 +82,8 @@ def _baselines(protocols: Mapping[str, ProtocolAudit]) -> Iterable[str]:
         return
     yield "<h2>What a method scores that cannot see a cell</h2>"
     heads = "".join(
-        f"<th>{text(PROTOCOLS[name])}<br>{protocol.n:,} images, {protocol.folds} of {FOLDS} folds</th>"
+        f"<th>{text(PROTOCOLS[name])}<br>{protocol.n:,} images in {protocol.groups:,} groups, "
+        f"{protocol.folds} of {FOLDS} folds</th>"
         for name, protocol in protocols.items()
     )
     rows = "".join(
@@ -92,8 +93,8 @@ def _baselines(protocols: Mapping[str, ProtocolAudit]) -> Iterable[str]:
     yield f'<div class="wide"><table><tr><th>method</th>{heads}</tr>{rows}</table></div>'
     yield (
         '<p class="soft">Share of images given the class of the training image with the nearest histogram or colour, '
-        "or the commonest class of the training images, with its 95 % Wilson interval. The interval takes images for "
-        "independent; where neighbours are alike the truth is less certain.</p>"
+        "or the commonest class of the training images, with its 95 % Wilson interval over the groups of the "
+        "protocol.</p>"
     )
 
 

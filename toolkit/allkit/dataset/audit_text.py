@@ -28,7 +28,7 @@ def counted(number: int, singular: str, plural: str = "") -> str:
 
 def conclusions(audit: Audit) -> tuple[str, ...]:
     """What the audit means for anybody who quotes an accuracy on these images, a paragraph each."""
-    paragraphs = [_errors(audit), _twins(audit)]
+    paragraphs = [_errors(audit), _twins(audit), *_groups(audit)]
     if audit.protocols:
         paragraphs += [_colour(audit), _corners(audit)]
     for name, reason in audit.not_split.items():
@@ -53,6 +53,12 @@ def _errors(audit: Audit) -> str:
             "wrong in each, or doubtful where the copies are only near"
         )
     return f"To be mended before training: {'; '.join(found)}." if found else ""
+
+
+def _groups(audit: Audit) -> list[str]:
+    """How the images were grouped, a paragraph a protocol."""
+    told = ("; ".join(protocol.remarks) for protocol in audit.protocols.values())
+    return [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in told]
 
 
 def _twins(audit: Audit) -> str:

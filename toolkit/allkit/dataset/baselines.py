@@ -13,7 +13,6 @@ import numpy as np
 
 from allkit.errors import AllkitError
 from allkit.images import PixelPath
-from allkit.stats import Interval, wilson
 
 PIXELS = PixelPath(224)
 CENTRE = "centre"
@@ -97,27 +96,15 @@ def majority_labels(labels: np.ndarray, train_rows: np.ndarray, test_rows: np.nd
     return np.full(len(test_rows), np.bincount(labels[train_rows]).argmax(), np.int64)
 
 
-def nearest_accuracy(
-    features: np.ndarray, labels: np.ndarray, train_rows: np.ndarray, test_rows: np.ndarray
-) -> Interval:
-    """Accuracy of `nearest_labels` with its 95 % Wilson interval; AllkitError when either part has no rows.
-
-    With the colour histogram it is the figure to print beside a model's.
-    """
-    predicted = nearest_labels(features, labels, train_rows, test_rows)
-    return wilson(int((predicted == labels[test_rows]).sum()), len(test_rows))
-
-
-def leave_one_out_accuracy(features: np.ndarray, labels: np.ndarray) -> Interval:
-    """Accuracy, with its 95 % Wilson interval, of the label of the nearest other image in city-block distance.
+def leave_one_out_labels(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Label of the nearest other image in city-block distance, for each: int64 (n,).
 
     features: float32 (n, f); labels: int64 (n,), n at least 2.
     """
     _, nearest = cv2.batchDistance(features, features, cv2.CV_32F, normType=cv2.NORM_L1, K=2)
     # An image is its own nearest, unless a twin with the same features comes first.
     itself = nearest[:, 0] == np.arange(len(labels))
-    other = np.where(itself, nearest[:, 1], nearest[:, 0])
-    return wilson(int((labels[other] == labels).sum()), len(labels))
+    return labels[np.where(itself, nearest[:, 1], nearest[:, 0])]
 
 
 def _each(pixels: np.ndarray, width: int, feature) -> np.ndarray:

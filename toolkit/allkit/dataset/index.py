@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from allkit.cpus import cores
-from allkit.dataset.baselines import PIXELS, colour_histograms, leave_one_out_accuracy, nearest_accuracy
+from allkit.dataset.baselines import PIXELS, colour_histograms, leave_one_out_labels, nearest_labels
 from allkit.dataset.duplicates import difference_hashes
 from allkit.errors import AllkitError
 from allkit.files import listing
 from allkit.images import PixelPath, decode, is_image_name, natural_key, read_bytes, stack
 from allkit.names import check_class_names
-from allkit.stats import Interval
+from allkit.stats import Interval, proportion
 from allkit.text import visible
 
 # Kaggle's archive of the ALL set holds the photographs in Original/ beside Segmented/.
@@ -89,15 +90,20 @@ class Images:
     def hashes_by_path(self) -> dict[str, str]:
         return dict(zip(self.dataset.paths, self.hashes, strict=True))
 
-    def baseline(self, train: Iterable[str], test: Iterable[str]) -> Interval:
-        """Accuracy of the nearest colour histogram, from the images of `train` to those of `test`."""
-        labels, select = self.dataset.labels, self.dataset.select
-        return nearest_accuracy(self.colour_histograms, labels, select(train), select(test))
+    def baseline_right(self, train: Iterable[str], test: Iterable[str]) -> np.ndarray:
+        """Whether the nearest colour histogram of `train` tells the class of each image of `test`, bool (n,)."""
+        labels, tested = self.dataset.labels, self.dataset.select(test)
+        return nearest_labels(self.colour_histograms, labels, self.dataset.select(train), tested) == labels[tested]
 
-    def baseline_within(self, paths: Iterable[str] | None = None) -> Interval:
+    def baseline(self, train: Iterable[str], test: Iterable[str], groups: ArrayLike | None = None) -> Interval:
+        """Accuracy of the nearest colour histogram, from the images of `train` to those of `test`, in these groups."""
+        return proportion(self.baseline_right(train, test), groups)
+
+    def baseline_within(self, paths: Iterable[str] | None = None, groups: ArrayLike | None = None) -> Interval:
         """The same where there is no training part: each image's nearest among the others (leaving one out)."""
         rows = np.arange(len(self.dataset)) if paths is None else self.dataset.select(paths)
-        return leave_one_out_accuracy(self.colour_histograms[rows], self.dataset.labels[rows])
+        labels = self.dataset.labels[rows]
+        return proportion(leave_one_out_labels(self.colour_histograms[rows], labels) == labels, groups)
 
 
 def scan(root: Path | str) -> Dataset:

@@ -8,13 +8,12 @@ cross-validation and a split are the same thing seen at another index.
 `grouped` asks what the model does on slides it has not seen: groups are blocks of neighbouring file numbers (the
 ALL set was numbered slide by slide, about 37 images a patient) or the patients of a list, joined with exact and
 near duplicates; the order of the blocks is kept, so that test is one stretch, and an embargo of one block on each
-side of it is left out of everything. Validation may border on train: what is fitted there, a temperature or a
-threshold, sees images a little easier than those of the test part.
+side of it, in every class that a tested group touches, is left out of everything. Validation may border on train: what
+is fitted there, a temperature or a threshold, sees images a little easier than those of the test part.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -24,9 +23,10 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import UNSET, Meta, UnsetType
 
-from allkit.csvtext import read_rows
+from allkit.dataset.blocks import FAR_APART, blocks_of
 from allkit.dataset.duplicates import connected_groups, near_pairs
 from allkit.dataset.index import Dataset, Images
+from allkit.dataset.patients import read_patients
 from allkit.dataset.split import PARTS, Split
 from allkit.errors import AllkitError
 from allkit.files import content_hash
@@ -85,12 +85,13 @@ def grouped_split(
 ) -> Split:
     """Blocks of `block_length` neighbouring file numbers. AllkitError when a class has too few blocks.
 
-    The number of a file is the last run of digits in its name. In a class where names have none or numbers repeat
-    (sub-folders, times of day) it is the file's place in natural order.
+    The number of a file is the last run of digits in its name. In a class where names have none, or numbers repeat
+    (sub-folders) or are far apart (times of day), it is the file's place in natural order; the parameters name the
+    classes of the last kind.
     """
     rng = np.random.default_rng(seed)
     dataset = images.dataset
-    blocks = _blocks(dataset, block_length)
+    blocks, ordered = blocks_of(dataset, block_length)
     groups = _components(len(dataset), _same(blocks), _same(images.hashes), near_pairs(images.difference_hashes))
     for group in groups:
         group.blocks = {blocks[row] for row in group.rows}
@@ -100,22 +101,20 @@ def grouped_split(
         # A class whose groups all belong to another class has none left; `_deal` names it.
         start = int(rng.integers(len(members))) if members else 0
         by_class.append(members[start:] + members[:start])
-    return _deal(
-        images, by_class, fold, folds, "grouped", {"seed": seed, "block_length": block_length, "embargo_blocks": 1}
-    )
+    parameters = {"seed": seed, "block_length": block_length, "embargo_blocks": 1}
+    if sparse := [name for name, reason in ordered.items() if reason == FAR_APART]:
+        parameters["by_order_of_name"] = sparse
+    return _deal(images, by_class, fold, folds, "grouped", parameters)
 
 
 def listed_split(images: Images, seed: int, groups_file: Path, fold: int = 0, folds: int = FOLDS) -> Split:
     """Groups from a CSV file with the columns path and patient, joined with duplicates, in random order.
 
-    Raises AllkitError when the file cannot be read or an image is missing from it.
+    Raises AllkitError when the file cannot be read, contradicts itself or lacks an image (`read_patients`).
     """
     rng = np.random.default_rng(seed)
-    patients = read_groups(groups_file)
+    owner = read_patients(groups_file, images.dataset.paths)
     digest = content_hash(groups_file)
-    if missing := next((path for path in images.dataset.paths if not patients.get(path)), None):
-        raise AllkitError(f"{groups_file} names no patient for {missing}: add a row for every image")
-    owner = [patients[path] for path in images.dataset.paths]
     groups = _components(len(owner), _same(owner), _same(images.hashes), near_pairs(images.difference_hashes))
     return _deal(
         images,
@@ -146,18 +145,21 @@ def split_again(images: Images, summary: Mapping[str, Any]) -> Split:
     return split
 
 
-def read_groups(path: Path) -> dict[str, str]:
-    """Relative path to patient, from a CSV file with these two columns; AllkitError where it is none."""
-    fix = "give a CSV file with the columns path,patient"
-    header, *rows = read_rows(path, fix)
-    if not {"path", "patient"} <= set(header):
-        raise AllkitError(f"{path} is not a CSV file with the columns path,patient")
-    image, patient = header.index("path"), header.index("patient")
-    patients: dict[str, str] = {}
-    for row in rows:
-        if patients.setdefault(row[image], row[patient]) != row[patient]:
-            raise AllkitError(f"{path} names two patients for {row[image]}: {fix}, one row an image")
-    return patients
+def remarks(images: Images, split: Split) -> tuple[str, ...]:
+    """What has to be known of the groups of a split, in sentences; a warning where they hold hardly any images."""
+    count, n = split.group_count, len(split.groups)
+    told = [f"{split.label} split: {count:,} groups of {n:,} images"]
+    if length := split.parameters.get("block_length"):
+        told += [
+            f"class {name}: {reason}, so that a block is {length} files in order of their names"
+            for name, reason in blocks_of(images.dataset, length)[1].items()
+        ]
+    if split.protocol == "grouped" and count > n / 2:
+        told.append(
+            "warning: nearly as many groups as images: hardly any neighbours are kept together, and a test part is as "
+            "easy as under --split random; give --groups FILE with the patients, or a longer --block-length"
+        )
+    return tuple(told)
 
 
 def _deal(
@@ -172,19 +174,18 @@ def _deal(
         raise AllkitError(f"fold {fold} of {folds}: give two or more folds, numbered from 0")
     dataset = images.dataset
     rows: dict[str, list[int]] = {part: [] for part in PARTS}
-    for name, groups in zip(dataset.classes, by_class, strict=True):
-        sizes = [len(group.rows) for group in groups]
-        count = sum(sizes)
-        inside = _arc(sizes, fold, folds)
-        test = {block for i in inside for block in groups[i].blocks}
-        near = {(label, number + step) for label, number in test for step in (-1, 1)} - test
+    arcs = [_arc([len(group.rows) for group in groups], fold, folds) for groups in by_class]
+    # Of all classes first: a group that duplicates join over two classes is tested with one and has neighbours in both.
+    test = {block for groups, inside in zip(by_class, arcs, strict=True) for i in inside for block in groups[i].blocks}
+    near = {(label, number + step) for label, number in test for step in (-1, 1)} - test
+    for name, groups, inside in zip(dataset.classes, by_class, arcs, strict=True):
         others = [i % len(groups) for i in range(inside.stop, inside.start + len(groups))]
         others = [i for i in others if not groups[i].blocks & near]
-        wanted = max(1, round(VALIDATION * count))
+        wanted = max(1, round(VALIDATION * sum(len(group.rows) for group in groups)))
         validation = []
         while wanted > 0 and len(others) > 1:
             validation.append(others.pop(0))
-            wanted -= sizes[validation[-1]]
+            wanted -= len(groups[validation[-1]].rows)
         if not (inside and validation and others):
             raise AllkitError(
                 f"class {name} falls into {len(groups)} group(s), too few for fold {fold + 1} of {folds} of the "
@@ -244,16 +245,3 @@ def _by_class(dataset: Dataset, groups: Sequence[_Group]) -> list[list[_Group]]:
     return [
         [group for group in groups if dataset.labels[group.rows[0]] == label] for label in range(len(dataset.classes))
     ]
-
-
-def _blocks(dataset: Dataset, block_length: int) -> list[tuple[int, int]]:
-    """(class, block number) of each image; the images of a dataset come class by class."""
-    blocks: list[tuple[int, int]] = []
-    for label in range(len(dataset.classes)):
-        paths = [path for path, other in zip(dataset.paths, dataset.labels, strict=True) if other == label]
-        runs = [re.findall(r"\d+", Path(path).stem) for path in paths]
-        numbers = [int(digits[-1]) if digits else None for digits in runs]
-        if None in numbers or len(set(numbers)) < len(numbers):
-            numbers = list(range(1, len(paths) + 1))
-        blocks += [(label, (number - 1) // block_length) for number in numbers]
-    return blocks

@@ -58,14 +58,20 @@ class Split:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def summary(self) -> dict[str, Any]:
-        """What a record says of the split: protocol, parameters, hash and the number of images in each part."""
+        """What a record says of the split: protocol, parameters, hash, and how many groups and images."""
         n = {part: len(paths) for part, paths in self.parts.items()}
         return {
             "protocol": self.label,
             "parameters": dict(self.parameters),
             "hash": self.hash,
+            "groups": self.group_count,
             "n": {**n, "left_out": len(self.hashes) - sum(n.values())},
         }
+
+    @property
+    def group_count(self) -> int:
+        """How many groups the images fall into."""
+        return len(set(self.groups.values()))
 
     @property
     def label(self) -> str:

@@ -15,7 +15,7 @@ from allkit.dataset.split import Split
 from allkit.errors import AllkitError
 from allkit.metrics import Metrics, PairedComparison, compare, score
 from allkit.runtime.classifier import Classifier, Prediction
-from allkit.stats import Interval, expected_calibration_error, wilson
+from allkit.stats import Interval, expected_calibration_error, proportion
 from allkit.text import visible
 
 SCHEMA_VERSION = 1
@@ -26,7 +26,7 @@ class Subject:
     """The images that models are measured on, and the baseline there.
 
     rows: of `images`, int64 (n,). split: a record of the split, None when all images are taken. groups: int64 (n,),
-    for the bootstrap, None without a split. baseline: the nearest colour histogram, from the training part where
+    for intervals and tests, None without a split. baseline: the nearest colour histogram, from the training part where
     there is one, else from the other images measured.
     """
 
@@ -60,7 +60,10 @@ def subject(images: Images, split: Split | None = None, part: str = "test") -> S
     paths = split.parts[part]
     groups = np.array([split.groups[path] for path in paths])
     # The training part itself is measured against its other images, as any part would be against training.
-    baseline = images.baseline_within(paths) if part == "train" else images.baseline(split.parts["train"], paths)
+    if part == "train":
+        baseline = images.baseline_within(paths, groups)
+    else:
+        baseline = images.baseline(split.parts["train"], paths, groups)
     return Subject(images, images.dataset.select(paths), part, split.summary(), groups, baseline)
 
 
@@ -150,8 +153,8 @@ def evaluate(classifier: Classifier, on: Subject, on_image: Callable[[], None] =
     return Evaluation(
         model=classifier.model_path,
         provider=classifier.provider,
-        metrics=score(labels, probabilities, classes, on.groups if _enough(on.groups) else None),
-        doubt=_doubt(classifier, predictions, [classes[label] for label in labels], error),
+        metrics=score(labels, probabilities, classes, on.groups),
+        doubt=_doubt(classifier, predictions, [classes[label] for label in labels], error, on.groups),
         labels=labels,
         predicted=probabilities.argmax(1),
         subject=on,
@@ -162,7 +165,8 @@ def evaluate(classifier: Classifier, on: Subject, on_image: Callable[[], None] =
 def paired(first: Evaluation, second: Evaluation) -> PairedComparison:
     """Two models on the same images; their classes may be in another order, so what is compared is being right."""
     right = np.ones(len(first.labels), np.int64)
-    return compare(right, first.predicted == first.labels, second.predicted == second.labels)
+    groups = first.subject.groups
+    return compare(right, first.predicted == first.labels, second.predicted == second.labels, groups)
 
 
 def _seen(classifier: Classifier, on: Subject) -> str:
@@ -176,19 +180,23 @@ def _seen(classifier: Classifier, on: Subject) -> str:
     return "yes" if on.part == "train" else "no"
 
 
-def _enough(groups: np.ndarray | None) -> bool:
-    return groups is not None and len(np.unique(groups)) > 1
-
-
-def _doubt(classifier: Classifier, predictions: list[Prediction], truths: list[str], error: float) -> DoubtFigures:
-    n = len(predictions)
-    certain = [(p, truth) for p, truth in zip(predictions, truths, strict=True) if not p.uncertain]
+def _doubt(
+    classifier: Classifier,
+    predictions: list[Prediction],
+    truths: list[str],
+    error: float,
+    groups: np.ndarray | None,
+) -> DoubtFigures:
+    certain = np.array([not p.uncertain for p in predictions])
+    right = np.array([p.label == truth for p, truth in zip(predictions, truths, strict=True)])
+    covered = [truth in p.prediction_set for p, truth in zip(predictions, truths, strict=True)]
+    rest = None if groups is None else groups[certain]
     return DoubtFigures(
         calibration_error=error,
         promised_coverage=classifier.contract.abstention["coverage"],
-        coverage=wilson(sum(truth in p.prediction_set for p, truth in zip(predictions, truths, strict=True)), n),
-        uncertain=wilson(n - len(certain), n),
-        n_certain=len(certain),
-        accuracy_of_certain=wilson(sum(p.label == truth for p, truth in certain), len(certain)) if certain else None,
-        unfamiliar=wilson(sum(bool(p.unfamiliar) for p in predictions), n),
+        coverage=proportion(covered, groups),
+        uncertain=proportion(~certain, groups),
+        n_certain=int(certain.sum()),
+        accuracy_of_certain=proportion(right[certain], rest) if certain.any() else None,
+        unfamiliar=proportion([bool(p.unfamiliar) for p in predictions], groups),
     )

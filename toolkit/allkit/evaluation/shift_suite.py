@@ -30,7 +30,8 @@ class ShiftRow:
     """n images under one shift.
 
     accuracy: with its 95 % Wilson interval. drop: the accuracy of the unshifted images less this one.
-    p_value: exact McNemar test of the two on the same images, not corrected for the number of rows.
+    p_value: exact test of the two on the same images, not corrected for the number of rows. Interval and test respect
+    groups where they are known; without any, the test is McNemar's.
     """
 
     name: str
@@ -81,10 +82,12 @@ def evaluate_shifts(
     labels: np.ndarray,
     seed: int = 0,
     on_image: Callable[[], None] = lambda: None,
+    groups: np.ndarray | None = None,
 ) -> ShiftRecord:
     """Classify every image as it is and under each of `SHIFTS`, and compare.
 
-    paths: n files relative to `root`. labels: int64 (n,), indexes into the contract's classes. seed:
+    paths: n files relative to `root`. labels: int64 (n,), indexes into the contract's classes. groups (n,): which
+    images belong together, None where that is not known. seed:
     for each image the colour transfer takes the statistics of another, drawn uniformly from the
     other readable ones; its draw depends on (seed, row) alone. An image that cannot be read, or for
     which the model gives no probabilities under some shift, is left out of every row and
@@ -115,7 +118,8 @@ def evaluate_shifts(
         reason = next(iter(failed.values()), "the list is empty")
         raise AllkitError(f"no image in {root} could be evaluated: {reason}")
     names = (UNSHIFTED, *(shift.name for shift in SHIFTS))
-    return ShiftRecord(seed, tuple(_rows(names, np.asarray(labels)[kept], np.array(predicted))), failed)
+    told = None if groups is None else groups[kept]
+    return ShiftRecord(seed, tuple(_rows(names, np.asarray(labels)[kept], np.array(predicted), told)), failed)
 
 
 def _another(root: Path, paths: Sequence[str], row: int, seed: int) -> np.ndarray:
@@ -130,8 +134,10 @@ def _another(root: Path, paths: Sequence[str], row: int, seed: int) -> np.ndarra
     raise AllkitError(f"the colour transfer needs two or more readable images, {root} gave one: evaluate more")
 
 
-def _rows(names: Sequence[str], labels: np.ndarray, predicted: np.ndarray) -> Iterable[ShiftRow]:
+def _rows(
+    names: Sequence[str], labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None
+) -> Iterable[ShiftRow]:
     """One row a column of `predicted`, int (n, len(names)), each against the first column."""
     for name, column in zip(names, predicted.T, strict=True):
-        pair = compare(labels, predicted[:, 0], column)
+        pair = compare(labels, predicted[:, 0], column, groups)
         yield ShiftRow(name, pair.n, pair.accuracy_b, pair.difference, pair.p_value)

@@ -29,7 +29,7 @@ from allkit.export.verify import Verification, compare
 from allkit.files import replacing, write_text
 from allkit.runtime.machine import processor
 from allkit.runtime.session import Model, Output
-from allkit.stats import conformal_threshold, expected_calibration_error, wilson
+from allkit.stats import conformal_threshold, expected_calibration_error, proportion
 from allkit.training.run import Run
 
 
@@ -179,7 +179,7 @@ def _measured(
     return {
         "accuracy": {
             **contract.accuracy,
-            **asdict(wilson(int(right.sum()), len(right))),
+            **asdict(proportion(right, prepared.test.groups)),
         },
         "calibration": {
             **contract.calibration,

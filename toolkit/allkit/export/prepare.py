@@ -37,10 +37,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Part:
-    """Images uint8 (n, S, S, 3) and labels int64 (n,) of a part of the run's split."""
+    """Images uint8 (n, S, S, 3), labels and groups int64 (n,) of a part of the run's split."""
 
     pixels: np.ndarray
     labels: np.ndarray
+    groups: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
     def part(name: str) -> Part:
         paths = split.parts[name]
         labels = np.array([settings.classes.index(class_of(path)) for path in paths])
-        return Part(read_part(split, paths, root, settings.pixels), labels)
+        groups = np.array([split.groups[path] for path in paths])
+        return Part(read_part(split, paths, root, settings.pixels), labels, groups)
 
     validation, test = part("validation"), part("test")
     familiar = read_part(split, _spread(split.parts["train"], FAMILIAR_IMAGES), root, settings.pixels)

@@ -32,13 +32,14 @@ class Training:
 
     label: what it is called, the name of its folder or file. record: its metrics.json. history: one dictionary of
     figures an epoch, empty for a cross-validation and for a record alone. right: whether each test image was labelled
-    rightly, by path, empty where that is not known.
+    rightly, by path, empty where that is not known. groups: by path, which of those images belong together.
     """
 
     label: str
     record: Mapping[str, Any]
     history: Sequence[Mapping[str, float]] = ()
     right: Mapping[str, bool] = field(default_factory=dict)
+    groups: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def size_px(self) -> int:
@@ -107,7 +108,9 @@ def gather(paths: Sequence[Path]) -> Sources:
         else:
             fields = read_json(path, dict[str, Raw], _KNOWN).keys()
             if fields >= _OF_TRAINING:
-                trainings.append(Training(path.parent.name if path.stem == "metrics" else path.stem, _record(path)))
+                record = _record(path)
+                label = path.parent.name if path.stem == "metrics" else path.stem
+                trainings.append(Training(label, record, (), *_out_of_fold(record)))
             elif "machine" in fields:
                 speeds |= _speeds(load(path))
             elif "seen_in_training" in fields:
@@ -132,10 +135,20 @@ def _training(folder: Path) -> Training:
     record, name = _record(folder / "metrics.json"), folder.resolve().name
     if (folder / "run.json").is_file():
         run = Run.open(folder)
-        return Training(name, record, run.read_history(), _right(run))
+        return Training(name, record, run.read_history(), _right(run), run.split.groups)
     # A cross-validation: its folds have folders of their own, and each image is in the test part of one.
     folds = [Run.open(path.parent) for path in folder.glob("fold-*/run.json")]
-    return Training(name, record, right={path: right for fold in folds for path, right in _right(fold).items()})
+    right = {path: right for fold in folds for path, right in _right(fold).items()}
+    # Groups are numbered alike in all folds: they are dealt out from one list.
+    return Training(name, record, (), right, folds[0].split.groups if folds else {})
+
+
+def _out_of_fold(record: Mapping[str, Any]) -> tuple[dict[str, bool], dict[str, int]]:
+    """What the record of a cross-validation says of each image: whether it was labelled rightly, and its group."""
+    if (found := record.get("out_of_fold")) is None:
+        return {}, {}
+    right = (truth == predicted for truth, predicted in zip(found["truth"], found["predicted"], strict=True))
+    return dict(zip(found["path"], right, strict=True)), dict(zip(found["path"], found["group"], strict=True))
 
 
 def _right(run: Run) -> dict[str, bool]:

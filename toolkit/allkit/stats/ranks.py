@@ -40,6 +40,32 @@ def ratio(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Interval | No
     return Interval(float(np.median(ratios)), float(ratios[outside - 1]), float(ratios[-outside]))
 
 
+def paired_ratio(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Interval | None:
+    """By which factor b is larger than a where both were measured in the same rounds, and its interval.
+
+    a, b (n,): values above 0, pair by pair. The estimate of Hodges and Lehmann 1963 for one sample, the median of the
+    means of any two differences of logarithms (and of each alone); the interval holds all factors that the exact
+    signed-rank test would not reject (Hollander, Wolfe and Chicken 2014, Nonparametric Statistical Methods, section
+    3.3). None where so few pairs allow no such interval: fewer than 6 at 95 %.
+    """
+    a, b = _samples(a, b)
+    if a.shape != b.shape:
+        raise AllkitError(f"rounds that are not the same cannot be paired: {a.size} and {b.size} values")
+    steps = np.log(b / a)
+    first, second = np.triu_indices(len(steps))
+    means = np.sort((steps[first] + steps[second]) / 2)
+    # P(W <= w) of the signed ranks 1 ... n: each is in the sum or not.
+    ways = np.zeros(len(means) + 1)
+    ways[0] = 1
+    for rank in range(1, len(steps) + 1):
+        ways[rank:] = ways[rank:] + ways[:-rank]
+    at_most = np.cumsum(ways) / 2.0 ** len(steps)
+    outside = int(np.searchsorted(at_most, (1 - share("confidence", confidence)) / 2, side="right"))
+    if not outside:
+        return None
+    return Interval(*(float(np.exp(value)) for value in (np.median(means), means[outside - 1], means[-outside])))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """p values of a family, adjusted so that all may be compared with one level (Holm 1979, Scand. J. Stat. 6:65).
 

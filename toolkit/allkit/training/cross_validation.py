@@ -1,7 +1,8 @@
 """The folds of a cross-validation as one result.
 
 Each image is predicted by the one network that has not seen it or its neighbours; the pooled predictions are
-scored as one test part of all images, whose interval is narrow enough to compare models by.
+scored as one test part of all images, whose interval is narrow enough to compare models by. The record holds the
+prediction and the group of every image, so that whatever is computed from it later can respect groups too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from allkit.dataset.index import BASELINE
 from allkit.errors import AllkitError
 from allkit.metrics import Metrics, score
-from allkit.stats import Interval, wilson
+from allkit.stats import Interval, proportion
 from allkit.training.figures import save_confusion
 from allkit.training.run import SCHEMA_VERSION, Run, write_json
 
@@ -33,14 +34,34 @@ def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:
         list(column) for column in zip(*(run.read_predictions() for run in runs), strict=True)
     )
     # Groups are numbered alike in all folds: they are dealt out from one list.
-    groups = [run.split.groups[path] for run, of_run in zip(runs, paths, strict=True) for path in of_run]
-    metrics = score(np.concatenate(labels), np.concatenate(probabilities), settings.classes, groups)
+    tested = [path for of_run in paths for path in of_run]
+    groups = np.array([run.split.groups[path] for run, of_run in zip(runs, paths, strict=True) for path in of_run])
+    truth, shares = np.concatenate(labels), np.concatenate(probabilities)
+    metrics = score(truth, shares, settings.classes, groups)
     title = f"{settings.name}, {runs[0].split.label}, {len(runs)} folds, n = {metrics.n}"
     save_confusion(metrics.confusion, settings.classes, title, folder / "confusion.png")
-    hits = sum(record["baseline"]["value"] * record["metrics"]["n"] for record in records)
-    baseline = wilson(round(hits), metrics.n)
-    write_json(folder / "metrics.json", _record(runs, records, metrics, baseline))
+    told = ~np.isin(tested, _baseline_wrong(runs, records))
+    baseline = proportion(told, groups)
+    columns = {
+        "path": tested,
+        "group": groups.tolist(),
+        "truth": truth.tolist(),
+        "predicted": shares.argmax(1).tolist(),
+        "baseline_right": told.tolist(),
+    }
+    write_json(folder / "metrics.json", {**_record(runs, records, metrics, baseline), "out_of_fold": columns})
     return metrics, baseline
+
+
+def _baseline_wrong(runs: Sequence[Run], records: Sequence[dict[str, Any]]) -> list[str]:
+    """The images that the baseline got wrong in the fold that tested them."""
+    for run, record in zip(runs, records, strict=True):
+        if "baseline_wrong" not in record:
+            raise AllkitError(
+                f"{run.folder / 'metrics.json'} does not say which images the baseline got wrong, so that its interval "
+                "could not respect groups: an earlier allkit wrote it; train that fold again"
+            )
+    return [path for record in records for path in record["baseline_wrong"]]
 
 
 def _check_alike(runs: Sequence[Run]) -> None:

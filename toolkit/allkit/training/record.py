@@ -43,6 +43,21 @@ class FoldRecord:
 
 
 @dataclass(frozen=True)
+class OutOfFoldRecord:
+    """Every image of a cross-validation: its group, class and prediction by number, and whether colour told it."""
+
+    path: list[Text]
+    group: list[Count]
+    truth: list[Count]
+    predicted: list[Count]
+    baseline_right: list[bool]
+
+    def __post_init__(self):
+        if len({len(self.path), len(self.group), len(self.truth), len(self.predicted), len(self.baseline_right)}) > 1:
+            raise ValueError("the columns of out-of-fold predictions have different lengths")
+
+
+@dataclass(frozen=True)
 class TrainingRecord:
     """The record of a finished training; `folds` only in that of a cross-validation."""
 
@@ -58,6 +73,9 @@ class TrainingRecord:
     parameters: Count
     versions: dict[Text, Text]
     folds: Annotated[list[FoldRecord], Meta(min_length=1)] | UnsetType = UNSET
+    out_of_fold: OutOfFoldRecord | UnsetType = UNSET
+    baseline_wrong: list[Text] | UnsetType = UNSET
+    note: Text | UnsetType = UNSET
 
     def __post_init__(self):
         if list(self.metrics.per_class) != self.settings.classes:

@@ -13,7 +13,7 @@ from allkit.dataset.index import BASELINE, Images
 from allkit.errors import AllkitError
 from allkit.files import replacing
 from allkit.metrics import Metrics, score
-from allkit.stats import Interval
+from allkit.stats import Interval, proportion
 from allkit.training import architecture, figures
 from allkit.training.backend import device, versions
 from allkit.training.fit import Labelled, Observer, compile_model, fit, predict
@@ -74,7 +74,8 @@ def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interv
     probabilities = predict(model, part["test"].pixels)
     groups = [split.groups[path] for path in split.parts["test"]]
     metrics = score(part["test"].labels, probabilities, settings.classes, groups)
-    baseline = images.baseline(split.parts["train"], split.parts["test"])
+    told = images.baseline_right(split.parts["train"], split.parts["test"])
+    baseline = proportion(told, groups)
     run.write_predictions(split.parts["test"], part["test"].labels, probabilities)
     figures.save_curves(history, run.folder / "curves.png")
     title = f"{settings.name}, {split.label} split, test n = {metrics.n}"
@@ -86,6 +87,7 @@ def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interv
             "part": "test",
             "metrics": metrics.to_dict(),
             "baseline": {"method": BASELINE, **asdict(baseline)},
+            "baseline_wrong": [path for path, right in zip(split.parts["test"], told, strict=True) if not right],
             "training_seconds": seconds,
             "device": device(),
             "settings": settings.public(),
