@@ -10,7 +10,7 @@ import numpy as np
 
 from allkit.contract import Contract
 from allkit.errors import AllkitError
-from allkit.runtime.pipeline import Source, run_in_batches
+from allkit.runtime.pipeline import Results, Source, run_in_batches
 from allkit.runtime.plan import Plan, default_plan, gpu_plan
 from allkit.runtime.profile import Profile
 from allkit.runtime.providers import CPU, NVIDIA
@@ -97,29 +97,25 @@ class Classifier:
         """The execution provider that the session reports, such as CPUExecutionProvider."""
         return self._model.provider
 
-    def __call__(self, images: Iterable[Source]) -> Iterator[Prediction]:
+    def __call__(self, images: Iterable[Source]) -> Results[Prediction]:
         """One prediction an image, lazily and in order.
 
         images: paths, encoded bytes or RGB uint8 arrays (H, W, 3), in any mixture; the iterable may be
         endless, a few batches are read ahead (`run_in_batches`). An image that cannot be read yields a prediction
-        with `error` in its place.
+        with `error` in its place. Threads work as long as predictions are left to take; `close()` ends them earlier.
         """
         if isinstance(images, str | bytes):
             raise AllkitError("give a list of images, [image], not one image")
-        self.profile = profile = Profile()
-        results = run_in_batches(
-            images, self.contract.pixels, self._infer, self.plan, profile, buffer=self._model.buffer
+        self.profile = Profile()
+        return run_in_batches(
+            images,
+            self.contract.pixels,
+            self._infer,
+            self.plan,
+            self.profile,
+            buffer=self._model.buffer,
+            finish=self._prediction,
         )
-        return self._predictions(results, profile)
-
-    def _predictions(self, results: Iterable, profile: Profile) -> Iterator[Prediction]:
-        for result in results:
-            profile.start()
-            prediction = self._prediction(result)
-            profile.lap("post")
-            yield prediction
-            # What the taker did with it.
-            profile.lap("write")
 
     def _infer(self, batch: np.ndarray) -> Iterator[tuple[np.ndarray, np.float32, np.ndarray | None]]:
         probabilities, distances, heatmaps = self._model.run(batch, self._heatmaps)

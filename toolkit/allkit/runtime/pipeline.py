@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -21,9 +21,35 @@ from allkit.errors import AllkitError
 from allkit.images import PixelPath
 from allkit.runtime.plan import Plan
 from allkit.runtime.profile import Profile
+from allkit.runtime.workers import Task, Workers
 
 Source = Path | str | bytes | np.ndarray
 Result = TypeVar("Result")
+Final = TypeVar("Final")
+
+
+class Results(Iterator[Final]):
+    """Results in the order of their sources.
+
+    The worker threads end with the last result. An iteration that stops earlier is ended by `close`, which waits for
+    them, or by an exception or the garbage collector, which do not: then each thread ends by itself after the image
+    that it is at, or the run of the model.
+    """
+
+    def __init__(self, results: Generator[Final, None, None], workers: Workers):
+        self._results, self._workers = results, workers
+
+    def __next__(self) -> Final:
+        try:
+            return next(self._results)
+        except StopIteration:
+            self._workers.join()
+            raise
+
+    def close(self) -> None:
+        """End the iteration and the worker threads. A run of the model that takes longer than 5 s is left to itself."""
+        self._results.close()
+        self._workers.join()
 
 
 def run_in_batches(
@@ -33,7 +59,8 @@ def run_in_batches(
     plan: Plan,
     profile: Profile | None = None,
     buffer: Callable[[int], np.ndarray] | None = None,
-) -> Iterator[Result | AllkitError]:
+    finish: Callable[[Result | AllkitError], Final] = lambda result: result,
+) -> Results[Final]:
     """One result a source, in order: one of `infer`'s, or the error that kept the source from being read.
 
     infer: uint8 (n, S, S, 3) to n results, 1 <= n <= plan.batch_size; called by plan.workers threads at a time, or by
@@ -41,14 +68,16 @@ def run_in_batches(
     are dealt out so that every worker has some. At most plan.workers + 1 batches of sources are read ahead of the
     results taken. An exception of the iterable itself, or of `infer`, ends the iteration. profile: takes the time of
     each stage. buffer: makes the array of a worker, uint8 (n, S, S, 3), where ordinary memory is not the best.
+    finish: makes what is handed back of each result, in the thread that takes it.
     """
     profile = profile or Profile()
-    workers, size = plan.workers, plan.batch_size
+    count, size = plan.workers, plan.batch_size
     if isinstance(sources, Sized):
-        workers = max(1, min(workers, len(sources)))
-        size = max(1, min(size, -(-len(sources) // workers)))
-    buffer = buffer or (lambda count: np.empty((count, pixels.size_px, pixels.size_px, 3), np.uint8))
+        count = max(1, min(count, len(sources)))
+        size = max(1, min(size, -(-len(sources) // count)))
+    buffer = buffer or (lambda length: np.empty((length, pixels.size_px, pixels.size_px, 3), np.uint8))
     buffers = threading.local()
+    workers = Workers(count, "worker")
 
     def run(batch: Sequence[Source]) -> list[Result | AllkitError]:
         if not hasattr(buffers, "pixels"):
@@ -56,35 +85,47 @@ def run_in_batches(
         errors: dict[int, AllkitError] = {}
         profile.start()
         for place, source in enumerate(batch):
+            if workers.stopped:
+                return []
             try:
                 buffers.pixels[place - len(errors)] = pixels.load(source, profile.lap)
             except AllkitError as error:
                 errors[place] = error
-        count = len(batch) - len(errors)
-        rows = iter(infer(buffers.pixels[:count]) if count else ())
+        read = len(batch) - len(errors)
+        rows = iter(infer(buffers.pixels[:read]) if read else ())
         profile.lap("infer")
         return [errors[place] if place in errors else next(rows) for place in range(len(batch))]
 
     waiting = iter(sources)
-    if workers == 1:
-        # A thread of its own would cost a single image more than reading it does.
-        while batch := [_own(source) for source in islice(waiting, size)]:
-            yield from run(batch)
-        return
-    ahead: deque[Future] = deque()
-    pool = ThreadPoolExecutor(workers, "worker")
-    try:
+    batches = iter(lambda: [_own(source) for source in islice(waiting, size)], [])
+
+    def side_by_side() -> Iterator[list[Result | AllkitError]]:
+        ahead: deque[Task] = deque()
         while True:
-            while len(ahead) <= workers and (batch := [_own(source) for source in islice(waiting, size)]):
-                ahead.append(pool.submit(run, batch))
+            ahead.extend(workers.submit(partial(run, batch)) for batch in islice(batches, count + 1 - len(ahead)))
             if not ahead:
                 return
             profile.start()
             results = ahead.popleft().result()
             profile.lap("wait")
-            yield from results
-    finally:
-        pool.shutdown(cancel_futures=True)
+            yield results
+
+    def finished() -> Generator[Final, None, None]:
+        try:
+            # A thread of its own would cost a single image more than reading it does.
+            for results in map(run, batches) if count == 1 else side_by_side():
+                for result in results:
+                    profile.start()
+                    final = finish(result)
+                    profile.lap("post")
+                    yield final
+                    # What the taker did with it.
+                    profile.lap("write")
+        finally:
+            # The collector may be at work here: nothing that waits.
+            workers.stop()
+
+    return Results(finished(), workers)
 
 
 def _own(source: Source) -> Source:
