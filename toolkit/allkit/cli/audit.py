@@ -64,9 +64,12 @@ def audit(
     from allkit.dataset.audit import audit as examine
     from allkit.dataset.audit_page import render
     from allkit.dataset.index import scan
-    from allkit.files import write_text
+    from allkit.files import check_replaceable, write_text
 
     dataset = scan(folder)
+    for path in filter(None, (json_file, html_file)):
+        if path != Path("-"):
+            check_replaceable(path, (dataset.root / name for name in dataset.paths))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr, transient=True) as progress:
         task = progress.add_task("reading images", total=len(dataset))
