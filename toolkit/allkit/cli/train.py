@@ -20,7 +20,7 @@ from allkit.dataset.split import Split
 from allkit.errors import AllkitError
 from allkit.images import PixelPath
 from allkit.training.recipe import RECIPES, SCRATCH, Recipe
-from allkit.training.run import VGG16, Run, Settings, model_name, newest_unfinished
+from allkit.training.run import VGG16, Run, Settings, begun, model_name, newest_unfinished
 
 RUNS = Path("runs")
 
@@ -182,7 +182,7 @@ def train(
 
     def run_in(folder: Path, size_px: int, fold: int = 0, target: Path | None = None) -> Run:
         root = data
-        if resume and folder.exists():
+        if resume and begun(folder):
             run = Run.open(folder)
             _refuse_changes(ctx, run)
             if ctx.get_parameter_source("data") != ParameterSource.COMMANDLINE:
@@ -205,7 +205,7 @@ def train(
     names = {size_px: out or RUNS / f"{model_name(VGG16, width, size_px)}-{recipe.name}-{stamp}" for size_px in sizes}
     if out and len(sizes) > 1:
         names = {size_px: out.with_name(f"{out.name}-{size_px}") for size_px in sizes}
-    if resume and not any(folder.exists() for folder in names.values()):
+    if resume and not any(map(begun, names.values())):
         raise AllkitError(f"there is no run in {', '.join(map(str, names.values()))}: leave out --resume to start one")
     for size_px, folder in names.items():
         if folds is None:
