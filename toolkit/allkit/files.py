@@ -78,15 +78,18 @@ def remove_abandoned(folder: Path) -> None:
     """Remove the temporaries of processes that are gone from a folder."""
     if sys.platform == "win32":
         return
-    for entry in os.scandir(folder):
-        if not _TEMPORARY.fullmatch(entry.name):
-            continue
+    try:
+        names = os.listdir(folder)
+    except PermissionError:
+        # One may be allowed to write into a folder and not to list it.
+        return
+    for path in (folder / name for name in names if _TEMPORARY.fullmatch(name)):
         # A lock that is held, or a file of another user: not ours to remove.
         with contextlib.suppress(OSError):
-            descriptor = os.open(entry.path, OPEN_FLAGS)
+            descriptor = os.open(path, OPEN_FLAGS)
             try:
-                if claim(descriptor, Path(entry.path)):
-                    os.unlink(entry.path)
+                if claim(descriptor, path):
+                    path.unlink()
             finally:
                 os.close(descriptor)
 

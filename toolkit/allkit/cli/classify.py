@@ -151,16 +151,19 @@ def classify(
         except KeyboardInterrupt:
             stopped = True
         seconds = time.perf_counter() - start
-        if journal:
-            try:
-                with terminated_as_interrupt():
+        try:
+            with terminated_as_interrupt():
+                if journal:
                     write(journal.rows(paths))
-            except KeyboardInterrupt:
-                click.echo(f"stopped before {output} was written: the same command with --resume writes it", err=True)
-                click.get_current_context().exit(130)
+                if overlays:
+                    sheet = overlays.write_contact_sheet()
+                    click.echo(f"heat maps: {sheet} and one file an image beside it", err=True)
+        except KeyboardInterrupt:
+            advice = ": the same command with --resume writes them" if output else ""
+            click.echo(f"stopped before all results were written{advice}", err=True)
+            click.get_current_context().exit(130)
+        if journal:
             journal.finished = not stopped
-    if overlays:
-        click.echo(f"heat maps: {overlays.write_contact_sheet()} and one file an image beside it", err=True)
 
     summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
     summary += [f"{doubt}: {count}" for doubt, count in doubts.items()] + [f"not read: {counts[None]}"]
