@@ -195,7 +195,7 @@ def test_whenever_it_is_ended_a_resumed_run_gives_the_rows_of_one_that_was_not(m
         process.send_signal(number)
         errors = process.communicate(timeout=60)[1].decode()
         # Before the command has begun, Python itself speaks of the interrupt.
-        assert "Traceback" not in errors or errors.endswith("KeyboardInterrupt\n")
+        assert "Traceback" not in errors or "KeyboardInterrupt" in errors
         ended += process.returncode != 0
     assert ended
     assert run(*ONE_BY_ONE, "--resume").exit_code == 0

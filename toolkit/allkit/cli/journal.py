@@ -83,17 +83,16 @@ class Journal:
         self._files: dict[str, tuple[int, int] | None] = {}
         try:
             make_folder(output.parent)
-            stream = _open(self.path)
+            with contextlib.ExitStack() as stack:
+                self._stream = stack.enter_context(_open(self.path))
+                self._begin(resume, heatmaps)
+                stack.pop_all()
         except BlockingIOError as error:
             raise AllkitError(
                 f"another process is writing {output}: wait until it is done, or give another --output"
             ) from error
         except OSError as error:
             raise _unwritable(self.path, error) from error
-        with contextlib.ExitStack() as stack:
-            self._stream = stack.enter_context(stream)
-            self._begin(resume, heatmaps)
-            stack.pop_all()
 
     def __enter__(self) -> Journal:
         return self
