@@ -84,7 +84,7 @@ def test_bits_make_a_row_of_a_twelve_bit_image():
 
 @pytest.mark.usefixtures("folder")
 def test_a_journal_of_other_bits_is_not_gone_on_with(monkeypatch):
-    stopped_after(monkeypatch, 2)
+    stopped_after(monkeypatch, 1)
     with pytest.raises(AllkitError, match="another model, other options"):
         run(*ONE_BY_ONE, "--resume", "--bits", 12)
 
