@@ -3,7 +3,7 @@
 #
 #     benchmarks/arm64.sh [ROOT [ARGUMENTS OF PYTHON ...]]
 #
-# ROOT, by default a temporary folder, receives Debian's Python and the wheels of allkit's dependencies, 0.5 GB for arm64;
+# ROOT, by default a temporary folder, receives Debian's Python and the wheels of the dependencies for arm64, 0.5 GB;
 # the next run takes what is there. The arguments run once a board, in the repository's folder, by default `-m allkit
 # inspect MODEL --check` for each model. The system is left alone, but for qemu-user, which apt installs where it is
 # missing. For Debian, and for Ubuntu with debian-archive-keyring. PYTHON names the interpreter whose pip fetches the
