@@ -6,7 +6,7 @@
 # ROOT, by default a temporary folder, receives Debian's Python and the wheels of the dependencies for arm64, 0.5 GB;
 # the next run takes what is there. The arguments run once a board, in the repository's folder, by default `-m allkit
 # inspect MODEL --check` for each model. The system is left alone, but for qemu-user, which apt installs where it is
-# missing. For Debian, and for Ubuntu with debian-archive-keyring. PYTHON names the interpreter whose pip fetches the
+# missing. For Debian 12. PYTHON names the interpreter whose pip fetches the
 # wheels, BOARDS some of "pi3 pi4 pi5".
 set -euo pipefail
 if [ $# -gt 0 ]; then
@@ -24,7 +24,9 @@ command -v qemu-aarch64 > /dev/null || apt-get install --yes qemu-user
 packages() {
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg state=$root/.apt
     mkdir -p "$state"/{lists,archives}/partial && : > "$state/status"
-    echo "deb [signed-by=$keyring] http://deb.debian.org/debian bookworm main" > "$state/sources.list"
+    # From where the system has its own packages.
+    local site && site=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' | grep -m 1 ' bookworm$')
+    echo "deb [signed-by=$keyring] $site main" > "$state/sources.list"
     local options=(-qq -o "Dir::State=$state" -o "Dir::State::status=$state/status" -o "Dir::Cache=$state"
         -o "Dir::Etc::sourcelist=$state/sources.list" -o Dir::Etc::sourceparts=/dev/null
         -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=root)
