@@ -64,6 +64,12 @@ Research use; not for diagnosis."""
     "otherwise each is an error.",
 )
 @click.option(
+    "--mark-trained",
+    is_flag=True,
+    help="Mark images that the model was trained on in one more column, trained_on: exact for the same file, near for "
+    "a copy in another format, size or orientation.",
+)
+@click.option(
     "--bits",
     type=click.IntRange(8, 16),
     help="Bits that the values of 16-bit images use, such as 12 for many cameras.  [what the file says]",
@@ -84,6 +90,7 @@ def classify(
     resume: bool,
     profile: bool,
     lenient: bool,
+    mark_trained: bool,
     bits: int | None,
     heatmaps: Path | None,
 ) -> None:
@@ -109,14 +116,21 @@ def classify(
         check_folder(heatmaps)
     paths = expand(files_or_folders)
     classifier = Classifier(
-        model, device=device, batch_size=batch_size, heatmaps=heatmaps is not None, lenient=lenient, bits=bits
+        model,
+        device=device,
+        batch_size=batch_size,
+        heatmaps=heatmaps is not None,
+        lenient=lenient,
+        bits=bits,
+        mark_trained=mark_trained,
     )
+    optional = ["trained_on"] * mark_trained + ["warning"] * lenient
     overlays = OverlayFolder(heatmaps, paths, classifier.contract, bits) if heatmaps else None
     if classifier.notice:
         say(classifier.notice, err=True)
     counts: Counter[str | None] = Counter()
     doubts: Counter[str] = Counter()
-    damaged = 0
+    damaged = trained_on = 0
 
     def rows():
         # Rows that run over the same terminal are progress enough.
@@ -129,19 +143,20 @@ def classify(
             yield path, prediction
 
     def counted(rows):
-        nonlocal damaged
+        nonlocal damaged, trained_on
         for path, prediction in rows:
             counts[prediction.label] += 1
             doubts["uncertain"] += bool(prediction.uncertain)
             doubts["unfamiliar"] += bool(prediction.unfamiliar)
             damaged += prediction.warning is not None
+            trained_on += prediction.trained_on is not None
             yield path, prediction
 
     def write(rows):
         with opened(output) as stream:
-            WRITERS[form](counted(rows), classifier.contract.classes, stream, lenient)
+            WRITERS[form](counted(rows), classifier.contract.classes, stream, optional)
 
-    made_by = classifier.contract.to_json() + (f" --bits {bits}" if bits else "")
+    made_by = classifier.contract.to_json() + (f" --bits {bits}" if bits else "") + " --mark-trained" * mark_trained
     journal = Journal(output, made_by, resume) if output else None
     todo = journal.left(paths) if journal else paths
     if kept := len(paths) - len(todo):
@@ -167,6 +182,7 @@ def classify(
 
     summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
     summary += [f"{doubt}: {count}" for doubt, count in doubts.items()]
+    summary += [f"trained on: {trained_on}"] * mark_trained
     summary += [f"damaged: {damaged}"] * lenient + [f"not read: {counts[None]}"]
     say(
         f"\n{'  '.join(summary)}\n"
