@@ -18,6 +18,8 @@ from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, METADATA_KE
 from allkit.export.seal import seal
 from allkit.images import PixelPath
 from allkit.model_file import graph_digest
+from allkit.training_images import METADATA_KEY as IMAGES_KEY
+from allkit.training_images import TrainingImages, entry_digest
 
 CLASSES = ("red", "green", "blue")
 
@@ -62,11 +64,12 @@ def tiny_model(
     size_px: int = 8,
     bias: Sequence[float] | None = None,
     top_rows: int | None = None,
+    images: TrainingImages | None = None,
     **fields: Any,
 ) -> Path:
     """Write the model to `path` and return it; the means are over the first `top_rows` rows of the image.
 
-    With a field `heatmap` its heat map is each pixel's red value.
+    images: what it tells of its training images. With a field `heatmap` its heat map is each pixel's red value.
     """
     weights = np.eye(3, len(classes)) * np.log(2) / 32
     constants = {
@@ -102,8 +105,10 @@ def tiny_model(
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    contract = tiny_contract(classes, size_px, **{**seal(model), **fields})
-    helper.set_model_props(model, {METADATA_KEY: contract.to_json()})
+    listed = images and images.to_text()
+    digest = listed and entry_digest(listed)
+    contract = tiny_contract(classes, size_px, **{**seal(model), "images_digest": digest, **fields})
+    helper.set_model_props(model, {METADATA_KEY: contract.to_json(), **({IMAGES_KEY: listed} if listed else {})})
     onnx.save(model, path)
     return path
 
@@ -112,7 +117,7 @@ def resealed(proto: onnx.ModelProto, **fields: Any) -> onnx.ModelProto:
     """A changed graph with a contract whose digest fits it, and whose fields are replaced; in place."""
     entries = {entry.key: entry.value for entry in proto.metadata_props}
     record = {**json.loads(entries[METADATA_KEY]), "graph_digest": graph_digest(proto.SerializeToString()), **fields}
-    helper.set_model_props(proto, {METADATA_KEY: json.dumps(record)})
+    helper.set_model_props(proto, {**entries, METADATA_KEY: json.dumps(record)})
     return proto
 
 

@@ -58,6 +58,16 @@ def test_an_accuracy_on_images_of_its_training_is_not_shown_and_the_notes_say_so
     assert "a.onnx: no accuracy: its training may have seen the images" in as_markdown(whole)
 
 
+def test_notes_say_what_was_trained_on_and_never_what_is_not_known():
+    known, unknown = row("known.onnx", 1.0), row("unknown.onnx", 2.0)
+    known["accuracy"]["trained_on"] = {"exact": 36, "near": 0, "none": 12, "held_aside": 0, "left_out": 36}
+    unknown["accuracy"] |= {"seen_in_training": "unknown", "trained_on": None}
+    told = as_markdown(record(known, unknown))
+    assert "known.onnx: 36 of 48 images were trained on (exact copies: 36, near copies: 0); left out: 36." in told
+    assert "unknown.onnx: accuracy on 200 images of which it does not tell whether it was trained on them." in told
+    assert "not those of its training" not in told
+
+
 def test_a_row_that_failed_half_way_is_not_on_the_front():
     assert pareto(figures(record(row("a.onnx", 1.0, error="out of memory"), row("b.onnx", 2.0)))) == {"b.onnx"}
 

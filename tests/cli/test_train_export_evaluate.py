@@ -11,6 +11,7 @@ from allkit.cli.main import cli
 from allkit.errors import AllkitError
 from allkit.images import PixelPath
 from allkit.training.run import Run
+from trees import make_tree, write_image
 
 SLIM = ["--recipe", "scratch", "--size", "32", "--width", "0.0625", "--split", "random"]
 
@@ -189,13 +190,38 @@ def test_evaluate_on_the_test_part_agrees_with_the_record_of_the_run(model, fini
 
 
 def test_the_test_part_of_a_models_own_split_needs_no_file(model, finished_run, smears, tmp_path):
-    words = ["evaluate", model, "--data", smears, "--json"]
-    given = invoke(*words, "--split", finished_run.folder / "split.json")
-    assert json.loads(invoke(*words, "--part", "test").stdout) == json.loads(given.stdout)
-    shutil.copytree(smears, tmp_path / "fewer")
-    next((tmp_path / "fewer" / "Dull").iterdir()).unlink()
-    with pytest.raises(AllkitError, match=r"cannot be made again .*fewer: give --split"):
-        invoke("evaluate", model, "--data", tmp_path / "fewer", "--part", "test")
+    words = ["evaluate", model, "--json"]
+    given = invoke(*words, "--data", smears, "--split", finished_run.folder / "split.json")
+    record = json.loads(given.stdout)
+    assert json.loads(invoke(*words, "--data", smears, "--part", "test").stdout) == record
+    # A superset under other names: whatever else is there, the part is the same.
+    for path in smears.rglob("*.png"):
+        target = tmp_path / "more" / path.parent.name / f"copy of {path.name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    for i in range(9):
+        write_image(tmp_path / "more" / "Dull" / f"other-{i}.png", 1000 + i)
+    result = invoke(*words, "--data", tmp_path / "more", "--part", "test")
+    n = len(finished_run.split.parts["test"])
+    assert f"{n} of {n} images of the test part" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["metrics"]["confusion"] == record["metrics"]["confusion"]
+    assert found["baseline"] == record["baseline"]
+
+
+def test_a_part_is_measured_as_far_as_it_is_there(model, finished_run, smears, tmp_path):
+    test = finished_run.split.parts["test"]
+    for path in test[:1] + test[-1:]:
+        (tmp_path / "few" / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(smears / path, tmp_path / "few" / path)
+    result = invoke("evaluate", model, "--data", tmp_path / "few", "--part", "test", "--json")
+    assert f"2 of {len(test)} images of the test part" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["metrics"]["n"] == 2
+    assert found["baseline"]["method"] == "nearest colour histogram, leaving one out"
+    make_tree(tmp_path / "others", {"Dull": 25, "Vivid": 25}, size_px=16)
+    with pytest.raises(AllkitError, match=f"none of the {len(test)} images of the test part"):
+        invoke("evaluate", model, "--data", tmp_path / "others", "--part", "test")
 
 
 def test_evaluate_compares_models_in_pairs_and_under_shifts(model, finished_run, smears):
@@ -213,12 +239,28 @@ def test_evaluate_compares_models_in_pairs_and_under_shifts(model, finished_run,
     assert "accuracy on the rest" in shown.stdout
 
 
-def test_evaluate_prints_tables_and_warns_when_training_images_may_be_among_them(model, smears):
+def test_evaluate_prints_tables_and_leaves_training_images_out(model, finished_run, smears):
     result = invoke("evaluate", model, "--data", smears)
     assert result.exit_code == 0
     assert "confusion matrix" in result.stdout
-    assert "n = 48" in result.stdout
-    assert "was trained on these images: give --part test" in result.stderr
+    trained = 48 - len(finished_run.split.parts["test"])
+    assert f"n = {48 - trained}" in result.stdout
+    assert f"{trained} of 48 images were trained on" in result.stderr
+    kept = json.loads(invoke("evaluate", model, "--data", smears, "--include-trained", "--json").stdout)
+    assert kept["metrics"]["n"] == 48
+    assert kept["seen_in_training"] == "yes"
+    assert kept["trained_on"]["left_out"] == 0
+
+
+def test_evaluate_names_what_cannot_be_measured_without_what_was_trained_on(model, finished_run, smears, tmp_path):
+    for path in finished_run.split.parts["train"]:
+        (tmp_path / "train" / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(smears / path, tmp_path / "train" / path)
+    n = len(finished_run.split.parts["train"])
+    with pytest.raises(AllkitError, match=f"was trained on all {n} images"):
+        invoke("evaluate", model, "--data", tmp_path / "train")
+    found = json.loads(invoke("evaluate", model, "--data", tmp_path / "train", "--part", "train", "--json").stdout)
+    assert (found["metrics"]["n"], found["seen_in_training"]) == (n, "yes")
 
 
 def test_evaluate_names_an_unreadable_image_and_exits_with_1(model, smears, tmp_path):
@@ -227,7 +269,7 @@ def test_evaluate_names_an_unreadable_image_and_exits_with_1(model, smears, tmp_
     result = invoke("evaluate", model, "--data", tmp_path / "tree")
     assert result.exit_code == 1
     assert "Dull/broken.png: not a readable image" in result.stderr
-    assert "n = 48" in result.stdout
+    assert "of 48 images were trained on" in result.stderr
 
 
 def test_evaluate_refuses_a_class_that_the_model_does_not_know(model, smears, tmp_path):

@@ -87,7 +87,7 @@ def test_a_split_without_training_or_test_images_is_refused(train, test):
 def test_accuracy_comes_with_the_wilson_interval_of_its_counts_or_of_its_groups():
     features = np.array([[0], [10], [1], [9], [2], [3]], np.float32)
     dataset = Dataset(Path(), ("a", "b"), tuple("012345"), np.array([0, 1, 0, 1, 0, 1]))
-    images = Images(dataset, ("",) * 6, np.empty((6, 256), bool), features, np.empty((0, 8, 8, 3), np.uint8))
+    images = Images(dataset, ("",) * 6, np.empty((6, 256), bool), features, np.empty((6, 0)), np.empty((6, 0)))
     share = images.baseline("01", "2345")
     # 3 of 4 right; the interval by the formula of Wilson (1927) with z = 1.959964.
     assert share.value == 0.75

@@ -7,7 +7,8 @@ import pytest
 from allkit.dataset.index import read, scan
 from allkit.dataset.split import Split
 from allkit.errors import AllkitError
-from allkit.evaluation.evaluate import evaluate, paired, subject
+from allkit.evaluation.evaluate import evaluate, paired
+from allkit.evaluation.subject import subject
 from allkit.runtime.classifier import Classifier
 from models import flat, tiny_model
 
@@ -99,22 +100,6 @@ def test_models_are_paired_by_being_right_whatever_the_order_of_their_classes(cl
     assert (pair.only_a_right, pair.only_b_right) == (2, 0)
     assert pair.p_value == pytest.approx(0.5)
     assert np.isclose(pair.difference, 2 / 6)
-
-
-def test_images_that_a_model_was_trained_on_are_told_from_those_it_was_not(images, tmp_path):
-    paths = images.dataset.paths
-    parts = {"train": paths[:2], "validation": paths[2:4], "test": paths[4:]}
-    split = Split("random", {}, parts, images.hashes_by_path, {path: i for i, path in enumerate(paths)})
-    known = {
-        "data_fingerprint": split.fingerprint,
-        "split": {"protocol": "random", "parameters": {}, "hash": split.hash},
-    }
-    model = Classifier(tiny_model(tmp_path / "m.onnx", **known), device="cpu")
-    assert evaluate(model, subject(images, split, "test")).seen_in_training == "no"
-    assert evaluate(model, subject(images, split, "train")).seen_in_training == "yes"
-    assert evaluate(model, subject(images)).seen_in_training == "yes"
-    other = Split("grouped", {}, parts, images.hashes_by_path, split.groups)
-    assert evaluate(model, subject(images, other, "test")).seen_in_training == "maybe"
 
 
 def test_groups_of_a_split_are_in_every_interval_and_in_the_paired_test(classifier, images):

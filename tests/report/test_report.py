@@ -143,6 +143,14 @@ def test_what_was_measured_on_training_images_and_the_speed_of_another_file_are_
     assert found[7:] == ("-",) * 4
 
 
+def test_images_that_were_left_out_stand_beside_those_that_an_accuracy_is_of(model_and_records):
+    folder, evaluation, bench = model_and_records
+    told = {"exact": 36, "near": 0, "none": 12, "held_aside": 0, "left_out": 36}
+    evaluation.write_text(json.dumps({**json.loads(evaluation.read_text()), "part": "all", "trained_on": told}))
+    (found,) = table(gather([folder, evaluation, bench]), "Models").rows
+    assert found[4].endswith("; 36 of 48 images were trained on (exact copies: 36, near copies: 0); left out: 36")
+
+
 def test_a_run_folder_is_read(finished_run):
     (found,) = gather([finished_run.folder]).trainings
     assert found.name == "tiny (x0.0625, 32 px)"

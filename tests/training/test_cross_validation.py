@@ -28,7 +28,7 @@ def images(tmp_path):
     bits = np.random.default_rng(0).random((160, 256)) < 0.5
     dataset = Dataset(tmp_path, ("A", "B"), paths, np.repeat([0, 1], 80))
     hashes = tuple(f"hash of {path}" for path in paths)
-    return Images(dataset, hashes, bits, np.zeros((160, 1), np.float32), np.empty((0, 8, 8, 3), np.uint8))
+    return Images(dataset, hashes, bits, *[np.zeros((160, 1), np.float32)] * 3)
 
 
 def cross_validation(folder, images, wrong, baseline_wrong=()):

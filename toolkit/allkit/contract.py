@@ -155,6 +155,8 @@ class Contract:
     heatmap: None without the output. versions: library name to version.
     graph_digest: SHA-256 of the file without its metadata, so that a damaged file is told from a whole one.
     known_answers: by which a session is checked before it answers anyone.
+    images_digest: SHA-256 of the metadata entry that tells which images the model was trained on (`training_images`),
+    None where the file has none.
     """
 
     classes: tuple[str, ...]
@@ -179,6 +181,7 @@ class Contract:
     versions: Mapping[str, str]
     graph_digest: str
     known_answers: KnownAnswers
+    images_digest: str | None = None
     intended_use: str = INTENDED_USE
     schema_version: int = SCHEMA_VERSION
 

@@ -26,6 +26,7 @@ from allkit.imaging.limits import MOST_BYTES, OnDamage, refuse
 __all__ = [
     "SUFFIXES",
     "PixelPath",
+    "central_square",
     "check_bits",
     "decode",
     "is_image_name",
@@ -73,10 +74,8 @@ class PixelPath:
         """Crop and resize an RGB uint8 array (H, W, 3) to (size_px, size_px, 3)."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise AllkitError(f"an image must be a uint8 array (H, W, 3), not {image.dtype} {image.shape}")
-        height, width = image.shape[:2]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        square = image[top : top + side, left : left + side]
+        square = central_square(image)
+        side = len(square)
         if side == self.size_px:
             return square
         kernel = _KERNELS[self.shrink if side > self.size_px else self.enlarge]
@@ -103,6 +102,14 @@ class PixelPath:
         fitted = self.fit(image)
         lap("resize")
         return fitted
+
+
+def central_square(image: np.ndarray) -> np.ndarray:
+    """The largest square in the middle of an image (H, W, ...)."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
 
 
 def read_bytes(path: Path | str, most_bytes: int = MOST_BYTES) -> bytes:

@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from allkit import training_images
 from allkit.contract import METADATA_KEY, Contract
 from allkit.errors import AllkitError
 from allkit.files import reason
 from allkit.images import read_bytes
+from allkit.training_images import TrainingImages, entry_digest
 
 # All that export, int8 and fp16 variants and heat maps are made of.
 OPERATORS = frozenset(
@@ -79,13 +81,14 @@ class ModelFile:
     """A file that passed.
 
     data: its content, what a session is to be made from. identity: a hash of all of it, for what is remembered about
-    this very file.
+    this very file. training_images: those of its split, None where it does not tell.
     """
 
     path: Path
     data: bytes
     contract: Contract
     identity: str
+    training_images: TrainingImages | None
 
 
 def read_model(path: Path | str) -> ModelFile:
@@ -105,11 +108,12 @@ def read_model(path: Path | str) -> ModelFile:
         raise AllkitError(f"{path} is not a file: give the ONNX file of a model made by `allkit export`")
     data = read_bytes(path, _MOST_BYTES)
     try:
-        text = _checked(path, memoryview(data))
+        entries = _checked(path, memoryview(data))
     except (IndexError, ValueError) as error:
         raise AllkitError(
             f"{path} cannot be read as an ONNX model (damaged, cut short, or another format): {_FIX}"
         ) from error
+    text, listed = (entries.get(key.encode()) for key in (METADATA_KEY, training_images.METADATA_KEY))
     if text is None:
         raise AllkitError(
             f"{path} has no entry {METADATA_KEY}, so its classes and pixel path are unknown: "
@@ -117,12 +121,14 @@ def read_model(path: Path | str) -> ModelFile:
         )
     try:
         contract = Contract.from_json(text)
+        images = None if listed is None else TrainingImages.from_text(listed)
     except AllkitError as error:
         raise AllkitError(f"{path}: {error}") from error
     digest = graph_digest(data)
-    if digest != contract.graph_digest:
+    digests = digest, None if listed is None else entry_digest(listed)
+    if digests != (contract.graph_digest, contract.images_digest):
         raise AllkitError(f"{path} is damaged or was changed after its export (its digest does not match): {_FIX}")
-    return ModelFile(path, data, contract, hashlib.sha256(digest.encode() + text).hexdigest())
+    return ModelFile(path, data, contract, hashlib.sha256(digest.encode() + text).hexdigest(), images)
 
 
 def graph_digest(data: bytes) -> str:
@@ -135,8 +141,8 @@ def graph_digest(data: bytes) -> str:
     return digest.hexdigest()
 
 
-def _checked(path: Path, model: memoryview) -> bytes | None:
-    """The text of the contract, None where there is none; AllkitError for what allkit does not write."""
+def _checked(path: Path, model: memoryview) -> dict[bytes, bytes]:
+    """The metadata entries by their keys; AllkitError for what allkit does not write."""
     entries: dict[bytes, bytes] = {}
     graphs = 0
     for number, value in _fields(model):
@@ -150,7 +156,7 @@ def _checked(path: Path, model: memoryview) -> bytes | None:
             raise _foreign(path, "functions of its own")
     if graphs != 1:
         raise ValueError("no graph")
-    return entries.get(METADATA_KEY.encode())
+    return entries
 
 
 def _check_graph(path: Path, graph: memoryview) -> None:

@@ -11,7 +11,18 @@ from allkit.errors import AllkitError
 from allkit.text import unprintable, visible
 
 # What stands beside one column a class in what `classify` and a training write.
-COLUMNS = ("path", "label", "truth", "confidence", "error", "prediction_set", "uncertain", "unfamiliar", "warning")
+COLUMNS = (
+    "path",
+    "label",
+    "truth",
+    "confidence",
+    "error",
+    "prediction_set",
+    "uncertain",
+    "unfamiliar",
+    "trained_on",
+    "warning",
+)
 _LONGEST = 200
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from allkit.dataset.index import Images, fingerprint
-from allkit.dataset.protocol import split_again
 from allkit.dataset.split import Split
-from allkit.evaluation.evaluate import Evaluation, Subject, evaluate, subject
+from allkit.evaluation.evaluate import Evaluation, evaluate
+from allkit.evaluation.subject import Subject, known, part_of, subject, without_trained
 from allkit.runtime.classifier import Classifier
 from allkit.stats import NonInferiority, by_group, non_inferiority, sign_flip_exact
 
@@ -19,28 +19,31 @@ from allkit.stats import NonInferiority, by_group, non_inferiority, sign_flip_ex
 class Labelled:
     """A labelled dataset, and for each model the part of it that its training did not see.
 
-    split: takes the place of what the models say of themselves. A model trained on these images under protocol random
-    or grouped is measured on the test part of that split, which its contract tells how to make again; one that was
-    trained on other images, on all of them.
+    split: the test part of this one is measured, in place of what the models say of themselves. Without it a model
+    whose whole test part is among the images is measured on that, any other on all images. In each case those that it
+    was trained on are left out, as far as it tells.
     """
 
     def __init__(self, images: Images, split: Split | None = None):
         self._images, self._given = images, split
-        self._fingerprint = fingerprint(images.hashes_by_path)
-        self._subjects: dict[str, Subject] = {}
+        # Models of one training tell the same images.
+        self._subjects: dict[str | None, Subject] = {}
 
     def evaluate(self, classifier: Classifier, on_image: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """The record of a model: part, n, metrics, baseline, the places of the images that it got wrong, and the groups
         of all images, None where they are not known.
 
-        Raises AllkitError when its test part cannot be made again.
+        Raises AllkitError when it was trained on all of them.
         """
         found: Evaluation = evaluate(classifier, self._subject(classifier), on_image)
+        hashes = self._images.hashes_by_path
         return {
             "part": found.subject.part,
-            "data_fingerprint": self._fingerprint,
+            "data_fingerprint": fingerprint(hashes),
+            "measured": fingerprint({path: hashes[path] for path in found.subject.paths}),
             "split": found.subject.split,
             "seen_in_training": found.seen_in_training,
+            "trained_on": found.trained_on and asdict(found.trained_on),
             "metrics": found.metrics.to_dict(),
             "baseline": {"method": found.subject.baseline_method, **asdict(found.subject.baseline)},
             "wrong": np.flatnonzero(found.predicted != found.labels).tolist(),
@@ -48,13 +51,18 @@ class Labelled:
         }
 
     def _subject(self, classifier: Classifier) -> Subject:
-        contract = classifier.contract
-        trained_here = contract.data_fingerprint == self._fingerprint
-        key = "given" if self._given else contract.split.get("hash") if trained_here else "all"
+        key = classifier.contract.images_digest
         if key not in self._subjects:
-            split = self._given or (split_again(self._images, contract.split) if trained_here else None)
-            self._subjects[key] = subject(self._images, split)
+            self._subjects[key] = without_trained(self._asked(classifier), [classifier])
         return self._subjects[key]
+
+    def _asked(self, classifier: Classifier) -> Subject:
+        if self._given:
+            return subject(self._images, self._given)
+        found = known(self._images, classifier)
+        if found is None or np.count_nonzero(found.parts == "test") < classifier.training_images.count("test"):
+            return subject(self._images)
+        return part_of(self._images, classifier, "test")[0]
 
 
 def paired(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -82,6 +90,9 @@ def _same_images(
         (found["metrics"]["n"], found["data_fingerprint"], (found["split"] or {}).get("hash"))
         for found in (first, second)
     )
+    # Older records do not tell which images were measured, but by the split.
+    if all("measured" in found for found in (first, second)):
+        a, b = ((found["metrics"]["n"], found["measured"]) for found in (first, second))
     groups = first.get("groups") or second.get("groups")
     # Older records have no groups. Under the random protocol they are single images but for identical files.
     grouped = (first["split"] or {}).get("protocol", "").startswith("grouped")

@@ -24,6 +24,7 @@ from allkit.reading import as_plain, read_json
 from allkit.records import Versioned
 from allkit.stats import Interval
 from allkit.text import markdown
+from allkit.training_images import TrainedOn
 
 Record = Mapping[str, Any]
 
@@ -224,10 +225,13 @@ def notes(record: Record, words: Callable[[str], str] = str) -> list[str]:
         if error := row.get("accuracy_error"):
             remarks.append(f"{model}: no accuracy: {words(error)}.")
         elif row.get("accuracy") and seen(row):
-            remarks.append(f"{model}: no accuracy: its training may have seen the images; give --split.")
+            remarks.append(f"{model}: no accuracy: its training may have seen the images.")
         elif row.get("accuracy", {}) and row["accuracy"]["seen_in_training"] == "unknown":
             n = row["accuracy"]["metrics"]["n"]
-            remarks.append(f"{model}: accuracy on {n} images that are not those of its training data.")
+            remarks.append(f"{model}: accuracy on {n} images of which it does not tell whether it was trained on them.")
+        if found := (row.get("accuracy") or {}).get("trained_on"):
+            counts = TrainedOn(**found)
+            remarks += [f"{model}: {counts.text}."] if counts.trained else []
     return [
         *remarks,
         f"Measured {words(record['time'])} on {words(machine['gpu'] or machine['processor'])}, {machine['cores']} "

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from allkit.reading import Count, NotNegative, Positive, Share, Text
 from allkit.records import BaselineRecord, MetricsRecord, SplitRecord
+from allkit.training_images import TrainedOn
 
 # Of one query and of a batch; a nanosecond is less than any takes.
 _Milliseconds = Annotated[float, Meta(ge=1e-6, le=1e9)]
@@ -41,6 +42,8 @@ class AccuracyRecord:
     baseline: BaselineRecord
     wrong: list[Count]
     groups: list[Count] | UnsetType | None = UNSET
+    measured: Text | UnsetType = UNSET
+    trained_on: TrainedOn | UnsetType | None = UNSET
 
     def __post_init__(self):
         n = self.metrics.n

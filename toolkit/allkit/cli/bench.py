@@ -27,8 +27,9 @@ Examples:
   allkit bench --from record.json --report bench.html --plot front.svg
   allkit bench --compare monday.json tuesday.json    which differences are real
 
-Accuracy is measured on the test part of each model's own split, made again from its
-contract, or on that of --split. Without a dataset the queries are synthetic smears.
+Accuracy is measured on the test part of each model's own split, found by content among
+the images, or on that of --split; where it is not there, on all images. Those that the
+model was trained on are left out. Without a dataset the queries are synthetic smears.
 
 Exit status 0; 1 when a model failed, or nothing qualifies for the budget; 2 for wrong usage."""
 

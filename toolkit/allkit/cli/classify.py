@@ -75,6 +75,12 @@ Research use; not for diagnosis."""
     "otherwise each is an error.",
 )
 @click.option(
+    "--mark-trained",
+    is_flag=True,
+    help="Mark images that the model was trained on in one more column, trained_on: exact for the same file, near for "
+    "a copy in another format, size or orientation.",
+)
+@click.option(
     "--bits",
     type=click.IntRange(8, 16),
     help="Bits that the values of 16-bit images use, such as 12 for many cameras.  [what the file says]",
@@ -95,6 +101,7 @@ def classify(
     resume: bool,
     profile: bool,
     lenient: bool,
+    mark_trained: bool,
     bits: int | None,
     heatmaps: Path | None,
 ) -> None:
@@ -120,14 +127,21 @@ def classify(
         check_folder(heatmaps)
     paths = expand(files_or_folders)
     classifier = Classifier(
-        model, device=device, batch_size=batch_size, heatmaps=heatmaps is not None, lenient=lenient, bits=bits
+        model,
+        device=device,
+        batch_size=batch_size,
+        heatmaps=heatmaps is not None,
+        lenient=lenient,
+        bits=bits,
+        mark_trained=mark_trained,
     )
+    optional = ["trained_on"] * mark_trained + ["warning"] * lenient
     overlays = OverlayFolder(heatmaps, paths, classifier.contract, bits) if heatmaps else None
     if classifier.notice:
         say(classifier.notice, err=True)
     counts: Counter[str | None] = Counter()
     doubts: Counter[str] = Counter()
-    damaged = 0
+    damaged = trained_on = 0
 
     def rows():
         # Rows that run over the same terminal are progress enough.
@@ -140,22 +154,24 @@ def classify(
             yield path, prediction
 
     def counted(rows):
-        nonlocal damaged
+        nonlocal damaged, trained_on
         for path, prediction in rows:
             counts[prediction.label] += 1
             doubts["uncertain"] += bool(prediction.uncertain)
             doubts["unfamiliar"] += bool(prediction.unfamiliar)
             damaged += prediction.warning is not None
+            trained_on += prediction.trained_on is not None
             yield path, prediction
 
     def write(rows):
         with opened(output) as stream:
-            WRITERS[form](counted(rows), classifier.contract.classes, stream, lenient)
+            WRITERS[form](counted(rows), classifier.contract.classes, stream, optional)
 
     with contextlib.ExitStack() as stack:
         journal = None
         if output:
-            journal = stack.enter_context(_journal(output, classifier, bits, resume, overlays is not None, paths))
+            reading = f"--bits {bits}" + " --mark-trained" * mark_trained
+            journal = stack.enter_context(_journal(output, classifier, reading, resume, overlays is not None, paths))
         todo = journal.left(paths) if journal else paths
         if kept := len(paths) - len(todo):
             say(f"{kept} image(s) were classified before", err=True)
@@ -191,6 +207,7 @@ def classify(
 
     summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
     summary += [f"{doubt}: {count}" for doubt, count in doubts.items()]
+    summary += [f"trained on: {trained_on}"] * mark_trained
     summary += [f"damaged: {damaged}"] * lenient + [f"not read: {counts[None]}"]
     say(
         f"\n{'  '.join(summary)}\n"
@@ -213,12 +230,12 @@ def classify(
 
 
 def _journal(
-    output: Path, classifier: Classifier, bits: int | None, resume: bool, heatmaps: bool, paths: Sequence[Path]
+    output: Path, classifier: Classifier, reading: str, resume: bool, heatmaps: bool, paths: Sequence[Path]
 ) -> Journal:
     from allkit.cli.journal import Journal
     from allkit.files import content_hash
 
-    made_with = f"{content_hash(classifier.model_path)} {classifier.provider} --bits {bits}"
+    made_with = f"{content_hash(classifier.model_path)} {classifier.provider} {reading}"
     return Journal(output, made_with, resume, heatmaps, [classifier.model_path, *paths])
 
 

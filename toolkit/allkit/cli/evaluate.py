@@ -12,19 +12,17 @@ from allkit.cli.options import NamedPath, batch_size_option, data_option, device
 EPILOG = """\b
 Examples:
   allkit evaluate exported/vgg16x0.25-150-fp32.onnx --data ALL/
-  allkit evaluate MODEL --data ALL/ --part test            what its training did not see
+  allkit evaluate MODEL --data ALL/ --part test            the test part of its training, found by content
   allkit evaluate A.onnx B.onnx --data ALL/ --split runs/mine/split.json
   allkit evaluate MODEL --data ALL/ --split runs/mine/split.json --shift
   allkit evaluate MODEL --data ALL/ --json > record.json
 
+Images that one of the models was trained on are left out, copies under another name,
+in another format or size included; --include-trained keeps them.
+
 Several models are compared in pairs on the same images: exact test by group of
 similar images, which is McNemar's where each stands alone.
 Exit status 0 when all images were read, 1 when some could not be."""
-
-SEEN = {
-    "yes": "was trained on these images: give --part test for an honest figure",
-    "maybe": "was trained under another split of these images: some may have been in its training part",
-}
 
 
 @click.command(epilog=EPILOG)
@@ -34,13 +32,14 @@ SEEN = {
     "--split",
     "split_file",
     type=NamedPath(dir_okay=False),
-    help="Measure on one part of this split (a run's split.json).  [with --part: that of the first model's training]",
+    help="Measure on one part of this split (a run's split.json).  [with --part: that of the first model]",
 )
 @click.option(
     "--part",
     type=click.Choice(["train", "validation", "test"]),
     help="Which part of the split.  [test]",
 )
+@click.option("--include-trained", is_flag=True, help="Keep images that a model was trained on; so does --part train.")
 @click.option("--shift", is_flag=True, help="Repeat it under a suite of imaging shifts: stain, light, grey, blur ...")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the shifts.")
 @device_option
@@ -51,6 +50,7 @@ def evaluate(
     data: Path,
     split_file: Path | None,
     part: str | None,
+    include_trained: bool,
     shift: bool,
     seed: int,
     device: str,
@@ -65,11 +65,11 @@ def evaluate(
     from allkit.cli.terminal import say
     from allkit.contract import INTENDED_USE
     from allkit.dataset.index import scan
-    from allkit.dataset.protocol import split_again
     from allkit.dataset.split import Split
-    from allkit.evaluation.evaluate import SCHEMA_VERSION, class_labels, paired, subject
+    from allkit.evaluation.evaluate import SCHEMA_VERSION, class_labels, paired
     from allkit.evaluation.evaluate import evaluate as evaluate_model
     from allkit.evaluation.shift_suite import evaluate_shifts
+    from allkit.evaluation.subject import part_of, subject, without_trained
 
     found = scan(data)
     split = Split.load(split_file) if split_file else None
@@ -78,15 +78,22 @@ def evaluate(
         say(classifiers[0].notice, err=True)
     images = read_with_progress(found)
     if part and not split:
-        split = split_again(images, classifiers[0].contract.split)
-    on = subject(images, split, part or "test")
+        on, count = part_of(images, classifiers[0], part)
+        say(f"{len(on.rows)} of {count} images of the {part} part of {classifiers[0].model_path.name} found", err=True)
+    else:
+        on = subject(images, split, part or "test")
+    if not include_trained and part in (None, "test"):
+        on = without_trained(on, classifiers)
 
     evaluations, shifts = [], []
     for classifier in classifiers:
         with counting(f"evaluating {classifier.model_path.name}", len(on.rows)) as advance:
             evaluations.append(evaluate_model(classifier, on, advance))
-        if warning := SEEN.get(evaluations[-1].seen_in_training):
-            say(f"warning: {classifier.model_path.name} {warning}", err=True)
+        counts, name = evaluations[-1].trained_on, classifier.model_path.name
+        if counts is None:
+            say(f"warning: {name} does not tell its training images: whether these are among them is unknown", err=True)
+        elif counts.trained or counts.held_aside:
+            say(f"{name}: {counts.text}", err=True)
         if shift:
             labels = class_labels(classifier, on)
             with counting("shifting", len(on.rows)) as advance:

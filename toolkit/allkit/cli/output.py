@@ -22,7 +22,7 @@ from allkit.runtime.classifier import Prediction
 from allkit.text import visible
 
 Rows = Iterable[tuple[Path, Prediction]]
-Writer = Callable[[Rows, Sequence[str], TextIO, bool], None]
+Writer = Callable[[Rows, Sequence[str], TextIO, Sequence[str]], None]
 
 # A file name need not be valid UTF-8; it is written as the bytes that the file system has, but for those that are
 # control characters to a terminal of eight bits.
@@ -30,33 +30,36 @@ _ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
 _BYTES = re.compile("([\udca0-\udcff]+)")
 
 
-def columns(classes: Sequence[str], warnings: bool = False) -> list[str]:
-    """The names of the fields of a row; warnings: with a last one for what is wrong with images read leniently."""
-    names = ["path", "label", "confidence", *classes, "error", "prediction_set", "uncertain", "unfamiliar"]
-    return [*names, "warning"] if warnings else names
+# Fields that a row has only where they were asked for.
+OPTIONAL = ("trained_on", "warning")
 
 
-def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bool = False) -> None:
+def columns(classes: Sequence[str], optional: Sequence[str] = ()) -> list[str]:
+    """The names of the fields of a row; optional: those of `OPTIONAL` that were asked for, which come last."""
+    return ["path", "label", "confidence", *classes, "error", "prediction_set", "uncertain", "unfamiliar", *optional]
+
+
+def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
     """One line an image under a header, a prediction set as `Early|Pre`; what an image does not have is empty.
 
     No field is a formula to a spreadsheet, see `csvtext`.
     """
-    names = columns(classes, warnings)
+    names = columns(classes, optional)
     records = (_record(path, prediction, classes) for path, prediction in rows)
     write_rows(stream, chain([names], (_fields(record, names) for record in records)))
 
 
-def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bool = False) -> None:
+def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
     """One JSON object a line with the names of the CSV columns, the prediction set as a list; null for what is not."""
     for path, prediction in rows:
         record = _record(path, prediction, classes)
         record["prediction_set"] = list(prediction.prediction_set) if prediction.error is None else None
-        if not warnings:
-            del record["warning"]
+        for name in set(OPTIONAL).difference(optional):
+            del record[name]
         stream.write(json.dumps(record) + "\n")
 
 
-def write_table(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bool = False) -> None:
+def write_table(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
     """Aligned columns that appear row by row; the path comes last so that no length of it is cut or breaks them."""
     names = [visible(name) for name in classes]
     first = max(map(len, ("not read", *names)))
@@ -73,6 +76,7 @@ def write_table(rows: Rows, classes: Sequence[str], stream: TextIO, warnings: bo
         else:
             numbers = [prediction.confidence, *prediction.probabilities.values()]
             marks = [word for word in ("uncertain", "unfamiliar") if getattr(prediction, word)]
+            marks += [f"trained on ({prediction.trained_on})"] if prediction.trained_on else []
             cells = [*(f"{number:.4f}" for number in numbers), " ".join(marks)]
             name = f"{path} (damaged: {prediction.warning})" if prediction.warning else str(path)
             style = {"fg": "yellow"} if marks or prediction.warning else {}
@@ -141,5 +145,6 @@ def _record(path: Path, prediction: Prediction, classes: Sequence[str]) -> dict:
         "prediction_set": "|".join(prediction.prediction_set) if known else None,
         "uncertain": prediction.uncertain,
         "unfamiliar": prediction.unfamiliar,
+        "trained_on": prediction.trained_on,
         "warning": prediction.warning,
     }

@@ -25,6 +25,7 @@ from allkit.images import PixelPath, decode, is_image_name, natural_key, read_by
 from allkit.names import check_class_names
 from allkit.stats import Interval, proportion
 from allkit.text import visible
+from allkit.training_images import perceptual_hashes
 from allkit.tree import walk
 
 # Kaggle's archive of the ALL set holds the photographs in Original/ beside Segmented/.
@@ -78,7 +79,8 @@ class Images:
 
     hashes: SHA-256 of each file. difference_hashes: bool (n, 256) and colour_histograms: float32 (n, 512), from the
     picture at a fixed size, for near duplicates and for the baseline that stands beside every accuracy.
-    pixels: uint8 (n, S, S, 3), or (0, S, S, 3) where they were not asked for.
+    pixels: uint8 (n, S, S, 3), or (0, S, S, 3) where they were not asked for. pictures: uint8 (n, 8, 8), by which a
+    model finds those that it was trained on (`training_images.perceptual_hashes`).
     """
 
     dataset: Dataset
@@ -86,6 +88,7 @@ class Images:
     difference_hashes: np.ndarray
     colour_histograms: np.ndarray
     pixels: np.ndarray
+    pictures: np.ndarray
 
     @property
     def hashes_by_path(self) -> dict[str, str]:
@@ -158,14 +161,14 @@ def read(dataset: Dataset, pixels: PixelPath | None = None, on_image: Callable[[
     class loses all its images.
     """
 
-    def one(path: str) -> tuple[str, np.ndarray, np.ndarray, np.ndarray | None] | AllkitError:
+    def one(path: str) -> tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None] | AllkitError:
         try:
             data = read_bytes(dataset.root / path)
             image = decode(data)
         except AllkitError as error:
             return error
         reference = PIXELS.fit(image)[None]
-        traits = difference_hashes(reference)[0], colour_histograms(reference)[0]
+        traits = difference_hashes(reference)[0], colour_histograms(reference)[0], perceptual_hashes(image)
         kept = None
         if pixels:
             kept = pixels.fit(image) if pixels.jpeg_scale == 1 else pixels.load(data)
@@ -184,9 +187,9 @@ def read(dataset: Dataset, pixels: PixelPath | None = None, on_image: Callable[[
     for name, count in dataset.counts().items():
         if not count:
             raise AllkitError(f"no image of class {name} in {dataset.root} can be read: replace the files")
-    hashes, bits, histograms, arrays = zip(*good, strict=True)
+    hashes, bits, histograms, pictures, arrays = zip(*good, strict=True)
     kept = stack(arrays, pixels.size_px) if pixels else stack([], PIXELS.size_px)
-    return Images(dataset, hashes, np.stack(bits), np.stack(histograms), kept)
+    return Images(dataset, hashes, np.stack(bits), np.stack(histograms), kept, np.stack(pictures))
 
 
 def fingerprint(hashes: Mapping[str, str]) -> str:

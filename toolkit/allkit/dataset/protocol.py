@@ -18,10 +18,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
 
 import numpy as np
-from msgspec import UNSET, Meta, UnsetType
 
 from allkit.dataset.blocks import FAR_APART, blocks_of
 from allkit.dataset.duplicates import connected_groups, near_pairs
@@ -30,22 +28,11 @@ from allkit.dataset.patients import read_patients
 from allkit.dataset.split import PARTS, Split
 from allkit.errors import AllkitError
 from allkit.files import content_hash
-from allkit.reading import as_kind, as_plain
 
 PROTOCOLS = ("grouped", "random")
 BLOCK_LENGTH = 37
 FOLDS = 10
 VALIDATION = 0.1
-
-
-@dataclass(frozen=True)
-class _Parameters:
-    """How a split was made, as a contract tells it."""
-
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
-    fold: Annotated[int, Meta(ge=0, le=1000)] | UnsetType = UNSET
-    folds: Annotated[int, Meta(ge=2, le=1000)] | UnsetType = UNSET
-    block_length: Annotated[int, Meta(ge=1, le=10**6)] | UnsetType = UNSET
 
 
 @dataclass
@@ -124,25 +111,6 @@ def listed_split(images: Images, seed: int, groups_file: Path, fold: int = 0, fo
         "grouped",
         {"seed": seed, "groups": f"file {digest}"},
     )
-
-
-def split_again(images: Images, summary: Mapping[str, Any]) -> Split:
-    """The split of a training, made again from the summary of it that a contract holds.
-
-    Raises AllkitError when the images are others, or their groups were listed in a file.
-    """
-    told = summary.get("parameters", {})
-    split = None
-    if isinstance(told, Mapping) and "seed" in told and "groups" not in told:
-        numbers = as_kind(dict(told), _Parameters, "the split in the contract", "give --split RUN/split.json")
-        make = grouped_split if "block_length" in told else random_split
-        split = make(images, **as_plain(numbers))
-    if split is None or split.hash != summary.get("hash"):
-        raise AllkitError(
-            "the split of the training cannot be made again from the contract and the images in "
-            f"{images.dataset.root}: give --split RUN/split.json"
-        )
-    return split
 
 
 def remarks(images: Images, split: Split) -> tuple[str, ...]:

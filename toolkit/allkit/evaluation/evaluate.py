@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,61 +10,15 @@ from typing import Any
 import numpy as np
 
 from allkit.contract import INTENDED_USE
-from allkit.dataset.index import BASELINE, Images, fingerprint
-from allkit.dataset.split import Split
 from allkit.errors import AllkitError
+from allkit.evaluation.subject import Subject, trained_on
 from allkit.metrics import Metrics, PairedComparison, compare, score
 from allkit.runtime.classifier import Classifier, Prediction
 from allkit.stats import Interval, expected_calibration_error, proportion
 from allkit.text import visible
+from allkit.training_images import TrainedOn
 
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The images that models are measured on, and the baseline there.
-
-    rows: of `images`, int64 (n,). split: a record of the split, None when all images are taken. groups: int64 (n,),
-    for intervals and tests, None without a split. baseline: the nearest colour histogram, from the training part where
-    there is one, else from the other images measured.
-    """
-
-    images: Images
-    rows: np.ndarray
-    part: str
-    split: Mapping[str, Any] | None
-    groups: np.ndarray | None
-    baseline: Interval
-
-    @property
-    def paths(self) -> list[str]:
-        return [self.images.dataset.paths[row] for row in self.rows]
-
-    @property
-    def baseline_method(self) -> str:
-        return BASELINE if self.part in ("validation", "test") else f"{BASELINE}, leaving one out"
-
-    @property
-    def title(self) -> str:
-        where = "all images" if self.split is None else f"{self.part} part of the {self.split['protocol']} split"
-        return f"{where} of {self.images.dataset.root}"
-
-
-def subject(images: Images, split: Split | None = None, part: str = "test") -> Subject:
-    """All images, or one part of a split; AllkitError when the images are not those that were split."""
-    if split is None:
-        rows = np.arange(len(images.dataset))
-        return Subject(images, rows, "all", None, None, images.baseline_within())
-    split.check(images.hashes_by_path)
-    paths = split.parts[part]
-    groups = np.array([split.groups[path] for path in paths])
-    # The training part itself is measured against its other images, as any part would be against training.
-    if part == "train":
-        baseline = images.baseline_within(paths, groups)
-    else:
-        baseline = images.baseline(split.parts["train"], paths, groups)
-    return Subject(images, images.dataset.select(paths), part, split.summary(), groups, baseline)
 
 
 @dataclass(frozen=True)
@@ -89,8 +43,9 @@ class DoubtFigures:
 class Evaluation:
     """One model on a subject. labels and predicted, int64 (n,), index the contract's classes.
 
-    seen_in_training: "no" (another part of the model's own split), "yes" (its training part, or all the images it was
-    trained on), "maybe" (the model's images under another split) or "unknown" (other images).
+    seen_in_training: "yes" (the model was trained on some of the images, or on others that look like them), "no", or
+    "unknown" (it does not tell its training images). Earlier records have "maybe" too. trained_on: the counts behind
+    it, None where it is unknown.
     """
 
     model: Path
@@ -101,6 +56,7 @@ class Evaluation:
     predicted: np.ndarray
     subject: Subject
     seen_in_training: str
+    trained_on: TrainedOn | None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -111,6 +67,7 @@ class Evaluation:
             "part": self.subject.part,
             "split": self.subject.split or {"protocol": "none: all images"},
             "seen_in_training": self.seen_in_training,
+            "trained_on": self.trained_on and asdict(self.trained_on),
             "metrics": self.metrics.to_dict(),
             "baseline": {"method": self.subject.baseline_method, **asdict(self.subject.baseline)},
             "doubt": asdict(self.doubt),
@@ -150,6 +107,7 @@ def evaluate(classifier: Classifier, on: Subject, on_image: Callable[[], None] =
         on_image()
     probabilities = np.array([list(prediction.probabilities.values()) for prediction in predictions], np.float32)
     error = expected_calibration_error(probabilities, labels)
+    seen, counts = trained_on(on, classifier)
     return Evaluation(
         model=classifier.model_path,
         provider=classifier.provider,
@@ -158,7 +116,8 @@ def evaluate(classifier: Classifier, on: Subject, on_image: Callable[[], None] =
         labels=labels,
         predicted=probabilities.argmax(1),
         subject=on,
-        seen_in_training=_seen(classifier, on),
+        seen_in_training=seen,
+        trained_on=counts,
     )
 
 
@@ -167,17 +126,6 @@ def paired(first: Evaluation, second: Evaluation) -> PairedComparison:
     right = np.ones(len(first.labels), np.int64)
     groups = first.subject.groups
     return compare(right, first.predicted == first.labels, second.predicted == second.labels, groups)
-
-
-def _seen(classifier: Classifier, on: Subject) -> str:
-    contract = classifier.contract
-    if contract.data_fingerprint != fingerprint(on.images.hashes_by_path):
-        return "unknown"
-    if on.split is None:
-        return "yes"
-    if on.split["hash"] != contract.split["hash"]:
-        return "maybe"
-    return "yes" if on.part == "train" else "no"
 
 
 def _doubt(

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from allkit.reading import Share, Text
 from allkit.records import BaselineRecord, MetricsRecord, NamedSplitRecord
+from allkit.training_images import TrainedOn
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class EvaluationRecord:
     metrics: MetricsRecord
     baseline: BaselineRecord
     shifts: ShiftsRecord | UnsetType = UNSET
+    trained_on: TrainedOn | UnsetType | None = UNSET
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A Keras network as an ONNX model with named, dynamic batch and a contract."""
+"""A Keras network as an ONNX model with a named, dynamic batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from allkit.contract import INPUT_NAME, METADATA_KEY, Contract
+from allkit.contract import INPUT_NAME
 from allkit.export.tidy import tidy
 
 OPSET = 18
@@ -24,12 +24,3 @@ def to_onnx(model: keras.Model) -> onnx.ModelProto:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     tidy(proto)
     return proto
-
-
-def embed(proto: onnx.ModelProto, contract: Contract) -> None:
-    """Put the contract into the model's metadata, replacing one that is there."""
-    kept = [entry for entry in proto.metadata_props if entry.key != METADATA_KEY]
-    del proto.metadata_props[:]
-    proto.metadata_props.extend(kept)
-    entry = proto.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, contract.to_json()

@@ -15,7 +15,7 @@ import onnxruntime
 from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, OUTPUT_NAME, Contract
 from allkit.cpus import cores
 from allkit.errors import AllkitError
-from allkit.export import convert, gate
+from allkit.export import gate
 from allkit.export.card import model_card
 from allkit.export.doubt import METHOD, QUANTILE, familiar_threshold
 from allkit.export.figures import save_reliability
@@ -24,13 +24,14 @@ from allkit.export.heatmap import LAYER, STRIDE_PX
 from allkit.export.measure import in_batches, median_latencies, open_session, outputs
 from allkit.export.precision import Variant, kernels_for, make_variant, with_heatmap
 from allkit.export.prepare import Prepared, Say, prepare_run
-from allkit.export.seal import seal
+from allkit.export.seal import embed, seal
 from allkit.export.verify import Verification, compare
 from allkit.files import replacing, write_text
 from allkit.runtime.machine import processor
 from allkit.runtime.session import Model, Output
 from allkit.stats import conformal_threshold, expected_calibration_error, proportion
 from allkit.training.run import Run
+from allkit.training_images import entry_digest
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _write(
     replaced = path.exists()
     contract = replace(_draft(prepared, precision, variant, latency, options), verification=asdict(fp32.verification))
     with replacing(path) as temporary:
-        convert.embed(proto, contract)
+        embed(proto, contract, prepared.images)
         onnx.save(proto, temporary)
         # From here on the file itself speaks, through the code that classifies.
         model = Model(temporary)
@@ -129,7 +130,7 @@ def _write(
         test = _run(model, prepared.test.pixels)
         measured = _measured(prepared, contract, _run(model, prepared.validation.pixels), test, options.coverage)
         contract = replace(contract, **measured)
-        convert.embed(proto, contract)
+        embed(proto, contract, prepared.images)
         onnx.save(proto, temporary)
         onnx.checker.check_model(str(temporary), full_check=True)
     _, _, before = prepared.run.read_predictions()
@@ -231,6 +232,7 @@ def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[s
         heatmap=options.heatmap
         and {"method": options.heatmap, "layer": LAYER, "height": height, "width": width, "stride_px": STRIDE_PX},
         **seal(variant.proto),
+        images_digest=entry_digest(prepared.images),
         versions={
             **record["versions"],
             **{name: version(name) for name in ("tf2onnx", "onnx")},

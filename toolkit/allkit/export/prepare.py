@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import onnx
 
 from allkit.contract import OUTPUT_NAME
+from allkit.cpus import cores
 from allkit.dataset.index import scan
 from allkit.dataset.split import PARTS, Split, class_of
 from allkit.errors import AllkitError
@@ -20,11 +22,12 @@ from allkit.export import convert
 from allkit.export.doubt import Doubt, fit_familiarity, with_doubt, with_features
 from allkit.export.fold import folded
 from allkit.export.measure import in_batches, open_session, outputs
-from allkit.images import PixelPath, read_bytes, stack
+from allkit.images import PixelPath, decode, read_bytes, stack
 from allkit.stats import fit_temperature, log_probabilities
 from allkit.training import architecture
 from allkit.training.run import Run
 from allkit.training.weights import load_run
+from allkit.training_images import TrainingImages, perceptual_hashes
 
 # The least number of images that a file is verified on, where the dataset has as many.
 VERIFY_IMAGES = 64
@@ -50,7 +53,8 @@ class Prepared:
 
     model: the trained network in float32. proto: its tidy float32 graph. calibration: training images. verification:
     at least VERIFY_IMAGES images; expected: calibrated probabilities (n, k) and distances (n,) of the trained network
-    for them. feature_shape: channels, height and width of the last feature map.
+    for them. feature_shape: channels, height and width of the last feature map. images: which images the run was
+    trained on, as the text of the metadata entry.
     """
 
     run: Run
@@ -63,6 +67,7 @@ class Prepared:
     verification: np.ndarray
     expected: tuple[np.ndarray, np.ndarray]
     feature_shape: tuple[int, int, int]
+    images: str
 
     @cached_property
     def reference(self) -> np.ndarray:
@@ -112,6 +117,7 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
         verification=verification,
         expected=(doubt.calibrate(probabilities), doubt.familiarity.distances(features)),
         feature_shape=(channels, height, width),
+        images=training_images(split, root).to_text(),
     )
 
 
@@ -137,13 +143,22 @@ def verification_images(split: Split, root: Path, pixels: PixelPath) -> np.ndarr
 
 def read_part(split: Split, paths: Sequence[str], root: Path, pixels: PixelPath) -> np.ndarray:
     """Images uint8 (n, S, S, 3) of some paths of a split; AllkitError unless each file is the one that was split."""
-    images = []
-    for path in paths:
-        data = read_bytes(root / path)
-        if hashlib.sha256(data).hexdigest() != split.hashes[path]:
-            raise AllkitError(f"{root / path} has changed since the run was trained: give --data the images it used")
-        images.append(pixels.load(data))
-    return stack(images, pixels.size_px)
+    return stack([pixels.load(_read(split, path, root)) for path in paths], pixels.size_px)
+
+
+def training_images(split: Split, root: Path) -> TrainingImages:
+    """What a file keeps of the images of its split; AllkitError unless each of them is the one that was split."""
+    known = [*split.parts["train"], *split.parts["validation"]]
+    with ThreadPoolExecutor(cores()) as pool:
+        pictures = pool.map(lambda path: perceptual_hashes(decode(_read(split, path, root)))[0], known)
+        return TrainingImages.of(split.parts, split.hashes, split.groups, dict(zip(known, pictures, strict=True)))
+
+
+def _read(split: Split, path: str, root: Path) -> bytes:
+    data = read_bytes(root / path)
+    if hashlib.sha256(data).hexdigest() != split.hashes[path]:
+        raise AllkitError(f"{root / path} has changed since the run was trained: give --data the images it used")
+    return data
 
 
 def _predict(tap: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,5 @@
-"""What lets a file be checked wherever it goes: its digest, and what it answers when nothing is optimised away."""
+"""What lets a file be checked wherever it goes: its digest, and what it answers when nothing is optimised away; and how
+that gets into the file."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from typing import Any
 import onnx
 import onnxruntime
 
-from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, OUTPUT_NAME
+from allkit import training_images
+from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
 from allkit.model_file import graph_digest
 from allkit.runtime.kernels import Kernels, session_options
 from allkit.runtime.known_answers import draw, known_answers
@@ -24,3 +26,10 @@ def seal(proto: onnx.ModelProto) -> dict[str, Any]:
     probabilities, distance, *heatmaps = session.run(names, {INPUT_NAME: images})
     answers = known_answers(images, probabilities, distance, heatmaps[0] if mapped else None)
     return {"graph_digest": graph_digest(data), "known_answers": answers}
+
+
+def embed(proto: onnx.ModelProto, contract: Contract, images: str) -> None:
+    """Put the contract and the list of training images, whose digest it has, into the metadata in place of others."""
+    entries = {entry.key: entry.value for entry in proto.metadata_props}
+    entries |= {METADATA_KEY: contract.to_json(), training_images.METADATA_KEY: images}
+    onnx.helper.set_model_props(proto, entries)

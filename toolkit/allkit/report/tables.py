@@ -13,6 +13,7 @@ from allkit.bench.paper import METRICS, TABLE_1, methods
 from allkit.dataset.duplicates import connected_groups
 from allkit.report.sources import Exported, Sources, Training
 from allkit.stats import SIGNIFICANT, Interval, by_group, holm, least_difference, sign_flip_exact
+from allkit.training_images import TrainedOn
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def _measured_on(model: Exported) -> str:
     if not model.evaluation:
         return f"test, {model.contract.split['protocol']}"
     split = model.evaluation["split"]
-    return f"{model.evaluation['part']}, {split['protocol']}" if split else "images of other origin"
+    words = f"{model.evaluation['part']}, {split['protocol']}" if split else "images of other origin"
+    told = model.evaluation.get("trained_on")
+    return f"{words}; {TrainedOn(**told).text}" if told and told["left_out"] else words
 
 
 def _recalls(models: Sequence[Exported]) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,7 +15,8 @@ import numpy as np
 from allkit.contract import Contract
 from allkit.errors import AllkitError
 from allkit.files import listing
-from allkit.images import check_bits, refuse
+from allkit.images import PixelPath, check_bits, decode, read_bytes, refuse
+from allkit.imaging.limits import OnDamage
 from allkit.model_file import read_model
 from allkit.runtime.pipeline import Results, Source, run_in_batches
 from allkit.runtime.plan import Plan, default_plan, gpu_plan
@@ -21,6 +24,7 @@ from allkit.runtime.profile import Profile
 from allkit.runtime.providers import CPU, NVIDIA
 from allkit.runtime.session import Model
 from allkit.runtime.tuning import tuned_plan
+from allkit.training_images import Copy, TrainingImages
 
 EXPORT_FOLDER = Path("exported")
 
@@ -41,8 +45,9 @@ class Prediction:
     does not rule out, maybe none. uncertain: the set is not exactly one class. distance: how far the
     image lies from the training images. unfamiliar: farther than the model's threshold. heatmap: where the
     evidence for the label lies, float32 (h, w), positive for and negative against it, if asked for.
-    error: None, or the reason; then the rest is None or empty. warning: None, or what is wrong with a damaged image
-    that was read leniently: its label rests on what is left of it.
+    trained_on: where it was asked for, "exact" for a file that the model was trained on, "near" for an image that looks
+    like one, else None. error: None, or the reason; then the rest is None or empty. warning: None, or what is wrong
+    with a damaged image that was read leniently: its label rests on what is left of it.
     """
 
     label: str | None = None
@@ -55,6 +60,7 @@ class Prediction:
     heatmap: np.ndarray | None = field(default=None, compare=False)
     error: str | None = None
     warning: str | None = None
+    trained_on: Copy | None = None
 
 
 class Classifier:
@@ -67,11 +73,13 @@ class Classifier:
     batch_size: images a run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
     with one. mode: throughput (many images) or latency (one at a time, over all cores).
     lenient: read what is left of damaged images, with a `warning`, where otherwise they are an error. bits: how many
-    bits, 8 to 16, the values of 16-bit images use; None takes what the file says.
-    Raises AllkitError when there is no such model, when the file is damaged or has no contract or no heat
-    map, or when a GPU named explicitly does not work.
+    bits, 8 to 16, the values of 16-bit images use; None takes what the file says. mark_trained: fill in `trained_on`,
+    with a model that tells its training images.
+    Raises AllkitError when there is no such model, when the file is damaged or has no contract, no heat map or no
+    training images, or when a GPU named explicitly does not work.
 
-    model_path: the file in use. contract: what the model says of itself. notice: one line about a
+    model_path: the file in use. contract: what the model says of itself. training_images: those of its split, None
+    where it does not tell. notice: one line about a
     fallback to the CPU, or None. plan: how the machine is shared out.
     profile: where the time of the last call went.
 
@@ -88,6 +96,7 @@ class Classifier:
         mode: str = "throughput",
         lenient: bool = False,
         bits: int | None = None,
+        mark_trained: bool = False,
     ):
         if mode not in MODES:
             raise AllkitError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
@@ -101,7 +110,10 @@ class Classifier:
             self.plan = replace(self.plan, batch_size=batch_size)
         if heatmaps and self._model.contract.heatmap is None:
             raise AllkitError(f"{self._model.path.name} has no heat map: export it with --heatmap")
-        self._heatmaps, self._lenient, self._bits = heatmaps, lenient, bits
+        self.training_images: TrainingImages | None = self._model.training_images
+        if mark_trained and self.training_images is None:
+            raise AllkitError(f"{self._model.path.name} does not tell its training images: export it again")
+        self._heatmaps, self._lenient, self._bits, self._mark_trained = heatmaps, lenient, bits, mark_trained
         self.model_path: Path = self._model.path
         self.contract: Contract = self._model.contract
         self.notice: str | None = self._model.notice
@@ -123,16 +135,22 @@ class Classifier:
             raise AllkitError("give a list of images, [image], not one image")
         self.profile = Profile()
         pixels = self.contract.pixels
-        warnings: dict[int, str] = {}
+        # Fields of a prediction that are known before the model has answered, by the number of the image.
+        notes: dict[int, dict[str, str]] = defaultdict(dict)
         numbers = count()
 
         def load(source: Source, lap: Callable[[str], None], number: int) -> np.ndarray:
-            keep = partial(warnings.setdefault, number) if self._lenient else refuse
+            keep = partial(notes[number].setdefault, "warning") if self._lenient else refuse
+            if self._mark_trained:
+                source, digest = _decoded(source, pixels, lap, self._bits, keep)
+                if copy := self.training_images.copy_of(digest, source):
+                    notes[number]["trained_on"] = copy
+                lap("decode")
             return pixels.load(source, lap, self._bits, keep)
 
         def finish(result: tuple | AllkitError) -> Prediction:
-            prediction, warning = self._prediction(result), warnings.pop(next(numbers), None)
-            return replace(prediction, warning=warning) if warning and prediction.error is None else prediction
+            prediction, known = self._prediction(result), notes.pop(next(numbers), {})
+            return replace(prediction, **known) if known and prediction.error is None else prediction
 
         return run_in_batches(
             images,
@@ -141,7 +159,7 @@ class Classifier:
             self.plan,
             self.profile,
             buffer=self._model.buffer,
-            load=load if self._lenient or self._bits else None,
+            load=load if self._lenient or self._bits or self._mark_trained else None,
             finish=finish,
         )
 
@@ -171,6 +189,18 @@ class Classifier:
             unfamiliar=not distance <= self.contract.familiarity["threshold"],
             heatmap=heatmap,
         )
+
+
+def _decoded(
+    source: Source, pixels: PixelPath, lap: Callable[[str], None], bits: int | None, on_damage: OnDamage
+) -> tuple[np.ndarray, str | None]:
+    """The image as the model decodes it, and the SHA-256 of its file, None where it comes as an array."""
+    if isinstance(source, np.ndarray):
+        return source, None
+    data = source if isinstance(source, bytes) else read_bytes(source)
+    lap("read")
+    image = decode(data, pixels.jpeg_scale, bits, on_damage)
+    return image, hashlib.sha256(data).hexdigest()
 
 
 def _opened(path: Path, device: str, mode: str) -> tuple[Model, Plan]:

@@ -70,7 +70,8 @@ class Model:
     shared: other threads have work meanwhile, so that these sleep while they wait. nhwc: the layout on CUDA, None for
     the one that suits the precision.
 
-    path: the file. contract: what it says of itself. kernels: those in use on the CPU. graphs: whether runs are
+    path: the file. contract: what it says of itself. training_images: those of its split, None where it does not tell.
+    kernels: those in use on the CPU. graphs: whether runs are
     recorded as CUDA graphs. notice: one line when `device="auto"` fell back to the CPU, or when the fastest kernels
     cannot be used, else None. Raises AllkitError when the file is missing, damaged, has no contract or contradicts
     it, when an explicitly named device is not what the session got, and when no kernels give the known answers.
@@ -85,7 +86,7 @@ class Model:
         nhwc: bool | None = None,
     ):
         file = model if isinstance(model, ModelFile) else read_model(model)
-        self.path, self.contract = file.path, file.contract
+        self.path, self.contract, self.training_images = file.path, file.contract, file.training_images
         opened = _opened(file, device.lower(), _Threads(threads, shared), nhwc)
         self._session, self._run, self.kernels, self.graphs, self.notice = opened
 
