@@ -1,5 +1,6 @@
 """The road from a tree to a measured model, on the command line."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -179,6 +180,7 @@ def test_evaluate_on_the_test_part_agrees_with_the_record_of_the_run(model, fini
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
     assert record["part"] == "test"
+    assert record["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
     assert record["split"]["hash"] == finished_run.split.hash
     assert record["metrics"]["confusion"] == finished_run.metrics()["metrics"]["confusion"]
 

@@ -13,6 +13,7 @@ from allkit.contract import INTENDED_USE
 from allkit.dataset.index import BASELINE, Images, fingerprint
 from allkit.dataset.split import Split
 from allkit.errors import AllkitError
+from allkit.files import content_hash
 from allkit.metrics import Metrics, PairedComparison, compare, score
 from allkit.runtime.classifier import Classifier, Prediction
 from allkit.stats import Interval, expected_calibration_error, proportion
@@ -89,11 +90,13 @@ class DoubtFigures:
 class Evaluation:
     """One model on a subject. labels and predicted, int64 (n,), index the contract's classes.
 
+    sha256: of the model file, by which a record is told to be of it.
     seen_in_training: "no" (another part of the model's own split), "yes" (its training part, or all the images it was
     trained on), "maybe" (the model's images under another split) or "unknown" (other images).
     """
 
     model: Path
+    sha256: str
     provider: str
     metrics: Metrics
     doubt: DoubtFigures
@@ -107,6 +110,7 @@ class Evaluation:
             "schema_version": SCHEMA_VERSION,
             # Records are UTF-8, which a file name need not be.
             "model": visible(self.model.name),
+            "sha256": self.sha256,
             "provider": self.provider,
             "part": self.subject.part,
             "split": self.subject.split or {"protocol": "none: all images"},
@@ -152,6 +156,7 @@ def evaluate(classifier: Classifier, on: Subject, on_image: Callable[[], None] =
     error = expected_calibration_error(probabilities, labels)
     return Evaluation(
         model=classifier.model_path,
+        sha256=content_hash(classifier.model_path),
         provider=classifier.provider,
         metrics=score(labels, probabilities, classes, on.groups),
         doubt=_doubt(classifier, predictions, [classes[label] for label in labels], error, on.groups),
