@@ -10,6 +10,7 @@ from allkit.dataset.index import Dataset, Images
 from allkit.dataset.protocol import grouped_split
 from allkit.errors import AllkitError
 from allkit.images import PixelPath
+from allkit.metrics import score
 from allkit.report.sources import gather
 from allkit.report.tables import tables
 from allkit.stats import proportion
@@ -43,8 +44,10 @@ def cross_validation(folder, images, wrong, baseline_wrong=()):
         run.write_predictions(tested, truth, np.eye(2)[told])
         run.write_metrics(
             {
-                "metrics": {"n": len(tested), "accuracy": {"value": float((told == truth).mean())}},
-                "baseline": {"value": 1.0},
+                "schema_version": 1,
+                "part": "test",
+                "metrics": score(truth, np.eye(2)[told], settings.classes, samples=2).to_dict(),
+                "baseline": {"method": "none", "value": 1.0, "low": 0.9, "high": 1.0},
                 "baseline_wrong": [path for path in tested if path in baseline_wrong],
                 "split": run.split.summary(),
                 "training_seconds": 1.0,
@@ -95,7 +98,17 @@ def test_a_fold_that_does_not_say_where_the_baseline_was_wrong_is_refused(tmp_pa
         pool(runs, tmp_path)
 
 
+def test_where_the_images_lie_does_not_tell_folds_apart_but_their_content_does(tmp_path, images):
+    runs = cross_validation(tmp_path, images, ())
+    elsewhere = replace(runs[-1], settings=replace(runs[-1].settings, data="/another/mount"))
+    assert pool([*runs[:-1], elsewhere], tmp_path)[0].n == 160
+    hashes = {**runs[-1].split.hashes, "A/007.jpg": "another"}
+    other = replace(runs[-1], split=replace(runs[-1].split, hashes=hashes))
+    with pytest.raises(AllkitError, match=r"fold-4 .*fold-1 \(A/007\.jpg has other content"):
+        pool([*runs[:-1], other], tmp_path)
+
+
 def test_folds_of_other_settings_are_refused(tmp_path, images):
     runs = cross_validation(tmp_path, images, ())
-    with pytest.raises(AllkitError, match="other settings"):
+    with pytest.raises(AllkitError, match=r"other settings .*\(seed 1, not 0\)"):
         pool([*runs[:-1], replace(runs[-1], settings=replace(runs[-1].settings, seed=1))], tmp_path)

@@ -43,7 +43,7 @@ def _compared(ctx: click.Context, run: Run, fold: int) -> Iterator[tuple[str, An
         "folds": split.parameters.get("folds"),
     }
     typed = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    for name in kept.keys() & typed:
+    for name in filter(typed.__contains__, kept):
         yield name.replace("_", " "), kept[name], ctx.params[name]
     if "sizes" in typed and settings.pixels.size_px not in ctx.params["sizes"]:
         yield "sizes", settings.pixels.size_px, ctx.params["sizes"]

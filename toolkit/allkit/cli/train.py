@@ -25,7 +25,7 @@ from allkit.files import check_folder
 from allkit.images import PixelPath
 from allkit.training.folds import check_next_fold, earlier_fold, fold_folder
 from allkit.training.recipe import RECIPES, SCRATCH, Recipe
-from allkit.training.run import VGG16, Run, Settings, model_name, newest_unfinished
+from allkit.training.run import VGG16, Run, Settings, begun, model_name, newest_unfinished
 
 RUNS = Path("runs")
 
@@ -203,7 +203,7 @@ def train(
 
     def run_in(folder: Path, size_px: int, fold: int = 0, target: Path | None = None, first: Run | None = None) -> Run:
         root = data
-        if resume and folder.exists():
+        if resume and begun(folder):
             run = Run.open(folder)
             refuse_changes(ctx, run, fold)
             if ctx.get_parameter_source("data") != ParameterSource.COMMANDLINE:
@@ -236,7 +236,7 @@ def train(
         check_folder(folder)
     if folds and (alone := next((folder for folder in names.values() if (folder / "run.json").exists()), None)):
         raise AllkitError(f"{alone} is a run and no cross-validation: leave out --folds, or give another --out")
-    if resume and not any(folder.exists() for folder in names.values()):
+    if resume and not any(map(begun, names.values())):
         raise AllkitError(f"there is no run in {', '.join(map(str, names.values()))}: leave out --resume to start one")
     for size_px, folder in names.items():
         if folds is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from allkit.dataset.split import Split
 from allkit.errors import AllkitError
-from allkit.training.run import Run, Settings
+from allkit.training.run import Run, Settings, begun
 
 _REPEAT = "repeat the cross-validation with the options it was started with, or into another --out"
 
@@ -24,7 +24,7 @@ def fold_folder(folder: Path, fold: int) -> Path:
 def earlier_fold(folder: Path, folds: int) -> Run | None:
     """The first fold that is there; AllkitError where those that are there could not be pooled."""
     there = {fold: fold_folder(folder, fold) for fold in range(folds)}
-    runs = {fold: Run.open(path) for fold, path in there.items() if path.exists()}
+    runs = {fold: Run.open(path) for fold, path in there.items() if begun(path)}
     check_folds(runs, folds)
     return next(iter(runs.values()), None)
 
@@ -40,9 +40,8 @@ def check_folds(runs: Mapping[int, Run], folds: int) -> None:
     for fold, run in runs.items():
         first = next(iter(runs.values()))
         if different := _difference(first, run.settings, run.split, fold, folds):
-            raise AllkitError(
-                f"{run.folder} was trained with other settings than {first.folder} ({different}): {_REPEAT}"
-            )
+            beside = "" if run is first else f" than {first.folder}"
+            raise AllkitError(f"{run.folder} was trained with other settings{beside} ({different}): {_REPEAT}")
         if run.finished and "baseline_wrong" not in run.metrics():
             raise AllkitError(
                 f"{run.folder / 'metrics.json'} does not say which images the baseline got wrong, so that its interval "
