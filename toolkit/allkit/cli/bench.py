@@ -174,9 +174,9 @@ def _measure(models, queried, split_file, device, batches, seconds, queries, rou
     from allkit.cli.console import Description, stderr
     from allkit.dataset.split import Split
     from allkit.files import check_replaceable
-    from allkit.runtime.classifier import models_at_hand
+    from allkit.runtime.at_hand import models_at_hand
 
-    paths = list(models) or sorted(models_at_hand())
+    paths = list(models) or models_at_hand()
     settings = Settings(device, batches, seconds, queries, rounds)
     with queried as (files, told, images):
         for path in written:

@@ -43,7 +43,8 @@ Research use; not for diagnosis."""
 @click.option(
     "--model",
     type=NamedPath(dir_okay=False),
-    help="ONNX file made by `allkit export`.  [default: the newest in exported/, else the one that comes with allkit]",
+    help="ONNX file made by `allkit export`.  [the one that ./exported/default names, which `allkit export` writes, "
+    "else the one that comes with allkit]",
 )
 @device_option
 @batch_size_option
@@ -191,12 +192,13 @@ def classify(
         if journal:
             journal.finished = not stopped
 
+    chosen = f" ({classifier.chosen})" if classifier.chosen else ""
     summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
     summary += [f"{doubt}: {count}" for doubt, count in doubts.items()]
     summary += [f"damaged: {damaged}"] * lenient + [f"not read: {counts[None]}"]
     say(
         f"\n{'  '.join(summary)}\n"
-        f"{len(done)} image(s), {len(done) / seconds:.1f} images/s with {classifier.model_path.name} "
+        f"{len(done)} image(s), {len(done) / seconds:.1f} images/s with {classifier.model_path.name}{chosen} "
         f"on {classifier.provider}; research use; not for diagnosis",
         err=form != "table",
     )
