@@ -65,7 +65,7 @@ def evaluate(
     from allkit.cli.terminal import say
     from allkit.contract import INTENDED_USE
     from allkit.dataset.index import scan
-    from allkit.dataset.protocol import split_again
+    from allkit.dataset.protocol import remarks, split_again
     from allkit.dataset.split import Split
     from allkit.evaluation.evaluate import SCHEMA_VERSION, class_labels, paired, subject
     from allkit.evaluation.evaluate import evaluate as evaluate_model
@@ -80,6 +80,8 @@ def evaluate(
     if part and not split:
         split = split_again(images, classifiers[0].contract.split)
     on = subject(images, split, part or "test")
+    for remark in remarks(images, split) if split else ():
+        say(remark, err=True)
 
     evaluations, shifts = [], []
     for classifier in classifiers:
