@@ -80,7 +80,8 @@ def test_the_table_shows_whole_paths_and_the_summary_when_piped():
     assert lines[3].split() == ["red", "0.6154", "0.6154", "0.3077", "0.0769", "images/smear2.png"]
     assert "red: 2  green: 1  blue: 0  uncertain: 1  unfamiliar: 0  not read: 1" in result.stdout
     assert "4 image(s)" in result.stdout
-    assert "tiny.onnx on CPUExecutionProvider" in result.stdout
+    assert "tiny.onnx (named by exported/default) on CPUExecutionProvider" in result.stdout
+    assert "tiny.onnx on CPUExecutionProvider" in run("images", "--model", "exported/tiny.onnx").stdout
     assert "research use; not for diagnosis" in result.stdout
 
 
@@ -214,6 +215,18 @@ def test_profile_shows_stages_and_the_share_of_the_limit():
     assert result.stdout == CSV
     for words in ("where the time went", "decode", "one alone", "worker_0", "of the limit"):
         assert words in result.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_profile_knows_no_limit_where_the_model_does_not_run_on_the_processor(monkeypatch):
+    monkeypatch.setattr("allkit.Classifier.provider", "CUDAExecutionProvider")
+    monkeypatch.setattr("allkit.runtime.tuning.stage_costs", lambda *words: pytest.fail("measured on the processor"))
+    result = run("images", "--format", "csv", "--model", "exported/tiny.onnx", "--profile")
+    assert result.exit_code == 0, result.output
+    assert "worker_0" in result.stderr
+    assert "no limit known" in result.stderr
+    assert "of the limit" not in result.stderr
+    assert "one alone" not in result.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")

@@ -12,6 +12,7 @@ import pytest
 
 from allkit import AllkitError
 from allkit.cli.journal import Journal
+from allkit.runtime.at_hand import name_default
 from allkit.runtime.classifier import Prediction
 from classified import JOURNAL, ONE_BY_ONE, classified_again, failing_at, run, stopped_after, subprocess_classify
 from models import flat, tiny_model
@@ -101,7 +102,7 @@ def test_a_journal_is_never_dropped_because_resume_was_forgotten(many, monkeypat
 @pytest.mark.usefixtures("folder")
 def test_a_journal_of_other_weights_under_the_same_contract_is_not_gone_on_with(monkeypatch):
     stopped_after(monkeypatch, 1)
-    tiny_model(Path("exported/tiny.onnx"), bias=(1, 0, 0))
+    name_default(tiny_model(Path("exported/tiny.onnx"), bias=(1, 0, 0)))
     with pytest.raises(AllkitError, match="was made with another model"):
         run(*ONE_BY_ONE, "--resume")
 

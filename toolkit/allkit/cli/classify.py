@@ -43,7 +43,8 @@ Research use; not for diagnosis."""
 @click.option(
     "--model",
     type=NamedPath(dir_okay=False),
-    help="ONNX file made by `allkit export`.  [default: the newest in exported/, else the one that comes with allkit]",
+    help="ONNX file made by `allkit export`.  [the one that ./exported/default names, which `allkit export` writes, "
+    "else the one that comes with allkit]",
 )
 @device_option
 @batch_size_option
@@ -67,7 +68,9 @@ Research use; not for diagnosis."""
     help="Go on with a stopped --output: images that have not changed are kept. Without it nothing is written over "
     "what a stopped one has done.",
 )
-@click.option("--profile", is_flag=True, help="Show on stderr where the time went, and how near the limit it came.")
+@click.option(
+    "--profile", is_flag=True, help="Show on stderr where the time went, and on CPU how near the limit it came."
+)
 @click.option(
     "--lenient",
     is_flag=True,
@@ -205,21 +208,23 @@ def classify(
         if journal:
             journal.finished = not stopped
 
+    chosen = f" ({classifier.chosen})" if classifier.chosen else ""
     summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
     summary += [f"{doubt}: {count}" for doubt, count in doubts.items()]
     summary += [f"trained on: {trained_on}"] * mark_trained
     summary += [f"damaged: {damaged}"] * lenient + [f"not read: {counts[None]}"]
     say(
         f"\n{'  '.join(summary)}\n"
-        f"{len(done)} image(s), {len(done) / seconds:.1f} images/s with {classifier.model_path.name} "
+        f"{len(done)} image(s), {len(done) / seconds:.1f} images/s with {classifier.model_path.name}{chosen} "
         f"on {classifier.provider}; research use; not for diagnosis",
         err=form != "table",
     )
     if profile and done:
         from allkit.cli.profile_table import print_profile
+        from allkit.runtime.providers import CPU
         from allkit.runtime.tuning import stage_costs
 
-        alone = stage_costs(classifier.model_path, done[:128])
+        alone = stage_costs(classifier.model_path, done[:128]) if classifier.provider == CPU else None
         print_profile(seconds, len(done), classifier.profile.by_thread(), alone)
     if stopped:
         advice = f"; {output} holds them, the same command with --resume goes on" if output else ""
