@@ -216,9 +216,8 @@ def _journal(
     output: Path, classifier: Classifier, bits: int | None, resume: bool, heatmaps: bool, paths: Sequence[Path]
 ) -> Journal:
     from allkit.cli.journal import Journal
-    from allkit.files import content_hash
 
-    made_with = f"{content_hash(classifier.model_path)} {classifier.provider} --bits {bits}"
+    made_with = f"{classifier.model_identity} {classifier.provider} --bits {bits}"
     return Journal(output, made_with, resume, heatmaps, [classifier.model_path, *paths])
 
 

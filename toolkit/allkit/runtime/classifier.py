@@ -71,8 +71,8 @@ class Classifier:
     Raises AllkitError when there is no such model, when the file is damaged or has no contract or no heat
     map, or when a GPU named explicitly does not work.
 
-    model_path: the file in use. contract: what the model says of itself. notice: one line about a
-    fallback to the CPU, or None. plan: how the machine is shared out.
+    model_path: the file in use. model_identity: a hash of its content. contract: what the model says of itself.
+    notice: one line about a fallback to the CPU, or None. plan: how the machine is shared out.
     profile: where the time of the last call went.
 
     >>> for prediction in Classifier()(["smear.jpg"]):
@@ -103,6 +103,7 @@ class Classifier:
             raise AllkitError(f"{self._model.path.name} has no heat map: export it with --heatmap")
         self._heatmaps, self._lenient, self._bits = heatmaps, lenient, bits
         self.model_path: Path = self._model.path
+        self.model_identity: str = self._model.identity
         self.contract: Contract = self._model.contract
         self.notice: str | None = self._model.notice
         self.profile = Profile()
