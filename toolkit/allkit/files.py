@@ -24,6 +24,9 @@ from allkit.reading import read_json
 
 _TEMPORARY = re.compile(r"\.allkit-[0-9a-f]{16}(\..*)?", re.DOTALL)
 
+# Models, and `images.SUFFIXES`, a module that takes NumPy and OpenCV along.
+_NOT_TEXT = frozenset({".bmp", ".jpeg", ".jpg", ".keras", ".onnx", ".png", ".tif", ".tiff", ".webp"})
+
 # Names that others can foresee, in a folder that others may write to, may be links that they have put there.
 OPEN_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -77,6 +80,14 @@ def check_replaceable(path: Path, sources: Iterable[Path] = ()) -> None:
             if os.path.samestat(there, os.stat(source)):
                 raise AllkitError(f"cannot write {path}: it is {source}, which is to be read; give another name")
     check_folder(path.parent, path.name)
+
+
+def check_text_file(path: Path, sources: Iterable[Path] = ()) -> None:
+    """`check_replaceable` for text; AllkitError too where the name is that of a model or an image, read now or not."""
+    check_replaceable(path, sources)
+    suffix = path.suffix.lower()
+    if suffix in _NOT_TEXT:
+        raise AllkitError(f"cannot write {path}: files named {suffix} are models or images; give another name")
 
 
 def check_folder(folder: Path, name: str = "") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,7 @@ Research use; not for diagnosis."""
     "--output",
     type=NamedPath(dir_okay=False),
     help="Write the rows to this file instead of stdout; it appears when all are there, or the work is stopped. "
-    "A link is refused, and so is an image or the model that is read.",
+    "A link is refused, and so is an image or a model.",
 )
 @click.option(
     "--resume",
@@ -110,7 +110,7 @@ def classify(
     from allkit import Classifier
     from allkit.cli.output import WRITERS, opened, terminated_as_interrupt
     from allkit.cli.terminal import say
-    from allkit.files import check_folder, check_replaceable
+    from allkit.files import check_folder, check_replaceable, check_text_file
     from allkit.runtime.inputs import expand
     from allkit.runtime.overlay import OverlayFolder
 
@@ -122,6 +122,8 @@ def classify(
     classifier = Classifier(
         model, device=device, batch_size=batch_size, heatmaps=heatmaps is not None, lenient=lenient, bits=bits
     )
+    if output:
+        check_text_file(output, [classifier.model_path, *paths])
     overlays = OverlayFolder(heatmaps, paths, classifier.contract, bits) if heatmaps else None
     if classifier.notice:
         say(classifier.notice, err=True)
@@ -155,7 +157,7 @@ def classify(
     with contextlib.ExitStack() as stack:
         journal = None
         if output:
-            journal = stack.enter_context(_journal(output, classifier, bits, resume, overlays is not None, paths))
+            journal = stack.enter_context(_journal(output, classifier, bits, resume, overlays is not None))
         todo = journal.left(paths) if journal else paths
         if kept := len(paths) - len(todo):
             say(f"{kept} image(s) were classified before", err=True)
@@ -212,13 +214,11 @@ def classify(
         click.get_current_context().exit(1)
 
 
-def _journal(
-    output: Path, classifier: Classifier, bits: int | None, resume: bool, heatmaps: bool, paths: Sequence[Path]
-) -> Journal:
+def _journal(output: Path, classifier: Classifier, bits: int | None, resume: bool, heatmaps: bool) -> Journal:
     from allkit.cli.journal import Journal
 
     made_with = f"{classifier.model_identity} {classifier.provider} --bits {bits}"
-    return Journal(output, made_with, resume, heatmaps, [classifier.model_path, *paths])
+    return Journal(output, made_with, resume, heatmaps)
 
 
 def _tracked(pairs: Iterable, count: int) -> Iterable:

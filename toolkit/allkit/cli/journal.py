@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from allkit.errors import AllkitError
-from allkit.files import OPEN_FLAGS, check_replaceable, make_folder
+from allkit.files import OPEN_FLAGS, make_folder
 from allkit.locks import claim, is_named
 from allkit.reading import parse_json
 from allkit.runtime.classifier import Prediction
@@ -65,17 +65,13 @@ class Journal:
 
     made_with: a text that tells apart what decides the rows, such as models and ways to read images. resume: go on
     with a journal that is there. heatmaps: whether predictions have maps; without its map an image is classified again.
-    sources: the other files that the job reads. Raises AllkitError when the journal cannot be written, another process
-    has it, it was made with something else, or it is there and is not to be resumed, or when the output would replace a
-    source.
+    Raises AllkitError when the journal cannot be written, another process has it, it was made with something else, or
+    it is there and is not to be resumed.
 
     At the end of the `with` statement the journal is removed where `finished` was set, or where nothing is in it.
     """
 
-    def __init__(
-        self, output: Path, made_with: str, resume: bool, heatmaps: bool = False, sources: Iterable[Path] = ()
-    ):
-        check_replaceable(output, sources)
+    def __init__(self, output: Path, made_with: str, resume: bool, heatmaps: bool = False):
         self.path = output.with_name(f".{output.name}.journal")
         self.finished = False
         self._made_with = hashlib.blake2b(made_with.encode(*_ENCODING), digest_size=8).hexdigest()
