@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from allkit.errors import AllkitError
+from allkit.errors import AllkitError, reason
 from allkit.locks import claim
 from allkit.reading import read_json
 
@@ -121,11 +121,6 @@ def listing(folder: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise AllkitError(f"cannot read {folder}: {reason(error)}") from error
     return sorted(folder / name for name in names if not name.startswith("."))
-
-
-def reason(error: OSError | ValueError) -> str:
-    """What the system says of a failure, without the number and the path; a ValueError is of a name it cannot have."""
-    return getattr(error, "strerror", None) or str(error)
 
 
 def remove_abandoned(folder: Path) -> None:

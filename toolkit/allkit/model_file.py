@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allkit.contract import METADATA_KEY, Contract
-from allkit.errors import AllkitError
-from allkit.files import reason
+from allkit.errors import AllkitError, reason
 from allkit.images import read_bytes
 
 # All that export, int8 and fp16 variants and heat maps are made of.

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from allkit.errors import AllkitError
+from allkit.errors import AllkitError, reason
 from allkit.files import OPEN_FLAGS, make_folder
 from allkit.locks import claim, is_named
 from allkit.reading import parse_json
@@ -238,5 +238,5 @@ def _facts(path: Path) -> tuple[int, int] | None:
 
 def _unwritable(path: Path, error: OSError) -> AllkitError:
     return AllkitError(
-        f"cannot write {path}: {error.strerror or error}; with that mended, the same command with --resume goes on"
+        f"cannot write {path}: {reason(error)}; with that mended, the same command with --resume goes on"
     )

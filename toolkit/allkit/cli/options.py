@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from allkit.files import reason
+from allkit.errors import reason
 
 
 class NamedPath(click.Path):
