@@ -48,5 +48,5 @@ def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # A link that leads in circles: reading it says so.
+        # A link that leads to itself: reading it says so.
         return False

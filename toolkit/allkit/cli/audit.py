@@ -57,7 +57,7 @@ def audit(
 ) -> None:
     """Examine labelled images: unreadable files, duplicates, and what a method without any idea of cells scores.
 
-    DIR has one sub-folder of images a class (else $ALLKIT_DATA).
+    DIR has one sub-folder of images per class (else $ALLKIT_DATA).
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 

@@ -19,10 +19,10 @@ Examples:
   allkit classify smears/                              a table and a summary
   allkit classify a.jpg b.png --model exported/vgg16x0.25-150-fp32.onnx
   allkit classify smears/ --format csv --output labels.csv
-  allkit classify smears/ --format csv --output labels.csv --resume    go on after Ctrl-C
+  allkit classify smears/ --format csv --output labels.csv --resume    continue after Ctrl-C
   allkit classify smears/ --format jsonl | head
   allkit classify smears/ --profile                    where the time goes
-  allkit classify smears/ --heatmaps maps/             an overlay an image, and a contact sheet
+  allkit classify smears/ --heatmaps maps/             an overlay per image, and a contact sheet
 
 An image is marked uncertain when the classes that the model's coverage does not rule
 out are not exactly one, and unfamiliar when it is unlike the training images.
@@ -98,9 +98,9 @@ def classify(
     bits: int | None,
     heatmaps: Path | None,
 ) -> None:
-    """Classify images, or all images below folders, with an exported model: one row an image."""
+    """Classify images, or all images below folders, with an exported model: one row per image."""
     if resume and output is None:
-        raise click.UsageError("--resume goes on with a file: give --output too")
+        raise click.UsageError("--resume continues a file: give --output too")
 
     import contextlib
     import sys
@@ -183,7 +183,7 @@ def classify(
                     write(journal.rows(paths))
                 if overlays:
                     sheet = overlays.write_contact_sheet()
-                    say(f"heat maps: {sheet} and one file an image beside it", err=True)
+                    say(f"heat maps: {sheet} and one file per image beside it", err=True)
         except KeyboardInterrupt:
             advice = ": the same command with --resume writes them" if output else ""
             say(f"stopped before all results were written{advice}", err=True)

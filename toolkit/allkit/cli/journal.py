@@ -1,6 +1,6 @@
-"""What a classification into a file has done so far, so that one that was stopped can go on.
+"""What a classification into a file has done so far, so that one that was stopped can be resumed.
 
-A hidden file beside the output takes one line an image as soon as it is classified: a checksum and a JSON object with
+A hidden file beside the output takes one line per image as soon as it is classified: a checksum and a JSON object with
 the path, the size and time of the file, and the prediction. Lines are only ever added. Each stands for itself: one that
 was cut short, or changed since, does not fit its checksum, and its image is classified again.
 """
@@ -223,7 +223,7 @@ def _checksum(text: bytes) -> bytes:
 
 
 def _key(path: Path) -> str:
-    # From wherever the job is gone on with; `..` stays, since it may lead out of a link.
+    # From wherever the job is resumed; `..` stays, since it may lead out of a link.
     return str(path.absolute())
 
 

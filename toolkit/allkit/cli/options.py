@@ -35,7 +35,7 @@ data_option = click.option(
     show_envvar=True,
     default=Path("data"),
     show_default=True,
-    help="Folder with one sub-folder of images a class.",
+    help="Folder with one sub-folder of images per class.",
 )
 
 device_option = click.option(

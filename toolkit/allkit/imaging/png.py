@@ -127,7 +127,7 @@ def _profile(kind: bytes, text: bytes) -> bytes:
 
 
 def _passes(width: int, height: int, bits_per_pixel: int, interlace: int) -> list[tuple[int, int]]:
-    """Rows, and bytes a row with its filter, of each pass."""
+    """Rows, and bytes per row with its filter, of each pass."""
     sizes = [(width, height)]
     if interlace:
         sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in _PASSES]

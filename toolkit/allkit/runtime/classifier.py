@@ -64,7 +64,7 @@ class Classifier:
     that comes with allkit where there is none.
     device: auto, cpu, cuda, tensorrt, or any other that onnxruntime was built with, such as openvino; auto takes
     CUDA where a session gets it, else the CPU, and says so in `notice`.
-    batch_size: images a run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
+    batch_size: images per run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
     with one. mode: throughput (many images) or latency (one at a time, over all cores).
     lenient: read what is left of damaged images, with a `warning`, where otherwise they are an error. bits: how many
     bits, 8 to 16, the values of 16-bit images use; None takes what the file says.
@@ -114,7 +114,7 @@ class Classifier:
         return self._model.provider
 
     def __call__(self, images: Iterable[Source]) -> Results[Prediction]:
-        """One prediction an image, lazily and in order.
+        """One prediction per image, lazily and in order.
 
         images: paths, encoded bytes or RGB uint8 arrays (H, W, 3), in any mixture; the iterable may be
         endless, a few batches are read ahead (`run_in_batches`). An image that cannot be read yields a prediction
