@@ -212,3 +212,13 @@ def test_a_link_in_the_place_of_the_journal_is_not_followed():
                 run(*ONE_BY_ONE, *resume)
         JOURNAL.unlink()
     assert Path("victim").read_text() == "old"
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["other.onnx", "other.JPG", "new.png", "run.keras"])
+def test_an_output_is_not_named_like_a_model_or_an_image_that_is_not_read_either(name):
+    if name.startswith("other"):
+        Path(name).write_bytes(b"old")
+    with pytest.raises(AllkitError, match=r"are models or images; give another name"):
+        run("images", "--format", "csv", "--output", name)
+    assert Path(name).exists() == name.startswith("other")

@@ -40,7 +40,9 @@ def print_file(exported: Exported) -> None:
     if int8 := contract.quantisation:
         layers = ", ".join(int8["float_layers"]) or "none but the logits"
         say(f"  int8: {int8['method']} on {int8['calibration_images']} training images; in float: {layers}")
-    say(f"  time: {latency['ms']:.2f} ms an image here, {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32")
+    say(
+        f"  time: {latency['ms']:.2f} ms per image here, {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32"
+    )
     say(
         f"  calibrated: temperature {contract.temperature:.3f}, expected calibration error on the "
         f"{calibration['part']} part {calibration['ece_before']:.4f} before, {calibration['ece_after']:.4f} after "

@@ -66,7 +66,7 @@ class Classifier:
     writes, else the one that comes with allkit.
     device: auto, cpu, cuda, tensorrt, or any other that onnxruntime was built with, such as openvino; auto takes
     CUDA where a session gets it, else the CPU, and says so in `notice`.
-    batch_size: images a run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
+    batch_size: images per run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
     with one. mode: throughput (many images) or latency (one at a time, over all cores).
     lenient: read what is left of damaged images, with a `warning`, where otherwise they are an error. bits: how many
     bits, 8 to 16, the values of 16-bit images use; None takes what the file says. mark_trained: fill in `trained_on`,
@@ -74,9 +74,9 @@ class Classifier:
     Raises AllkitError when there is no such model, when the file is damaged or has no contract, no heat map or no
     training images, or when a GPU named explicitly does not work.
 
-    model_path: the file in use. chosen: why this one, where none was named, else None. contract: what the model says
-    of itself. training_images: those of its split, None where it does not tell. notice: one line about a fallback to
-    the CPU or to slower kernels, or None. plan: how the machine is shared out.
+    model_path: the file in use. model_identity: a hash of its content. chosen: why this one, where none was named, else
+    None. contract: what the model says of itself. training_images: those of its split, None where it does not tell.
+    notice: one line about a fallback to the CPU or to slower kernels, or None. plan: how the machine is shared out.
     profile: where the time of the last call went.
 
     >>> for prediction in Classifier()(["smear.jpg"]):
@@ -114,6 +114,7 @@ class Classifier:
             raise AllkitError(f"{self._model.path.name} does not tell its training images: export it again")
         self._heatmaps, self._lenient, self._bits, self._mark_trained = heatmaps, lenient, bits, mark_trained
         self.model_path: Path = self._model.path
+        self.model_identity: str = self._model.identity
         self.contract: Contract = self._model.contract
         self.notice: str | None = self._model.notice
         self.profile = Profile()
@@ -124,7 +125,7 @@ class Classifier:
         return self._model.provider
 
     def __call__(self, images: Iterable[Source]) -> Results[Prediction]:
-        """One prediction an image, lazily and in order.
+        """One prediction per image, lazily and in order.
 
         images: paths, encoded bytes or RGB uint8 arrays (H, W, 3), in any mixture; the iterable may be
         endless, a few batches are read ahead (`run_in_batches`). An image that cannot be read yields a prediction
