@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# exported/README.md from records of the models in exported/: accuracy and shifts on the test part of each, and speed.
+# exported/README.md from records of the models in exported/: accuracy and shifts on the test part of each, and speed
+# where bench.json is of these very files (`allkit bench exported/*.onnx --data ALL/ --json benchmarks/results/bench.json`).
 #
 #     benchmarks/family.sh ALL/
 set -euo pipefail
@@ -21,4 +22,6 @@ screening or any decision about a patient." \
   --note "Limits: one dataset of one laboratory, whose classes colour alone nearly tells apart; 89 patients whose images \
 the dataset does not name, so that neighbouring test images may be of patients that were trained on; four classes, and \
 every image gets one of them: heed the columns uncertain and unfamiliar." \
+  --note "Speeds: where none is given, the record is of files with the same graph and pixel path whose contract was another; \
+it stands in ../benchmarks/results/bench.md." \
   --note "Licence: the files are part of allkit, MIT. No image is in them; the dataset has its own terms."
