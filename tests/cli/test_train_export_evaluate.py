@@ -307,6 +307,7 @@ def test_the_test_part_of_a_models_own_split_needs_no_file(model, finished_run, 
     result = invoke(*words, "--data", tmp_path / "more", "--part", "test")
     n = len(finished_run.split.parts["test"])
     assert f"{n} of {n} images of the test part" in result.stderr
+    assert f"its split has {len(set(finished_run.split.groups.values()))} groups" in result.stderr
     found = json.loads(result.stdout)
     assert found["metrics"]["confusion"] == record["metrics"]["confusion"]
     assert found["baseline"] == record["baseline"]

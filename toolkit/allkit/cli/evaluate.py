@@ -80,7 +80,11 @@ def evaluate(
     images = read_with_progress(found)
     if part and not split:
         on, count = part_of(images, classifiers[0], part)
-        say(f"{len(on.rows)} of {count} images of the {part} part of {classifiers[0].model_path.name} found", err=True)
+        say(
+            f"{len(on.rows)} of {count} images of the {part} part of {classifiers[0].model_path.name} found; "
+            f"its split has {on.split['groups']:,} groups",
+            err=True,
+        )
     else:
         on = subject(images, split, part or "test")
     if not include_trained and part in (None, "test"):
