@@ -173,6 +173,8 @@ class Run:
         """One dictionary of figures an epoch, as `Epoch` names them; AllkitError where the file is damaged."""
         path = self.folder / "history.csv"
         header, *rows = read_rows(path, _DAMAGED)
+        if not rows:
+            raise AllkitError(f"{path} holds no epoch: {_DAMAGED}")
         history = as_kind(
             [dict(zip(header, row, strict=True)) for row in rows], list[Epoch], path, _DAMAGED, texts=True
         )
