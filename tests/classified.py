@@ -35,7 +35,7 @@ def subprocess_classify(*arguments, **options):
     command = [sys.executable, "-m", "allkit", "classify", *arguments, "--device", "cpu"]
     # What a shell starts in the background ignores SIGINT, and so would this process.
     heard = (lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if os.name == "posix" else None
-    return subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heard, **options)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, **{"preexec_fn": heard, **options})
 
 
 def failing_at(monkeypatch, number, error):
