@@ -62,11 +62,12 @@ class Baseline(TypedDict):
 
 
 class SplitSummary(TypedDict):
-    """How the split was made, and the hash of its file."""
+    """How the split was made, the hash of its file, and how many groups and images it has."""
 
     protocol: str
     parameters: dict[str, Any]
     hash: str
+    groups: NotRequired[Count]
     n: NotRequired[dict[str, Count]]
 
 

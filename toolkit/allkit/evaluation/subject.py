@@ -103,7 +103,7 @@ def part_of(images: Images, classifier: Classifier, part: str = "test") -> tuple
     reference, method = None, _LEAVING_ONE_OUT
     if part != "train":
         reference, method = _reference(images, found, listed, rows)
-    split = dict(classifier.contract.split)
+    split = {**classifier.contract.split, "groups": int(listed.first.sum())}
     return Subject(images, rows, rows, part, split, found.groups[rows], reference, method), count
 
 
