@@ -1,5 +1,6 @@
 """`allkit classify` on a folder of two images whose rows are known."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -7,12 +8,17 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from allkit.cli.classify import classify
+from allkit.cli.journal import Journal
+from allkit.runtime.session import Model
 
 # A class belongs to the set from probability 0.6 on, and an image is unfamiliar from distance 200 on.
 CSV = """path,label,confidence,red,green,blue,error,prediction_set,uncertain,unfamiliar
 images/smear2.png,red,0.615385,0.615385,0.307692,0.076923,,red,False,False
 images/smear10.png,green,0.5,0.25,0.5,0.25,,,True,False
 """
+
+JOURNAL = Path(".out.csv.journal")
+ONE_BY_ONE = ("images", "--format", "csv", "--output", "out.csv", "--batch-size", 1)
 
 
 def run(*arguments, **options):
@@ -26,3 +32,46 @@ def add_broken():
 def subprocess_classify(*arguments, **options):
     command = [sys.executable, "-m", "allkit", "classify", *arguments, "--device", "cpu"]
     return subprocess.Popen(command, stderr=subprocess.PIPE, **options)
+
+
+def failing_at(monkeypatch, number, error):
+    """Have the model fail with `error` at its run of that number; returns the sizes of the batches."""
+    real, calls = Model.run, []
+
+    def run(self, batch, heatmaps):
+        calls.append(len(batch))
+        if len(calls) == number:
+            raise error
+        return real(self, batch, heatmaps)
+
+    monkeypatch.setattr(Model, "run", run)
+    monkeypatch.setattr("allkit.runtime.plan.cores", lambda: 1)
+    return calls
+
+
+def stopped_after(monkeypatch, count):
+    """Classify anew, and have it stopped after so many images; the bytes of the journal."""
+    with monkeypatch.context() as patch:
+        failing_at(patch, count + 1, KeyboardInterrupt())
+        # After the last image the rows are left to be written.
+        if count == 12:
+            patch.setattr(Journal, "rows", interrupted_after(Journal.rows, 0))
+        assert run(*ONE_BY_ONE).exit_code == 130
+    return JOURNAL.read_bytes()
+
+
+def classified_again(monkeypatch):
+    """How many images a resumed run takes."""
+    with monkeypatch.context() as patch:
+        calls = failing_at(patch, 99, None)
+        assert run(*ONE_BY_ONE, "--resume").exit_code == 0
+    assert not JOURNAL.exists()
+    return len(calls)
+
+
+def interrupted_after(real, count):
+    def rows(self, paths):
+        yield from itertools.islice(real(self, paths), count)
+        raise KeyboardInterrupt
+
+    return rows

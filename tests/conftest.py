@@ -19,9 +19,10 @@ def shared_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    """Plans that were tuned on this machine must not reach a test, nor those of a test the user."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
+    """What is remembered of this machine must not reach a test, nor what a test remembers the user."""
+    # Beside the folder of the test, whose content tests count.
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path.with_name(f"{tmp_path.name}-cache")))
 
 
 @pytest.fixture(scope="session", autouse=True)

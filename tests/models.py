@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from allkit.contract import DISTANCE_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
 from allkit.export.seal import seal
 from allkit.images import PixelPath
 from allkit.model_file import graph_digest
@@ -69,7 +69,7 @@ def tiny_model(
 ) -> Path:
     """Write the model to `path` and return it; the means are over the first `top_rows` rows of the image.
 
-    images: what it tells of its training images.
+    images: what it tells of its training images. With a field `heatmap` its heat map is each pixel's red value.
     """
     weights = np.eye(3, len(classes)) * np.log(2) / 32
     constants = {
@@ -89,14 +89,19 @@ def tiny_model(
         helper.make_node("Gemm", ["means", "weights", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], [OUTPUT_NAME], axis=1),
     ]
+    outputs = [
+        helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", len(classes)]),
+        helper.make_tensor_value_info(DISTANCE_NAME, TensorProto.FLOAT, ["batch"]),
+    ]
+    if fields.get("heatmap"):
+        constants["red"] = np.array(0)
+        nodes.append(helper.make_node("Gather", ["float", "red"], [HEATMAP_NAME], axis=3))
+        outputs.append(helper.make_tensor_value_info(HEATMAP_NAME, TensorProto.FLOAT, ["batch", size_px, size_px]))
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["batch", size_px, size_px, 3])],
-        [
-            helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", len(classes)]),
-            helper.make_tensor_value_info(DISTANCE_NAME, TensorProto.FLOAT, ["batch"]),
-        ],
+        outputs,
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

@@ -1,5 +1,6 @@
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from allkit.files import (
     write_cache,
     write_text,
 )
+from trees import shallow_stack
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -150,3 +152,99 @@ def test_visible_names_are_listed_in_order_and_hidden_ones_not(tmp_path):
     assert listing(tmp_path / "none") == listing(tmp_path / "a") == []
     with pytest.raises(AllkitError, match="cannot read"):
         listing(tmp_path / ("x" * 300))
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither these links nor these locks")
+
+
+@posix
+def test_a_link_is_never_followed_or_replaced(tmp_path):
+    victim, link, dangling = tmp_path / "victim", tmp_path / "record.json", tmp_path / "dangling.json"
+    victim.write_text("old")
+    link.symlink_to(victim)
+    dangling.symlink_to(tmp_path / "nowhere")
+    for path in (link, dangling):
+        with pytest.raises(AllkitError, match=f"cannot write {path}: it is a link"):
+            write_text(path, "new")
+        assert path.is_symlink()
+    assert victim.read_text() == "old"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_source_is_not_replaced_by_whatever_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = Path("a.jpg")
+    source.write_text("image")
+    os.link(source, "same.csv")
+    Path("sub").mkdir()
+    Path("other.csv").write_text("old")
+    for name in ("a.jpg", "./a.jpg", "sub/../a.jpg", tmp_path / "a.jpg", "same.csv"):
+        with pytest.raises(AllkitError, match=r"it is a\.jpg, which is to be read"):
+            check_replaceable(Path(name), [Path("gone.jpg"), source])
+    check_replaceable(Path("other.csv"), [source])
+    check_replaceable(Path("new.csv"), [source])
+    if sys.platform != "win32":
+        Path("link.jpg").symlink_to("other.csv")
+        with pytest.raises(AllkitError, match=r"it is link\.jpg"):
+            check_replaceable(Path("other.csv"), [Path("link.jpg")])
+
+
+def test_two_temporaries_of_one_file_are_two_files_with_the_usual_rights(tmp_path):
+    path = tmp_path / "record.json"
+    with replacing(path) as one, replacing(path) as two:
+        assert one != two
+        assert one.suffix == two.suffix == ".json"
+        one.write_text("one")
+        two.write_text("two")
+    assert path.read_text() == "one"
+    (tmp_path / "plain").write_text("")
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_planted_link_at_a_temporary_name_is_not_followed(tmp_path, monkeypatch):
+    victim = tmp_path / "victim"
+    victim.write_text("old")
+    names = iter(["0" * 16, "1" * 16])
+    monkeypatch.setattr("secrets.token_hex", lambda size: next(names))
+    (tmp_path / f".allkit-{'0' * 16}.json").symlink_to(victim)
+    with pytest.raises(AllkitError, match="cannot write"):
+        write_text(tmp_path / "record.json", "new")
+    assert victim.read_text() == "old"
+
+
+KILLED = """
+import os, signal, sys
+from allkit.files import replacing
+with replacing(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@posix
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_there(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path / "record.json"], check=False)
+    (left,) = tmp_path.iterdir()
+    others = {".allkit-notes.json", ".record.123.json", f".allkit-{'0' * 15}.json"}
+    for name in others:
+        (tmp_path / name).write_text("not of allkit")
+    with replacing(tmp_path / "another.json") as temporary:
+        temporary.write_text("whole")
+        assert not left.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "another.json"}
+
+
+@posix
+def test_what_a_process_is_still_writing_is_not_removed(tmp_path):
+    code = "import sys; from allkit.files import write_text; write_text(sys.argv[1], 'new')"
+    with replacing(tmp_path / "one.json") as temporary:
+        subprocess.run([sys.executable, "-c", code, tmp_path / "two.json"], check=True)
+        temporary.write_text("whole")
+    assert (tmp_path / "one.json").read_text() == "whole"
+
+
+def test_a_folder_of_any_depth_is_made(tmp_path):
+    path = Path(tmp_path, *["d"] * 200, "record.json")
+    with shallow_stack():
+        write_text(path, "deep")
+    assert path.read_text() == "deep"

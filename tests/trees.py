@@ -1,5 +1,10 @@
 """Small class-per-folder trees of random images, for tests."""
 
+import inspect
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -21,3 +26,25 @@ def make_tree(root: Path, counts: dict[str, int], size_px: int = 32) -> Path:
             write_image(root / name / f"{name}-{i}.png", seed, size_px)
             seed += 1
     return root
+
+
+@contextmanager
+def shallow_stack() -> Iterator[None]:
+    """Leave 100 levels of calls, so that what calls itself once a folder fails in a tree that is soon made."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def make_chain(folder: Path, name: str, levels: int, file: str) -> None:
+    """Folders of that name in one another, and a file in the last; the path may be longer than the system takes."""
+    place = os.open(folder, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir(name, dir_fd=place)
+        place, above = os.open(name, os.O_RDONLY, dir_fd=place), place
+        os.close(above)
+    os.close(os.open(file, os.O_CREAT, dir_fd=place))
+    os.close(place)

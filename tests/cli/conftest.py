@@ -3,6 +3,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from classified import ONE_BY_ONE, run
 from models import flat, tiny_model
 
 
@@ -17,3 +18,12 @@ def folder(tmp_path, monkeypatch):
     cv2.imwrite("images/smear2.png", flat(0, 64, 96))
     cv2.imwrite("images/smear10.png", flat(0, 32, 0))
     return tmp_path
+
+
+@pytest.fixture
+def many(folder):
+    """Twelve images whose rows all differ, and the CSV of a run that nothing stopped."""
+    for i in range(10):
+        cv2.imwrite(f"images/more{i}.png", flat(0, 0, 10 * i))
+    assert run(*ONE_BY_ONE).exit_code == 0
+    return Path("out.csv").read_text()

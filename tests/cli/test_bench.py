@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from allkit.cli.main import cli
 from allkit.errors import AllkitError
+from models import tiny_model
 from records import record, row
 
 QUICK = ["--seconds", "0", "--queries", "4", "--rounds", "2", "--device", "cpu"]
@@ -148,3 +149,21 @@ def test_where_every_model_fails_the_table_says_so(tmp_path):
     assert result.exit_code == 1
     assert "broken.onnx: " in result.stdout
     assert "failed" in result.stdout
+
+
+def test_no_model_record_or_image_is_replaced_by_a_result(tmp_path, smears):
+    model, image = tiny_model(tmp_path / "tiny.onnx"), next(smears.glob("*/*.png"))
+    source = saved(tmp_path / "r.json", row("a.onnx", 4.0))
+    for words in (
+        ["bench", model, "--data", tmp_path / "nowhere", "--json", model],
+        ["bench", model, "--data", smears, "--csv", image],
+        ["bench", "--from", source, "--markdown", source],
+        ["report", tmp_path, "--markdown", model],
+        ["report", source, "--html", source],
+        ["data", "audit", smears, "--json", image],
+        ["data", "audit", smears, "--html", image],
+    ):
+        before = [path.read_bytes() for path in (model, image, source)]
+        with pytest.raises(AllkitError, match="which is to be read; give another name"):
+            invoke(*words)
+        assert [path.read_bytes() for path in (model, image, source)] == before

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from allkit import AllkitError, Classifier
-from classified import CSV, run, subprocess_classify
+from classified import CSV, ONE_BY_ONE, run, stopped_after, subprocess_classify
 from pictures import drawn, encoded, png
 
 PHOTO = encoded(drawn(64, 64), "JPEG", quality=95)
@@ -84,13 +84,9 @@ def test_bits_make_a_row_of_a_twelve_bit_image():
 
 @pytest.mark.usefixtures("folder")
 def test_a_journal_of_other_bits_is_not_gone_on_with(monkeypatch):
-    from allkit.cli.journal import Journal
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "close", lambda self, remove: self._stream.close())
-        run("images", "--format", "csv", "--output", "rows.csv", "--bits", 12)
-    with pytest.raises(AllkitError, match="another model or --bits"):
-        run("images", "--format", "csv", "--output", "rows.csv", "--resume")
+    stopped_after(monkeypatch, 1)
+    with pytest.raises(AllkitError, match="another model, other options"):
+        run(*ONE_BY_ONE, "--resume", "--bits", 12)
 
 
 @pytest.mark.usefixtures("damaged")

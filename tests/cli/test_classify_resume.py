@@ -1,6 +1,10 @@
 import os
+import random
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -8,27 +12,12 @@ import numpy as np
 import pytest
 
 from allkit import AllkitError
+from allkit.cli.journal import Journal
 from allkit.runtime.session import Model
-from classified import CSV, add_broken, run, subprocess_classify
+from classified import CSV, ONE_BY_ONE, add_broken, failing_at, interrupted_after, run, subprocess_classify
 from models import flat, tiny_model
 
-
-def failing_at(monkeypatch, number, error):
-    """Have the model fail with `error` at its run of that number; returns the sizes of the batches."""
-    real, calls = Model.run, []
-
-    def run(self, batch, heatmaps):
-        calls.append(len(batch))
-        if len(calls) == number:
-            raise error
-        return real(self, batch, heatmaps)
-
-    monkeypatch.setattr(Model, "run", run)
-    monkeypatch.setattr("allkit.runtime.plan.cores", lambda: 1)
-    return calls
-
-
-ONE_BY_ONE = ("images", "--format", "csv", "--output", "out.csv", "--batch-size", 1)
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither these links nor these signals")
 
 
 @pytest.mark.usefixtures("folder")
@@ -192,3 +181,80 @@ def test_a_full_disk_is_an_error_that_can_be_gone_on_from(folder):
     result = run("images", "--format", "csv", "--output", "out.csv", "--resume")
     assert "image(s) were classified before" in result.stderr
     assert len(Path("out.csv").read_text().splitlines()) == 43
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_whenever_it_is_ended_a_resumed_run_gives_the_rows_of_one_that_was_not(many, number):
+    Path("out.csv").write_text("old")
+    moment = random.Random(0)
+    ended = 0
+    for _ in range(5):
+        process = subprocess_classify(*map(str, ONE_BY_ONE), "--resume")
+        time.sleep(moment.uniform(0.1, 0.6))
+        process.send_signal(number)
+        errors = process.communicate(timeout=60)[1].decode()
+        # Before the command has begun, Python itself speaks of the interrupt.
+        assert "Traceback" not in errors or "KeyboardInterrupt" in errors
+        ended += process.returncode != 0
+    assert ended
+    assert run(*ONE_BY_ONE, "--resume").exit_code == 0
+    assert Path("out.csv").read_text() == many
+    assert sorted(os.listdir()) == ["exported", "images", "out.csv"]
+
+
+@posix
+def test_a_folder_that_is_removed_meanwhile_costs_no_rows(many, monkeypatch):
+    real = Model.run
+
+    def removing(self, batch, heatmaps):
+        shutil.rmtree("results", ignore_errors=True)
+        return real(self, batch, heatmaps)
+
+    monkeypatch.setattr(Model, "run", removing)
+    assert run("images", "--format", "csv", "--output", "results/out.csv").exit_code == 0
+    assert Path("results/out.csv").read_text() == many
+    assert os.listdir("results") == ["out.csv"]
+
+
+def test_an_interrupt_while_the_rows_are_written_keeps_them_for_the_next_run(many, monkeypatch):
+    Path("out.csv").write_text("old")
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "rows", interrupted_after(Journal.rows, 3))
+        result = run(*ONE_BY_ONE)
+    assert result.exit_code == 130
+    assert "the same command with --resume writes them" in result.stderr
+    assert Path("out.csv").read_text() == "old"
+    assert sorted(os.listdir()) == [".out.csv.journal", "exported", "images", "out.csv"]
+    assert run(*ONE_BY_ONE, "--resume").exit_code == 0
+    assert Path("out.csv").read_text() == many
+
+
+MAP = {"method": "hirescam", "layer": "l", "height": 8, "width": 8, "stride_px": 1}
+
+
+def drawn(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in Path(folder).rglob("*.png")}
+
+
+@pytest.mark.parametrize("first", [[], ["--heatmaps", "maps"]])
+def test_a_resumed_run_draws_the_maps_of_all_images(many, monkeypatch, first):
+    for i, path in enumerate(sorted(Path("images").iterdir())):
+        picture = np.random.default_rng(i).integers(0, 256, (12, 12, 3)).astype(np.uint8)
+        cv2.imwrite(str(path), picture)
+    tiny_model(Path("exported/tiny.onnx"), heatmap=MAP)
+    assert run(*ONE_BY_ONE, "--heatmaps", "whole").exit_code == 0
+    rows = Path("out.csv").read_text()
+    with monkeypatch.context() as patch:
+        failing_at(patch, 8, KeyboardInterrupt())
+        assert run(*ONE_BY_ONE, *first).exit_code == 130
+    for path in sorted(Path("maps").glob("more*"))[:1]:
+        path.unlink()
+    with monkeypatch.context() as patch:
+        calls = failing_at(patch, 99, None)
+        assert run(*ONE_BY_ONE, "--resume", "--heatmaps", "maps").exit_code == 0
+    # Without their maps the first ones are classified again.
+    assert len(calls) == (5 if first else 12)
+    assert Path("out.csv").read_text() == rows
+    assert drawn("maps") == drawn("whole")
+    assert len(drawn("maps")) == 13

@@ -1,7 +1,9 @@
 """`allkit export`, `allkit inspect` and the heat maps of `allkit classify` on the command line."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 
 import onnx
 import pytest
@@ -9,6 +11,8 @@ from click.testing import CliRunner
 
 from allkit.cli.main import cli
 from allkit.errors import AllkitError
+from allkit.export.card import model_card
+from allkit.graph import read_graph
 
 
 def invoke(*words):
@@ -119,3 +123,42 @@ def test_classify_refuses_heat_maps_of_a_model_without_one(exported, smears, tmp
     onnx.save(proto, path)
     with pytest.raises(AllkitError, match="has no heat map: export it with --heatmap"):
         invoke("classify", smears, "--model", path, "--device", "cpu", "--heatmaps", tmp_path / "maps")
+
+
+def test_an_architecture_that_leads_out_of_the_folder_writes_nothing(finished_run, tmp_path):
+    run = tmp_path / "a" / "run"
+    shutil.copytree(finished_run.folder, run)
+    settings = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**settings, "architecture": "../../../b/evil"}))
+    (tmp_path / "b").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(AllkitError, match=r"run\.json is damaged.*architecture"):
+        invoke("export", "--run", run, "--out", tmp_path / "a" / "out")
+    with pytest.raises(AllkitError, match="no finished run"):
+        invoke("export", "--all", "--runs", tmp_path / "a", "--out", tmp_path / "a" / "out")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_texts_in_a_card_are_no_markup(exported, finished_run):
+    path = next(exported[0].glob("*-fp32.onnx"))
+    contract = read_graph(path)[1]
+    evil = "<script>|[x](y)"
+    card = model_card(
+        path,
+        replace(
+            contract,
+            classes=(evil, "B"),
+            recipe={**contract.recipe, "weights": evil},
+            latency={**contract.latency, "processor": evil},
+            versions={"keras": evil},
+            baseline={**contract.baseline, "method": evil},
+            accuracy={**contract.accuracy, "part": evil},
+            calibration={**contract.calibration, "part": evil},
+            split={**contract.split, "protocol": evil, "parameters": {evil: evil}},
+        ),
+    )
+    assert "<script" not in card
+    assert "](y" not in card
+    for line in card.splitlines():
+        if line.startswith("| ") and "script" in line:
+            assert len(re.split(r"(?<!\\)\|", line)) == 4

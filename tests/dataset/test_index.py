@@ -1,6 +1,8 @@
 import hashlib
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from allkit.dataset.index import fingerprint, read, scan
 from allkit.errors import AllkitError
 from allkit.images import PixelPath
-from trees import make_tree
+from trees import make_chain, make_tree, shallow_stack
 
 
 def test_classes_are_the_sub_folders_and_files_come_in_natural_order(tmp_path):
@@ -51,6 +53,19 @@ def test_links_to_folders_and_names_that_are_not_utf8_are_left_out_with_a_reason
     dataset = scan(tmp_path / "tree")
     assert dataset.paths == ("A/A-1.png", "B/B-1.png")
     assert dict(dataset.skipped) == {"A/link": "a link to a folder", "A/?.png": "its name is not UTF-8"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such paths")
+def test_a_class_deeper_than_the_stack_is_read_and_what_has_too_long_a_path_left_out(tmp_path):
+    make_tree(tmp_path, {"A": 1, "B": 1})
+    make_chain(tmp_path / "A", "d", 200, "notes.txt")
+    shutil.copy(tmp_path / "A/A-1.png", Path(tmp_path, "A", *["d"] * 200, "deep.png"))
+    make_chain(tmp_path / "B", "d" * 250, 20, "deep.png")
+    with shallow_stack():
+        dataset = scan(tmp_path)
+    assert dataset.paths == ("A/A-1.png", "A/" + "d/" * 200 + "deep.png", "B/B-1.png")
+    assert sorted(dataset.skipped.values()) == ["cannot be opened: File name too long", "not an image by its name"]
+    assert read(dataset, PixelPath(16)).pixels.shape == (3, 16, 16, 3)
 
 
 def test_a_wrong_path_an_empty_class_and_a_single_class_are_named(tmp_path):

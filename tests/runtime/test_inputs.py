@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from allkit.errors import AllkitError
 from allkit.images import read_bytes
 from allkit.runtime.inputs import expand
+from trees import make_chain, shallow_stack
 
 
 @pytest.fixture
@@ -95,6 +97,27 @@ def test_a_name_that_no_file_can_have_is_kept_for_an_error_in_its_place(name):
     assert expand([Path(name)]) == [Path(name)]
     with pytest.raises(AllkitError, match="cannot read"):
         read_bytes(Path(name))
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such paths")
+
+
+@posix
+def test_a_tree_deeper_than_the_stack_is_read_to_its_end(tree):
+    make_chain(tree / "sub", "d", 200, "x.jpg")
+    with shallow_stack():
+        found = expand([tree / "sub"])
+    assert found == [Path(tree, "sub", *["d"] * 200, "x.jpg"), tree / "sub/deep/x.tiff", tree / "sub/img1.PNG"]
+
+
+@posix
+def test_a_path_too_long_for_the_system_is_kept_for_an_error_in_its_place(tree):
+    make_chain(tree / "sub", "d" * 250, 20, "x.jpg")
+    place, *others = expand([tree / "sub"])
+    assert others == [tree / "sub/deep/x.tiff", tree / "sub/img1.PNG"]
+    assert set(place.relative_to(tree / "sub").parts) == {"d" * 250}
+    with pytest.raises(AllkitError, match=r"cannot read .*: File name too long"):
+        read_bytes(place)
 
 
 def test_a_hundred_thousand_images_come_in_natural_order(tmp_path):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from allkit.errors import AllkitError
 from allkit.runtime.classifier import Prediction
 from allkit.runtime.overlay import CONTACT_SHEET, OverlayFolder, overlay
 from models import tiny_contract
@@ -128,3 +129,28 @@ def test_images_with_the_longest_names_keep_their_overlays_apart(tmp_path):
     written = [path.name for path in (tmp_path / "maps").iterdir()]
     assert len(written) == 3
     assert all(name.endswith(".png") and len(name.encode()) <= 255 for name in written)
+
+
+def test_an_overlay_never_replaces_an_image(images, tmp_path):
+    beside = images[0].with_name("1.png.png")
+    beside.write_bytes(images[0].read_bytes())
+    (tmp_path / "elsewhere").symlink_to(images[0].parents[1])
+    contract = tiny_contract(size_px=70, heatmap=MAP)
+    for folder in (tmp_path / "images", tmp_path / "images/a/..", tmp_path / "elsewhere"):
+        with pytest.raises(AllkitError, match=r"would replace .*1\.png\.png"):
+            OverlayFolder(folder, [*images, beside], contract)
+        OverlayFolder(folder, images, contract)
+    sheet = tmp_path / "images" / CONTACT_SHEET
+    sheet.write_bytes(images[0].read_bytes())
+    with pytest.raises(AllkitError, match=f"would replace .*{CONTACT_SHEET}"):
+        OverlayFolder(tmp_path / "images", [*images, sheet], contract)
+
+
+def test_the_contact_sheet_does_not_depend_on_the_order_of_equal_images(images, tmp_path):
+    sheets = []
+    for name, order in (("a", images), ("b", images[::-1])):
+        overlays = OverlayFolder(tmp_path / name, images, tiny_contract(size_px=70, heatmap=MAP))
+        for path in order:
+            overlays.add(path, predict("red", 0.9))
+        sheets.append(overlays.write_contact_sheet().read_bytes())
+    assert sheets[0] == sheets[1]

@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 
 from allkit.errors import AllkitError
+from allkit.files import cache_folder
 from allkit.runtime import providers
 from allkit.runtime.session import Model
 from models import flat, tiny_contract, tiny_model
@@ -78,7 +79,7 @@ def test_tensorrt_keeps_its_engines_and_falls_back_to_cuda(tmp_path):
     assert options["trt_engine_cache_enable"] == "1"
     # The provider makes the last folder of a path only.
     assert Path(options["trt_engine_cache_path"]).is_dir()
-    assert Path(options["trt_engine_cache_path"]).parent == tmp_path / "cache" / "allkit" / "tensorrt"
+    assert Path(options["trt_engine_cache_path"]).parent == cache_folder() / "tensorrt"
     assert options["trt_fp16_enable"] == "1"
     assert options["trt_profile_min_shapes"] == "image:1x64x64x3"
     assert options["trt_profile_max_shapes"] == "image:256x64x64x3"
@@ -100,7 +101,7 @@ def test_int8_on_tensorrt_has_no_profiles(tmp_path):
 
 
 def test_without_a_cache_engines_are_not_kept(tmp_path):
-    (tmp_path / "cache").write_text("a file")
+    cache_folder().parent.write_text("a file")
     model = tiny_model(tmp_path / "m.onnx")
     (((_, options), *_),) = providers.requests("TensorrtExecutionProvider", model, tiny_contract())
     assert not [name for name in options if "cache" in name]

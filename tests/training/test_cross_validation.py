@@ -10,6 +10,7 @@ from allkit.dataset.index import Dataset, Images
 from allkit.dataset.protocol import grouped_split
 from allkit.errors import AllkitError
 from allkit.images import PixelPath
+from allkit.metrics import score
 from allkit.report.sources import gather
 from allkit.report.tables import tables
 from allkit.stats import proportion
@@ -43,8 +44,10 @@ def cross_validation(folder, images, wrong, baseline_wrong=()):
         run.write_predictions(tested, truth, np.eye(2)[told])
         run.write_metrics(
             {
-                "metrics": {"n": len(tested), "accuracy": {"value": float((told == truth).mean())}},
-                "baseline": {"value": 1.0},
+                "schema_version": 1,
+                "part": "test",
+                "metrics": score(truth, np.eye(2)[told], settings.classes, samples=2).to_dict(),
+                "baseline": {"method": "none", "value": 1.0, "low": 0.9, "high": 1.0},
                 "baseline_wrong": [path for path in tested if path in baseline_wrong],
                 "split": run.split.summary(),
                 "training_seconds": 1.0,

@@ -1,6 +1,9 @@
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from allkit.errors import AllkitError
 from allkit.images import PixelPath
 from allkit.training.history import Epoch
 from allkit.training.recipe import SCRATCH
-from allkit.training.run import Run, Settings, newest_finished, newest_unfinished
+from allkit.training.run import Run, Settings, begun, newest_finished, newest_unfinished
 
 SPLIT = Split(
     "random",
@@ -49,6 +52,40 @@ def test_a_run_that_never_finished_an_epoch_may_be_started_anew(tmp_path):
     make(tmp_path / "run", size_px=64, finished=False)
     assert make(tmp_path / "run", size_px=96, finished=False) == Run.open(tmp_path / "run")
     assert Run.open(tmp_path / "run").settings.pixels.size_px == 96
+
+
+@pytest.mark.parametrize("left", [[], [".allkit-0123456789abcdef.json"], ["split.json"], ["split.json", "temporary"]])
+def test_a_run_whose_making_was_cut_short_may_be_started_anew(tmp_path, left):
+    folder = tmp_path / "run"
+    assert not begun(folder)
+    folder.mkdir()
+    for name in left:
+        (folder / name.replace("temporary", ".allkit-0123456789abcdef.json")).write_text("{")
+    assert not begun(folder)
+    assert make(folder, finished=False) == Run.open(folder)
+    assert begun(folder)
+    assert {path.name for path in folder.iterdir()} == {"run.json", "split.json"}
+
+
+@pytest.mark.parametrize("after", ["mkdir", "split.json", "run.json"])
+def test_whenever_its_making_is_killed_a_run_may_be_started_anew(tmp_path, after):
+    """The process ends as by SIGKILL, when the file has been written under its temporary name."""
+    code = (
+        "import os, sys; from pathlib import Path; sys.path[:0] = sys.argv[3:];"
+        "real = os.replace;"
+        "os.replace = lambda a, b: os._exit(9) if Path(b).name == sys.argv[2] else real(a, b);"
+        "from training.test_run import make; make(Path(sys.argv[1]), finished=False)"
+    )
+    folder = tmp_path / "run"
+    if after == "mkdir":
+        folder.mkdir()
+    else:
+        tests = Path(__file__).parents[1]
+        process = subprocess.run([sys.executable, "-c", code, folder, after, tests], capture_output=True, check=False)
+        assert process.returncode == 9, process.stderr
+    assert not begun(folder)
+    make(folder, finished=False)
+    assert {path.name for path in folder.iterdir()} == {"run.json", "split.json"}
 
 
 def test_what_is_no_run_folder_is_named(tmp_path):

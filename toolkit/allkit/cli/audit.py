@@ -73,6 +73,9 @@ def audit(
         if path and path != Path("-"):
             check_replaceable(path)
     dataset = scan(folder)
+    for path in filter(None, (json_file, html_file)):
+        if path != Path("-"):
+            check_replaceable(path, (dataset.root / name for name in dataset.paths))
     columns = (Description(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr, transient=True) as progress:
         task = progress.add_task("reading images", total=len(dataset))

@@ -131,12 +131,16 @@ def bench(
         print_comparison(compare_records(*map(load, compare), across_machines))
         return
     for path in filter(None, written):
-        check_replaceable(path)
+        check_replaceable(path, [*models, *filter(None, (source, split_file))])
     if plot:
         from allkit.bench.plot import check_plot, write_scatter
 
         check_plot(plot)
-    record = load(source) if source else _measure(models, data, split_file, device, batches, seconds, queries, rounds)
+    record = (
+        load(source)
+        if source
+        else _measure(models, data, split_file, device, batches, seconds, queries, rounds, list(filter(None, written)))
+    )
     if json:
         save(record, json)
     print_record(record)
@@ -159,18 +163,21 @@ def bench(
     click.get_current_context().exit(int(failed))
 
 
-def _measure(models, data, split_file, device, batches, seconds, queries, rounds) -> dict:
+def _measure(models, data, split_file, device, batches, seconds, queries, rounds, written) -> dict:
     from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
     from allkit.bench.accuracy import Labelled
     from allkit.bench.run import Settings, run
     from allkit.cli.console import Description, stderr
     from allkit.dataset.split import Split
+    from allkit.files import check_replaceable
     from allkit.runtime.classifier import models_at_hand
 
     paths = list(models) or sorted(models_at_hand())
     settings = Settings(device, batches, seconds, queries, rounds)
     with _images(data) as (files, told, images):
+        for path in written:
+            check_replaceable(path, [*paths, *files])
         labelled = images and Labelled(images, Split.load(split_file) if split_file else None)
         columns = (Description(), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=stderr, transient=True) as progress:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from allkit.cli.tables import wide_console
+from allkit.cli.console import wide_console
 from allkit.runtime.kernels import Kernels
 from allkit.runtime.known_answers import DISTANCE_TOLERANCE, HEATMAP_TOLERANCE, PROBABILITY_TOLERANCE, Differences
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from allkit.cli.options import NamedPath, batch_size_option, device_option
+
+if TYPE_CHECKING:
+    from allkit.cli.journal import Journal
+    from allkit.runtime.classifier import Classifier
 
 EPILOG = """\b
 Examples:
@@ -53,9 +58,15 @@ Research use; not for diagnosis."""
 @click.option(
     "--output",
     type=NamedPath(dir_okay=False),
-    help="Write the rows to this file instead of stdout; it appears when all are there, or the work is stopped.",
+    help="Write the rows to this file instead of stdout; it appears when all are there, or the work is stopped. "
+    "A link is refused, and so is an image or the model that is read.",
 )
-@click.option("--resume", is_flag=True, help="Go on with a stopped --output: images that have not changed are kept.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with a stopped --output: images that have not changed are kept. Without it nothing is written over "
+    "what a stopped one has done.",
+)
 @click.option("--profile", is_flag=True, help="Show on stderr where the time went, and how near the limit it came.")
 @click.option(
     "--lenient",
@@ -98,12 +109,12 @@ def classify(
     if resume and output is None:
         raise click.UsageError("--resume goes on with a file: give --output too")
 
+    import contextlib
     import sys
     import time
     from collections import Counter
 
     from allkit import Classifier
-    from allkit.cli.journal import Journal
     from allkit.cli.output import WRITERS, opened, terminated_as_interrupt
     from allkit.cli.terminal import say
     from allkit.files import check_folder, check_replaceable
@@ -156,29 +167,43 @@ def classify(
         with opened(output) as stream:
             WRITERS[form](counted(rows), classifier.contract.classes, stream, optional)
 
-    made_by = classifier.contract.to_json() + (f" --bits {bits}" if bits else "") + " --mark-trained" * mark_trained
-    journal = Journal(output, made_by, resume) if output else None
-    todo = journal.left(paths) if journal else paths
-    if kept := len(paths) - len(todo):
-        say(f"{kept} image(s) were classified before", err=True)
-    done: list[Path] = []
-    stopped = False
-    start = time.perf_counter()
-    try:
-        with terminated_as_interrupt():
-            if journal:
-                for path, prediction in rows():
-                    journal.add(path, prediction)
-            else:
-                write(rows())
-    except KeyboardInterrupt:
-        stopped = True
-    seconds = time.perf_counter() - start
-    if journal:
-        write(journal.rows(paths))
-        journal.close(remove=not stopped)
-    if overlays:
-        say(f"heat maps: {overlays.write_contact_sheet()} and one file an image beside it", err=True)
+    with contextlib.ExitStack() as stack:
+        journal = None
+        if output:
+            reading = f"--bits {bits}" + " --mark-trained" * mark_trained
+            journal = stack.enter_context(_journal(output, classifier, reading, resume, overlays is not None, paths))
+        todo = journal.left(paths) if journal else paths
+        if kept := len(paths) - len(todo):
+            say(f"{kept} image(s) were classified before", err=True)
+        done: list[Path] = []
+        stopped = False
+        start = time.perf_counter()
+        try:
+            with terminated_as_interrupt():
+                if overlays and journal:
+                    for path, prediction in journal.rows(paths):
+                        overlays.add(path, prediction)
+                if journal:
+                    for path, prediction in rows():
+                        journal.add(path, prediction)
+                else:
+                    write(rows())
+        except KeyboardInterrupt:
+            stopped = True
+        seconds = time.perf_counter() - start
+        try:
+            with terminated_as_interrupt():
+                if journal:
+                    write(journal.rows(paths))
+                if overlays:
+                    sheet = overlays.write_contact_sheet()
+                    say(f"heat maps: {sheet} and one file an image beside it", err=True)
+        except KeyboardInterrupt:
+            advice = ": the same command with --resume writes them" if output else ""
+            say(f"stopped before all results were written{advice}", err=True)
+            click.get_current_context().exit(130)
+        if journal:
+            journal.finished = not stopped
 
     summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
     summary += [f"{doubt}: {count}" for doubt, count in doubts.items()]
@@ -202,6 +227,16 @@ def classify(
         click.get_current_context().exit(130)
     if counts[None]:
         click.get_current_context().exit(1)
+
+
+def _journal(
+    output: Path, classifier: Classifier, reading: str, resume: bool, heatmaps: bool, paths: Sequence[Path]
+) -> Journal:
+    from allkit.cli.journal import Journal
+    from allkit.files import content_hash
+
+    made_with = f"{content_hash(classifier.model_path)} {classifier.provider} {reading}"
+    return Journal(output, made_with, resume, heatmaps, [classifier.model_path, *paths])
 
 
 def _tracked(pairs: Iterable, count: int) -> Iterable:

@@ -1,43 +1,112 @@
 """What a classification into a file has done so far, so that one that was stopped can go on.
 
-A hidden file beside the output takes one line of JSON an image as soon as it is classified: the path, the size and
-time of the file, and the prediction. Whatever ends the process, at most its last line is cut short.
+A hidden file beside the output takes one line an image as soon as it is classified: a checksum and a JSON object with
+the path, the size and time of the file, and the prediction. Lines are only ever added. Each stands for itself: one that
+was cut short, or changed since, does not fit its checksum, and its image is classified again.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import errno
+import hashlib
+import io
 import os
+import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+import numpy as np
+
 from allkit.errors import AllkitError
-from allkit.files import check_replaceable
+from allkit.files import OPEN_FLAGS, check_replaceable, make_folder
+from allkit.locks import claim, is_named
+from allkit.reading import parse_json
 from allkit.runtime.classifier import Prediction
+
+# Far more than a line has: a journal without line ends must not be read in one piece.
+_MOST_BYTES = 2**24
+
+# File names need not be valid UTF-8, and errors name them.
+_ENCODING = ("utf-8", "surrogatepass")
+
+
+@dataclass(frozen=True)
+class _Heatmap:
+    shape: tuple[int, int]
+    values: bytes
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line. made_with: what tells whether it belongs to this job. file: size in bytes and time of the last change in
+    nanoseconds, None where there was no file. Either error or prediction is there; the map is apart from it."""
+
+    made_with: str
+    path: bytes
+    file: tuple[int, int] | None
+    error: bytes | None
+    prediction: Prediction | None
+    heatmap: _Heatmap | None
+
+    def result(self) -> Prediction:
+        if self.prediction is None:
+            return Prediction(error=(self.error or b"").decode(*_ENCODING))
+        if self.heatmap is None:
+            return self.prediction
+        values = np.frombuffer(self.heatmap.values, "<f4").reshape(self.heatmap.shape)
+        return replace(self.prediction, heatmap=values)
 
 
 class Journal:
-    """The journal of an output file.
+    """The journal of an output file, to be used in a `with` statement; no other process has it meanwhile.
 
-    model: a text that tells models, and ways to read images, apart. resume: go on with a journal that is there, else
-    begin a new one. Raises AllkitError when it cannot be written, or was made with another model.
+    made_with: a text that tells apart what decides the rows, such as models and ways to read images. resume: go on
+    with a journal that is there. heatmaps: whether predictions have maps; without its map an image is classified again.
+    sources: the other files that the job reads. Raises AllkitError when the journal cannot be written, another process
+    has it, it was made with something else, or it is there and is not to be resumed, or when the output would replace a
+    source.
+
+    At the end of the `with` statement the journal is removed where `finished` was set, or where nothing is in it.
     """
 
-    def __init__(self, output: Path, model: str, resume: bool):
-        check_replaceable(output)
+    def __init__(
+        self, output: Path, made_with: str, resume: bool, heatmaps: bool = False, sources: Iterable[Path] = ()
+    ):
+        check_replaceable(output, sources)
         self.path = output.with_name(f".{output.name}.journal")
-        self._model = model
-        self._at: dict[str, int] = {}
-        self._files: dict[str, list[int] | None] = {}
+        self.finished = False
+        self._made_with = hashlib.blake2b(made_with.encode(*_ENCODING), digest_size=8).hexdigest()
+        # Where the line of each image begins, and its length.
+        self._at: dict[str, tuple[int, int]] = {}
+        self._files: dict[str, tuple[int, int] | None] = {}
         try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = self.path.open("r+b" if resume and self.path.exists() else "w+b")
-            if resume:
-                self._read()
-            if not self._stream.tell():
-                self._write({"model": model})
+            make_folder(output.parent)
+            with contextlib.ExitStack() as stack:
+                self._stream = stack.enter_context(_open(self.path))
+                self._begin(resume, heatmaps)
+                stack.pop_all()
+        except BlockingIOError as error:
+            raise AllkitError(
+                f"another process is writing {output}: wait until it is done, or give another --output"
+            ) from error
         except OSError as error:
             raise _unwritable(self.path, error) from error
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_) -> None:
+        # Where its folder was removed meanwhile, another process may have made one of its own.
+        remove = (self.finished or not self._end) and is_named(self._stream.fileno(), self.path)
+        # While the lock is held: the next process may make it anew at once. Windows removes no file that is open.
+        if remove and os.name != "nt":
+            self.path.unlink(missing_ok=True)
+        self._stream.close()
+        if remove and os.name == "nt":
+            self.path.unlink(missing_ok=True)
 
     def left(self, paths: Iterable[Path]) -> list[Path]:
         """The images that were not classified yet, or whose files have changed since; to be asked before they are read.
@@ -46,78 +115,129 @@ class Journal:
         """
         left = []
         for path in paths:
-            facts = _facts(path)
-            if str(path) not in self._at or self._files.get(str(path)) != facts:
-                self._files[str(path)] = facts
-                self._at.pop(str(path), None)
+            key, facts = _key(path), _facts(path)
+            if key not in self._at or self._files[key] != facts:
+                self._files[key] = facts
+                self._at.pop(key, None)
                 left.append(path)
         return left
 
     def add(self, path: Path, prediction: Prediction) -> None:
         """Note the prediction of an image."""
-        record = {**vars(prediction), "heatmap": None}
-        try:
-            self._at[str(path)] = self._write({"path": str(path), "file": self._files[str(path)], "prediction": record})
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
+        key, heatmap = _key(path), prediction.heatmap
+        failed = prediction.error is not None
+        row = _Row(
+            self._made_with,
+            key.encode(*_ENCODING),
+            self._files[key],
+            prediction.error.encode(*_ENCODING) if failed else None,
+            None if failed else replace(prediction, heatmap=None),
+            None if heatmap is None else _Heatmap(heatmap.shape, heatmap.astype("<f4").tobytes()),
+        )
+        text = msgspec.json.encode(row)
+        line = _checksum(text) + b" " + text + b"\n"
+        self._write(line)
+        self._at[key] = self._end - len(line), len(line)
 
     def rows(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Prediction]]:
         """The images noted so far and their predictions, in the order of `paths`."""
         for path in paths:
-            if (at := self._at.get(str(path))) is not None:
-                self._stream.seek(at)
-                yield path, _prediction(json.loads(self._stream.readline()))
-        self._stream.seek(0, os.SEEK_END)
+            key = _key(path)
+            if key not in self._at:
+                continue
+            at, length = self._at[key]
+            self._stream.seek(at)
+            row = _row(self._stream.read(length))
+            if row is None or row.path != key.encode(*_ENCODING):
+                raise AllkitError(f"{self.path} has been changed meanwhile: the same command with --resume mends it")
+            yield path, row.result()
 
-    def close(self, remove: bool) -> None:
-        """Close the file; it stays where the work is to be gone on with."""
-        self._stream.close()
-        if remove:
-            self.path.unlink(missing_ok=True)
+    def _begin(self, resume: bool, heatmaps: bool) -> None:
+        self._end = os.fstat(self._stream.fileno()).st_size
+        if self._end and not resume:
+            raise AllkitError(
+                f"{self.path} holds what an earlier run has done: go on from there with --resume, or delete it to "
+                "begin anew"
+            )
+        at, line = 0, b"\n"
+        lines = io.BufferedReader(self._stream)
+        while found := lines.readline(_MOST_BYTES):
+            at, line = at + len(found), found
+            row = _row(line)
+            if row is None:
+                continue
+            if row.made_with != self._made_with:
+                raise AllkitError(
+                    f"{self.path} was made with another model, other options or on another device: give the same, or "
+                    "delete it to begin anew"
+                )
+            # What could not be read, or not whole, is tried again.
+            whole = row.prediction is not None and row.prediction.warning is None
+            if whole and (row.heatmap is not None or not heatmaps):
+                key = row.path.decode(*_ENCODING)
+                self._at[key], self._files[key] = (at - len(line), len(line)), row.file
+        lines.detach()
+        if not line.endswith(b"\n"):
+            self._write(b"\n")
 
-    def _write(self, record: dict) -> int:
-        at = self._stream.tell()
-        self._stream.write(json.dumps(record).encode() + b"\n")
-        self._stream.flush()
-        return at
+    def _write(self, line: bytes) -> None:
+        left = line
+        try:
+            self._stream.seek(self._end)
+            while left:
+                left = left[self._stream.write(left) :]
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        self._end += len(line)
 
-    def _read(self) -> None:
-        end = 0
-        for line in self._stream:
+
+def _open(path: Path) -> io.FileIO:
+    """The file of a journal, with its lock; BlockingIOError where another process holds it."""
+    foreign = f"{path} is a link or no regular file, and no journal of allkit: remove it"
+    while True:
+        with contextlib.ExitStack() as stack:
             try:
-                record = json.loads(line)
-                if not end and record["model"] != self._model:
-                    raise AllkitError(
-                        f"{self.path} was made with another model or --bits: leave out --resume, or give the same"
-                    )
-                if end:
-                    prediction = _prediction(record)
-                    # What could not be read, or not whole, is tried again.
-                    whole = prediction.error is None and prediction.warning is None
-                    self._files[record["path"]] = record["file"] if whole else None
-                    self._at[record["path"]] = end
-            except (ValueError, TypeError, KeyError):
-                # Cut short, or of another version: from here on all is done again.
-                break
-            if not line.endswith(b"\n"):
-                break
-            end += len(line)
-        self._stream.seek(end)
-        self._stream.truncate()
+                # Without a buffer: what a full disk did not take must not be tried again when the file is closed.
+                stream = os.fdopen(os.open(path, OPEN_FLAGS | os.O_CREAT, 0o666), "r+b", buffering=0)
+            except OSError as error:
+                raise AllkitError(foreign) if error.errno == errno.ELOOP else error from error
+            stack.enter_context(stream)
+            facts = os.fstat(stream.fileno())
+            if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+                raise AllkitError(foreign)
+            if claim(stream.fileno(), path):
+                stack.pop_all()
+                return stream
 
 
-def _prediction(record: dict) -> Prediction:
-    values = record["prediction"]
-    return Prediction(**{**values, "prediction_set": tuple(values["prediction_set"])})
+def _row(line: bytes) -> _Row | None:
+    """What a line says, None where it is damaged or of another version of allkit."""
+    checksum, _, text = line.removesuffix(b"\n").partition(b" ")
+    if checksum != _checksum(text):
+        return None
+    try:
+        row = parse_json(text, _Row, "a line of the journal", "classify the image again")
+    except AllkitError:
+        return None
+    return row if (row.prediction is None) != (row.error is None) else None
 
 
-def _facts(path: Path) -> list[int] | None:
+def _checksum(text: bytes) -> bytes:
+    return hashlib.blake2b(text, digest_size=8).hexdigest().encode()
+
+
+def _key(path: Path) -> str:
+    # From wherever the job is gone on with; `..` stays, since it may lead out of a link.
+    return str(path.absolute())
+
+
+def _facts(path: Path) -> tuple[int, int] | None:
     """Size in bytes and time of the last change in nanoseconds; None where there is no file."""
     try:
         facts = path.stat()
     except (OSError, ValueError):
         return None
-    return [facts.st_size, facts.st_mtime_ns]
+    return facts.st_size, facts.st_mtime_ns
 
 
 def _unwritable(path: Path, error: OSError) -> AllkitError:

@@ -33,8 +33,9 @@ def report(
     from allkit.report.page import as_html, as_markdown
     from allkit.report.sources import gather
 
+    models = [model for source in sources if source.is_dir() for model in source.glob("*.onnx")]
     for path in filter(None, (html, markdown)):
-        check_replaceable(path)
+        check_replaceable(path, [*sources, *models])
     found = gather(sources)
     if html:
         write_text(html, as_html(found, title, notes))

@@ -22,7 +22,7 @@ from allkit.errors import AllkitError
 from allkit.files import check_folder
 from allkit.images import PixelPath
 from allkit.training.recipe import RECIPES, SCRATCH, Recipe
-from allkit.training.run import VGG16, Run, Settings, model_name, newest_unfinished
+from allkit.training.run import VGG16, Run, Settings, begun, model_name, newest_unfinished
 
 RUNS = Path("runs")
 
@@ -184,7 +184,7 @@ def train(
 
     def run_in(folder: Path, size_px: int, fold: int = 0, target: Path | None = None) -> Run:
         root = data
-        if resume and folder.exists():
+        if resume and begun(folder):
             run = Run.open(folder)
             _refuse_changes(ctx, run)
             if ctx.get_parameter_source("data") != ParameterSource.COMMANDLINE:
@@ -213,7 +213,7 @@ def train(
         names = {size_px: out.with_name(f"{out.name}-{size_px}") for size_px in sizes}
     for folder in names.values():
         check_folder(folder)
-    if resume and not any(folder.exists() for folder in names.values()):
+    if resume and not any(map(begun, names.values())):
         raise AllkitError(f"there is no run in {', '.join(map(str, names.values()))}: leave out --resume to start one")
     for size_px, folder in names.items():
         if folds is None:

@@ -26,6 +26,7 @@ from allkit.names import check_class_names
 from allkit.stats import Interval, proportion
 from allkit.text import visible
 from allkit.training_images import perceptual_hashes
+from allkit.tree import walk
 
 # Kaggle's archive of the ALL set holds the photographs in Original/ beside Segmented/.
 _OUTER_FOLDER = "Original"
@@ -203,20 +204,15 @@ def _folders(folder: Path) -> list[Path]:
 
 def _files(folder: Path) -> tuple[list[Path], dict[Path, str]]:
     """The visible files below a folder, and what could not be entered or named, with the reason."""
+    tree = walk(folder)
     found: list[Path] = []
-    closed: dict[Path, str] = {}
-
-    def refused(error: OSError) -> None:
-        closed[Path(error.filename)] = f"cannot be opened: {error.strerror}"
-
-    for parent, folders, names in os.walk(folder, onerror=refused):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        closed.update({Path(parent, name): "a link to a folder" for name in folders if Path(parent, name).is_symlink()})
-        for name in names:
-            # Records are UTF-8; Python carries other bytes of a file name as lone surrogates.
-            whole = name.encode("utf-8", "replace").decode()
-            if whole != name:
-                closed[Path(parent, whole)] = "its name is not UTF-8"
-            elif not name.startswith("."):
-                found.append(Path(parent, name))
+    closed = {path: f"cannot be opened: {reason}" for path, reason in tree.closed.items()}
+    closed.update(dict.fromkeys(tree.links, "a link to a folder"))
+    for path in tree.files:
+        # Records are UTF-8; Python carries other bytes of a file name as lone surrogates.
+        whole = path.name.encode("utf-8", "replace").decode()
+        if whole != path.name:
+            closed[path.with_name(whole)] = "its name is not UTF-8"
+        else:
+            found.append(path)
     return found, closed

@@ -23,10 +23,11 @@ def model_card(path: Path, contract: Contract) -> str:
     accuracy, split, pixels = contract.accuracy, contract.split, contract.pixels
     baseline, calibration, abstention = contract.baseline, contract.calibration, contract.abstention
     recipe = "\n".join(f"| {name} | {markdown(str(value))} |" for name, value in contract.recipe.items())
-    parameters = ", ".join(f"{name} {markdown(str(value))}" for name, value in split["parameters"].items())
+    parameters = ", ".join(markdown(f"{name} {value}") for name, value in split["parameters"].items())
+    measured = f"{markdown(accuracy['part'])} part, split {markdown(split['protocol'])} ({parameters})"
     calibrated = (
         f"temperature {contract.temperature:.3f}; expected calibration error {calibration['ece_before']:.4f} before, "
-        f"{calibration['ece_after']:.4f} after ({calibration['part']} part, n = {calibration['n']})"
+        f"{calibration['ece_after']:.4f} after ({markdown(calibration['part'])} part, n = {calibration['n']})"
     )
     doubt = (
         f"prediction sets of coverage {abstention['coverage']:g}: classes from probability "
@@ -55,8 +56,8 @@ dataset; it is no evidence of clinical value.
 | pixel path | {pixels.aspect}, then resized with {pixels.shrink} (shrinking) or {pixels.enlarge} (enlarging){jpeg} |
 | output | `probabilities`: float32 [batch, {len(contract.classes)}]; `distance`: float32 [batch] |
 | accuracy | {_share(accuracy)}, n = {accuracy["n"]} |
-| baseline | {_share(baseline)}: {baseline["method"]}, on the same images |
-| measured on | {accuracy["part"]} part, split {split["protocol"]} ({parameters}), hash `{split["hash"][:12]}` |
+| baseline | {_share(baseline)}: {markdown(baseline["method"])}, on the same images |
+| measured on | {measured}, hash `{split["hash"][:12]}` |
 | data | fingerprint `{contract.data_fingerprint[:12]}` |
 | verified | {_verified(contract)} |
 | speed | {speed} |
@@ -81,7 +82,7 @@ Recipe `{contract.recipe["name"]}`:
 |---|---|
 {recipe}
 
-Made with {", ".join(f"{name} {version}" for name, version in contract.versions.items())}.
+Made with {markdown(", ".join(f"{name} {version}" for name, version in contract.versions.items()))}.
 
 ## Sources
 

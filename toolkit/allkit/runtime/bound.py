@@ -7,6 +7,7 @@ repeated as one.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import threading
@@ -131,9 +132,15 @@ def pinned(shape: Sequence[int], dtype: type) -> np.ndarray:
         )
 
     if on_card(register):
-        # Before the memory is given back; at the end of the process all of it goes at once.
-        weakref.finalize(array, on_card, lambda: cuda.cuMemHostUnregister(address)).atexit = False
+        # Before the memory is given back.
+        weakref.finalize(array, _unregister, cuda, address).atexit = False
     return array
+
+
+def _unregister(cuda: ctypes.CDLL, address: ctypes.c_void_p) -> None:
+    # A worker may end after the card's thread has: at the end of the process all memory goes at once.
+    with contextlib.suppress(RuntimeError):
+        on_card(lambda: cuda.cuMemHostUnregister(address))
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from allkit.files import listing
 from allkit.images import PixelPath, check_bits, decode, read_bytes, refuse
 from allkit.imaging.limits import OnDamage
 from allkit.model_file import read_model
-from allkit.runtime.pipeline import Source, run_in_batches
+from allkit.runtime.pipeline import Results, Source, run_in_batches
 from allkit.runtime.plan import Plan, default_plan, gpu_plan
 from allkit.runtime.profile import Profile
 from allkit.runtime.providers import CPU, NVIDIA
@@ -123,19 +124,20 @@ class Classifier:
         """The execution provider that the session reports, such as CPUExecutionProvider."""
         return self._model.provider
 
-    def __call__(self, images: Iterable[Source]) -> Iterator[Prediction]:
+    def __call__(self, images: Iterable[Source]) -> Results[Prediction]:
         """One prediction an image, lazily and in order.
 
         images: paths, encoded bytes or RGB uint8 arrays (H, W, 3), in any mixture; the iterable may be
         endless, a few batches are read ahead (`run_in_batches`). An image that cannot be read yields a prediction
-        with `error` in its place.
+        with `error` in its place. Threads work as long as predictions are left to take; `close()` ends them earlier.
         """
         if isinstance(images, str | bytes):
             raise AllkitError("give a list of images, [image], not one image")
-        self.profile = profile = Profile()
+        self.profile = Profile()
         pixels = self.contract.pixels
         # Fields of a prediction that are known before the model has answered, by the number of the image.
         notes: dict[int, dict[str, str]] = defaultdict(dict)
+        numbers = count()
 
         def load(source: Source, lap: Callable[[str], None], number: int) -> np.ndarray:
             keep = partial(notes[number].setdefault, "warning") if self._lenient else refuse
@@ -146,29 +148,20 @@ class Classifier:
                 lap("decode")
             return pixels.load(source, lap, self._bits, keep)
 
-        results = run_in_batches(
+        def finish(result: tuple | AllkitError) -> Prediction:
+            prediction, known = self._prediction(result), notes.pop(next(numbers), {})
+            return replace(prediction, **known) if known and prediction.error is None else prediction
+
+        return run_in_batches(
             images,
             pixels,
             self._infer,
             self.plan,
-            profile,
+            self.profile,
             buffer=self._model.buffer,
             load=load if self._lenient or self._bits or self._mark_trained else None,
+            finish=finish,
         )
-        return self._predictions(results, notes, profile)
-
-    def _predictions(
-        self, results: Iterable, notes: dict[int, dict[str, str]], profile: Profile
-    ) -> Iterator[Prediction]:
-        for number, result in enumerate(results):
-            profile.start()
-            prediction = self._prediction(result)
-            if (known := notes.pop(number, None)) and prediction.error is None:
-                prediction = replace(prediction, **known)
-            profile.lap("post")
-            yield prediction
-            # What the taker did with it.
-            profile.lap("write")
 
     def _infer(self, batch: np.ndarray) -> Iterator[tuple[np.ndarray, np.float32, np.ndarray | None]]:
         probabilities, distances, heatmaps = self._model.run(batch, self._heatmaps)

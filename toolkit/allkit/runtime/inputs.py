@@ -8,6 +8,7 @@ from pathlib import Path
 
 from allkit.errors import AllkitError
 from allkit.images import SUFFIXES, is_image_name, natural_key
+from allkit.tree import walk
 
 
 def expand(files_or_folders: Iterable[Path]) -> list[Path]:
@@ -28,9 +29,6 @@ def expand(files_or_folders: Iterable[Path]) -> list[Path]:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    closed: list[Path] = []
-    for parent, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if is_image_name(name) and not name.startswith(".")]
-    return sorted(found + closed, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+    tree = walk(folder)
+    found = [*(path for path in tree.files if is_image_name(path.name)), *tree.closed]
+    return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))

@@ -6,7 +6,6 @@ import hashlib
 import heapq
 import os
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 
 import cv2
@@ -52,15 +51,18 @@ class OverlayFolder:
     """Overlays in a folder that mirrors where the images lie, and at the end a sheet of the strongest of each class.
 
     paths: all images to come, for their common folder. Each overlay is named after its image, `.png` appended; a name
-    that would be too long for a file is cut, and ends with a digest of the whole.
-    bits: as the classifier reads 16-bit images.
+    that would be too long for a file is cut, and ends with a digest of the whole. bits: as the classifier reads 16-bit
+    images. Raises AllkitError where an overlay would replace an image.
     """
 
     def __init__(self, folder: Path, paths: Sequence[Path], contract: Contract, bits: int | None = None):
         self._folder, self._contract, self._bits = folder, contract, bits
         self._root = Path(os.path.commonpath([_absolute(path).parent for path in paths]))
         self._strongest: dict[str, list] = {name: [] for name in contract.classes}
-        self._order = count()
+        # Of two that are as strong the later one counts, also where some were classified before the others.
+        self._rank = {path: rank for rank, path in enumerate(paths)}
+        self._tidied: set[Path] = set()
+        self._refuse_images(paths)
 
     def add(self, path: Path, prediction: Prediction) -> None:
         """Write the overlay of an image; one that could not be read has none."""
@@ -73,9 +75,10 @@ class OverlayFolder:
             # Gone since it was classified: its row stands, and there is nothing to draw on.
             return
         drawn = overlay(image, prediction.heatmap, self._contract.heatmap["stride_px"])
-        relative = _absolute(path).relative_to(self._root)
-        _write(self._folder / relative.with_name(_png_name(relative.name)), drawn)
-        entry = (prediction.confidence, next(self._order), image, drawn)
+        target = self._target(path)
+        _write(target, drawn, tidy=target.parent not in self._tidied)
+        self._tidied.add(target.parent)
+        entry = (prediction.confidence, self._rank[path], image, drawn)
         strongest = self._strongest[prediction.label]
         (heapq.heappush if len(strongest) < _STRONGEST else heapq.heappushpop)(strongest, entry)
 
@@ -85,6 +88,16 @@ class OverlayFolder:
         path = self._folder / CONTACT_SHEET
         _write(path, np.concatenate(bands))
         return path
+
+    def _target(self, path: Path) -> Path:
+        relative = _absolute(path).relative_to(self._root)
+        return self._folder / relative.with_name(_png_name(relative.name))
+
+    def _refuse_images(self, paths: Sequence[Path]) -> None:
+        images = {identity: path for path in paths if (identity := _identity(path))}
+        for target in [self._folder / CONTACT_SHEET, *map(self._target, paths)]:
+            if image := images.get(_identity(target)):
+                raise AllkitError(f"heat maps would replace {image}, which is to be read: give a folder of their own")
 
     def _band(self, name: str, entries: list) -> np.ndarray:
         step = _TILE_PX + _MARGIN_PX
@@ -114,13 +127,22 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file whatever its spelling; None where there is none."""
+    try:
+        facts = path.stat()
+    except (OSError, ValueError):
+        return None
+    return facts.st_dev, facts.st_ino
+
+
 def _text(band: np.ndarray, text: str, left: int, bottom: int) -> None:
     # The font has printable ASCII alone, draws question marks for others, and a lone surrogate ends the process.
     drawn = visible(text).encode("ascii", "backslashreplace").decode()
     cv2.putText(band, drawn, (left, bottom - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
 
 
-def _write(path: Path, image: np.ndarray) -> None:
+def _write(path: Path, image: np.ndarray, tidy: bool = True) -> None:
     _, data = cv2.imencode(".png", image[..., ::-1])
-    with replacing(path) as temporary:
+    with replacing(path, tidy) as temporary:
         temporary.write_bytes(data)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
+from functools import partial
+from itertools import islice, starmap
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,9 +21,35 @@ from allkit.errors import AllkitError
 from allkit.images import PixelPath
 from allkit.runtime.plan import Plan
 from allkit.runtime.profile import Profile
+from allkit.runtime.workers import Task, Workers
 
 Source = Path | str | bytes | np.ndarray
 Result = TypeVar("Result")
+Final = TypeVar("Final")
+
+
+class Results(Iterator[Final]):
+    """Results in the order of their sources.
+
+    The worker threads end with the last result. An iteration that stops earlier is ended by `close`, which waits for
+    them, or by an exception or the garbage collector, which do not: then each thread ends by itself after the image
+    that it is at, or the run of the model.
+    """
+
+    def __init__(self, results: Generator[Final, None, None], workers: Workers):
+        self._results, self._workers = results, workers
+
+    def __next__(self) -> Final:
+        try:
+            return next(self._results)
+        except StopIteration:
+            self._workers.join()
+            raise
+
+    def close(self) -> None:
+        """End the iteration and the worker threads. A run of the model that takes longer than 5 s is left to itself."""
+        self._results.close()
+        self._workers.join()
 
 
 def run_in_batches(
@@ -34,7 +60,8 @@ def run_in_batches(
     profile: Profile | None = None,
     buffer: Callable[[int], np.ndarray] | None = None,
     load: Callable[[Source, Callable[[str], None], int], np.ndarray] | None = None,
-) -> Iterator[Result | AllkitError]:
+    finish: Callable[[Result | AllkitError], Final] = lambda result: result,
+) -> Results[Final]:
     """One result a source, in order: one of `infer`'s, or the error that kept the source from being read.
 
     infer: uint8 (n, S, S, 3) to n results, 1 <= n <= plan.batch_size; called by plan.workers threads at a time, or by
@@ -42,18 +69,18 @@ def run_in_batches(
     are dealt out so that every worker has some. At most plan.workers + 1 batches of sources are read ahead of the
     results taken. An exception of the iterable itself, or of `infer`, ends the iteration. profile: takes the time of
     each stage. buffer: makes the array of a worker, uint8 (n, S, S, 3), where ordinary memory is not the best.
-    load: called in place of `pixels.load`, with the number of the source as well. When the iterator is closed the
-    workers stop after the image that they are at.
+    load: called in place of `pixels.load`, with the number of the source as well. finish: makes what is handed back of
+    each result, in their order, in the thread that takes them.
     """
     profile = profile or Profile()
-    workers, size = plan.workers, plan.batch_size
+    count, size = plan.workers, plan.batch_size
     if isinstance(sources, Sized):
-        workers = max(1, min(workers, len(sources)))
-        size = max(1, min(size, -(-len(sources) // workers)))
-    buffer = buffer or (lambda count: np.empty((count, pixels.size_px, pixels.size_px, 3), np.uint8))
+        count = max(1, min(count, len(sources)))
+        size = max(1, min(size, -(-len(sources) // count)))
+    buffer = buffer or (lambda length: np.empty((length, pixels.size_px, pixels.size_px, 3), np.uint8))
     load = load or (lambda source, lap, number: pixels.load(source, lap))
     buffers = threading.local()
-    closed = threading.Event()
+    workers = Workers(count, "worker")
 
     def run(first: int, batch: Sequence[Source]) -> list[Result | AllkitError]:
         if not hasattr(buffers, "pixels"):
@@ -61,41 +88,54 @@ def run_in_batches(
         errors: dict[int, AllkitError] = {}
         profile.start()
         for place, source in enumerate(batch):
-            if closed.is_set():
+            if workers.stopped:
                 return []
             try:
                 buffers.pixels[place - len(errors)] = load(source, profile.lap, first + place)
             except AllkitError as error:
                 errors[place] = error
-        count = len(batch) - len(errors)
-        rows = iter(infer(buffers.pixels[:count]) if count else ())
+        read = len(batch) - len(errors)
+        rows = iter(infer(buffers.pixels[:read]) if read else ())
         profile.lap("infer")
         return [errors[place] if place in errors else next(rows) for place in range(len(batch))]
 
     waiting = iter(sources)
-    taken = 0
-    if workers == 1:
-        # A thread of its own would cost a single image more than reading it does.
+
+    def numbered() -> Iterator[tuple[int, list[Source]]]:
+        first = 0
         while batch := [_own(source) for source in islice(waiting, size)]:
-            yield from run(taken, batch)
-            taken += len(batch)
-        return
-    ahead: deque[Future] = deque()
-    pool = ThreadPoolExecutor(workers, "worker")
-    try:
+            yield first, batch
+            first += len(batch)
+
+    batches = numbered()
+
+    def side_by_side() -> Iterator[list[Result | AllkitError]]:
+        ahead: deque[Task] = deque()
         while True:
-            while len(ahead) <= workers and (batch := [_own(source) for source in islice(waiting, size)]):
-                ahead.append(pool.submit(run, taken, batch))
-                taken += len(batch)
+            ahead.extend(workers.submit(partial(run, *batch)) for batch in islice(batches, count + 1 - len(ahead)))
             if not ahead:
                 return
             profile.start()
             results = ahead.popleft().result()
             profile.lap("wait")
-            yield from results
-    finally:
-        closed.set()
-        pool.shutdown(cancel_futures=True)
+            yield results
+
+    def finished() -> Generator[Final, None, None]:
+        try:
+            # A thread of its own would cost a single image more than reading it does.
+            for results in starmap(run, batches) if count == 1 else side_by_side():
+                for result in results:
+                    profile.start()
+                    final = finish(result)
+                    profile.lap("post")
+                    yield final
+                    # What the taker did with it.
+                    profile.lap("write")
+        finally:
+            # The collector may be at work here: nothing that waits.
+            workers.stop()
+
+    return Results(finished(), workers)
 
 
 def _own(source: Source) -> Source:

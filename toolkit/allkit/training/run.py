@@ -28,7 +28,7 @@ from msgspec import Meta
 from allkit.csvtext import read_rows, write_rows
 from allkit.dataset.split import Split, class_of
 from allkit.errors import AllkitError
-from allkit.files import listing, write_text
+from allkit.files import listing, remove_abandoned, write_text
 from allkit.images import PixelPath, natural_key
 from allkit.names import check_class_names
 from allkit.reading import Share, as_kind, as_plain, read_json
@@ -113,7 +113,7 @@ class Run:
         """A new run. Raises AllkitError when the folder holds anything but a run that never finished an epoch, when a
         teacher is not finished or sees other pixels or classes, or when the split would test the network on what it has
         seen in a run that its weights come from or that it imitates, or what that one has learnt from has seen."""
-        if folder.exists() and any(entry.name not in ("run.json", "split.json") for entry in folder.iterdir()):
+        if any(name not in ("run.json", "split.json") for name in _entries(folder)):
             raise AllkitError(f"{folder} is not empty: give another --out, or --resume to go on with the run in it")
         _check_teachers(settings)
         _refuse_seen(split, settings.recipe)
@@ -214,6 +214,22 @@ class Run:
         text = io.StringIO()
         write_rows(text, rows)
         write_text(self.folder / name, text.getvalue())
+
+
+def begun(folder: Path) -> bool:
+    """Whether there is a run to go on with, or anything else; not where its making ended before it had settings."""
+    return any(name != "split.json" for name in _entries(folder))
+
+
+def _entries(folder: Path) -> list[str]:
+    """The names in a folder, none where it does not exist, without what a process that was killed left half written."""
+    if not folder.exists():
+        return []
+    try:
+        remove_abandoned(folder)
+        return [entry.name for entry in folder.iterdir()]
+    except OSError as error:
+        raise AllkitError(f"cannot read the folder {folder}: {error.strerror or error}; give another --out") from error
 
 
 def earlier_run(recipe: Recipe) -> Run | None:
