@@ -23,9 +23,9 @@ import keras  # noqa: E402
 
 from allkit.dataset.index import read, scan  # noqa: E402
 from allkit.evaluation.shift_suite import UNSHIFTED  # noqa: E402
-from allkit.evaluation.shifts import SHIFTS  # noqa: E402
+from allkit.evaluation.shifts import SHIFTS, Picture  # noqa: E402
 from allkit.export.prepare import load_model  # noqa: E402
-from allkit.images import decode, read_bytes, stack  # noqa: E402
+from allkit.images import read_bytes, stack  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402
 from allkit.training.run import Run  # noqa: E402
 from allkit.training.statistics import retake_statistics  # noqa: E402
@@ -35,9 +35,9 @@ SHARES = (0.0, 0.5, 1.0)
 
 def shifted(run: Run, root: Path, paths: list[str]) -> dict[str, np.ndarray]:
     """Pixels uint8 (n, S, S, 3) by name of the shift; the colour transfer takes the next image as its reference."""
-    images = [decode(read_bytes(root / path)) for path in paths]
-    pairs = list(zip(images, [*images[1:], images[0]], strict=True))
     pixels = run.settings.pixels
+    pictures = [Picture.read(read_bytes(root / path), pixels.jpeg_scale) for path in paths]
+    pairs = list(zip(pictures, [*pictures[1:], pictures[0]], strict=True))
     made = {shift.name: [pixels.load(shift.apply(*pair)) for pair in pairs] for shift in SHIFTS}
     made[UNSHIFTED] = [pixels.load(root / path) for path in paths]
     return {name: stack(ones, pixels.size_px) for name, ones in made.items()}

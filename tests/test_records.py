@@ -13,6 +13,7 @@ import pytest
 from allkit.bench.record import as_csv, as_markdown, load
 from allkit.dataset.split import Split
 from allkit.errors import AllkitError
+from allkit.files import content_hash
 from allkit.reading import as_plain, parse_json, read_json
 from allkit.report.sources import gather
 from allkit.training.record import TrainingRecord
@@ -54,13 +55,23 @@ def test_a_committed_record_of_a_training_is_read_and_nothing_of_it_is_lost(path
 def test_a_committed_record_of_an_evaluation_is_read(path, tmp_path):
     whole = json.loads(path.read_text())
     for one in whole.get("evaluations", [whole]):
-        # Under the name of a model that is there, the report shows what the record says.
-        shutil.copy(ROOT / "exported" / "vgg16x0.125-112-int8.onnx", tmp_path / one["model"])
-        (found,) = gather([tmp_path / one["model"], path]).models
+        # As if it were of a model that is there: the report shows what the record says.
+        model = shutil.copy(ROOT / "exported" / "vgg16x0.125-112-int8.onnx", tmp_path / "model.onnx")
+        record_of_it = tmp_path / "record.json"
+        record_of_it.write_text(json.dumps({**one, "sha256": content_hash(model)}))
+        (found,) = gather([model, record_of_it]).models
         assert found.evaluation["metrics"] == one["metrics"]
         assert [shift["accuracy"]["value"] for shift in found.evaluation.get("shifts", {"rows": []})["rows"]] == [
             shift["accuracy"]["value"] for shift in one.get("shifts", {"rows": []})["rows"]
         ]
+
+
+@pytest.mark.parametrize("model", sorted((ROOT / "exported").glob("*.onnx")), ids=lambda path: path.stem)
+def test_the_committed_evaluation_of_a_model_is_of_the_very_file(model):
+    found = json.loads((RESULTS / f"{model.stem}-evaluate.json").read_text())
+    assert found["sha256"] == content_hash(model), "benchmarks/family.sh makes it anew"
+    # What the shifts are compared with is the accuracy of the record.
+    assert found["shifts"]["rows"][0]["accuracy"] == found["metrics"]["accuracy"]
 
 
 def test_the_committed_benchmark_gives_the_committed_tables():

@@ -55,6 +55,15 @@ def test_every_part_is_there_and_every_tag_closed():
     assert {"a.onnx", "b.onnx", "<broken>.onnx", "12,024", "95.35", "nearest colour histogram"} <= set(found["td"])
 
 
+def test_metrics_on_images_of_the_training_are_in_no_table():
+    seen = row("seen.onnx", 2.0, range(60))
+    seen["accuracy"]["seen_in_training"] = "maybe"
+    # 60 of 200 wrong: 70.00 % would stand among the methods.
+    found = Outline(render(record(row("a.onnx", 4.0, range(2)), seen))).texts
+    assert "99.00" in found["td"]
+    assert "70.00" not in found["td"]
+
+
 def test_what_comes_from_elsewhere_is_escaped():
     page = render(WHOLE)
     assert "<broken>" not in page

@@ -68,6 +68,15 @@ def test_notes_say_what_was_trained_on_and_never_what_is_not_known():
     assert "not those of its training" not in told
 
 
+def test_the_images_behind_the_accuracies_are_said_once_or_model_by_model():
+    one, two, other = row("a.onnx", 1.0), row("b.onnx", 2.0), row("c.onnx", 3.0, n=100)
+    assert "Accuracy on: test part, n = 200.\n" in as_markdown(record(one, two))
+    other["accuracy"]["split"] = {"hash": "t", "protocol": "grouped"}
+    told = as_markdown(record(one, two, other))
+    assert "test part, n = 200: a.onnx, b.onnx; test part of the grouped split, n = 100: c.onnx" in told
+    assert "cannot be compared" in told
+
+
 def test_a_row_that_failed_half_way_is_not_on_the_front():
     assert pareto(figures(record(row("a.onnx", 1.0, error="out of memory"), row("b.onnx", 2.0)))) == {"b.onnx"}
 

@@ -77,14 +77,26 @@ def test_the_other_files_show_the_same_models(measured):
         assert "vgg16x0.0625-32-int8" in (out / name).read_text()
 
 
-def test_without_a_dataset_the_queries_are_synthetic_and_accuracy_is_missing(exported, tmp_path):
+def test_without_a_dataset_the_queries_are_synthetic_and_accuracy_is_missing(exported, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     model = exported / "vgg16x0.0625-32-fp32.onnx"
-    result = invoke("bench", model, "--data", tmp_path / "nowhere", *QUICK, "--json", tmp_path / "r.json")
+    result = invoke("bench", model, *QUICK, "--json", tmp_path / "r.json")
     assert result.exit_code == 0, result.output
     assert "synthetic smears, no accuracy" in result.stderr
     found = json.loads((tmp_path / "r.json").read_text())
     assert found["data"] == {"kind": "synthetic smears", "files": 128}
     assert "accuracy" not in found["rows"][0]
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_a_dataset_that_was_named_must_be_there(exported, tmp_path, monkeypatch, by):
+    words = ["bench", exported / "vgg16x0.0625-32-fp32.onnx", *QUICK]
+    if by == "option":
+        words += ["--data", tmp_path / "typo"]
+    else:
+        monkeypatch.setenv("ALLKIT_DATA", str(tmp_path / "typo"))
+    with pytest.raises(AllkitError, match="typo is not a folder: give --data DIR"):
+        invoke(*words)
 
 
 def saved(path, *rows):
@@ -143,9 +155,10 @@ def test_without_any_model_bench_says_how_to_make_one(tmp_path, monkeypatch):
         invoke("bench", *QUICK)
 
 
-def test_where_every_model_fails_the_table_says_so(tmp_path):
+def test_where_every_model_fails_the_table_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.onnx").write_bytes(b"none")
-    result = invoke("bench", tmp_path / "broken.onnx", "--data", tmp_path / "nowhere", *QUICK)
+    result = invoke("bench", tmp_path / "broken.onnx", *QUICK)
     assert result.exit_code == 1
     assert "broken.onnx: " in result.stdout
     assert "failed" in result.stdout

@@ -216,6 +216,18 @@ def test_profile_shows_stages_and_the_share_of_the_limit():
         assert words in result.stderr
 
 
+@pytest.mark.usefixtures("folder")
+def test_profile_knows_no_limit_where_the_model_does_not_run_on_the_processor(monkeypatch):
+    monkeypatch.setattr("allkit.Classifier.provider", "CUDAExecutionProvider")
+    monkeypatch.setattr("allkit.runtime.tuning.stage_costs", lambda *words: pytest.fail("measured on the processor"))
+    result = run("images", "--format", "csv", "--model", "exported/tiny.onnx", "--profile")
+    assert result.exit_code == 0, result.output
+    assert "worker_0" in result.stderr
+    assert "no limit known" in result.stderr
+    assert "of the limit" not in result.stderr
+    assert "one alone" not in result.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
 def test_bound_to_one_processor_all_goes_well_and_in_silence(folder):
     one = min(os.sched_getaffinity(0))

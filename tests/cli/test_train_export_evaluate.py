@@ -1,13 +1,17 @@
 """The road from a tree to a measured model, on the command line."""
 
+import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from allkit.cli.main import cli
+from allkit.dataset.index import read, scan
+from allkit.dataset.protocol import listed_split
 from allkit.errors import AllkitError
 from allkit.images import PixelPath
 from allkit.training.run import Run
@@ -172,6 +176,102 @@ def test_cross_validation_pools_one_prediction_an_image(smears, tmp_path):
     assert (tmp_path / "cv" / "confusion.png").is_file()
 
 
+@pytest.fixture(scope="module")
+def first_fold(smears, tmp_path_factory):
+    """A cross-validation of two folds, the second of which was never begun; returns its folder and its options."""
+    out = tmp_path_factory.mktemp("begun") / "cv"
+    words = ["train", *SLIM, "--epochs", "1", "--folds", "2", "--seed", "5"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("allkit.cli.train._pool", lambda runs, folder: shutil.rmtree(runs[1].folder))
+        assert invoke(*words, "--data", smears, "--out", out).exit_code == 0
+    return out, words
+
+
+def test_a_cross_validation_goes_on_with_the_same_images_in_another_place(first_fold, smears, tmp_path):
+    begun, words = first_fold
+    shutil.copytree(begun, tmp_path / "cv")
+    shutil.copytree(smears, tmp_path / "mount")
+    result = invoke(*words, "--data", tmp_path / "mount", "--out", tmp_path / "cv", "--resume")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "cv" / "metrics.json").read_text())["metrics"]["n"] == 48
+
+
+def test_what_could_not_be_pooled_is_refused_before_it_is_trained(first_fold, smears, tmp_path):
+    begun, words = first_fold
+    shutil.copytree(begun, tmp_path / "cv")
+    shutil.copytree(smears, tmp_path / "other")
+    first, second = sorted((tmp_path / "other" / "Dull").iterdir())[:2]
+    shutil.copy(second, first)
+    rest = ["--out", tmp_path / "cv", "--resume"]
+    with pytest.raises(AllkitError, match=rf"fold-2 would have other settings .*Dull/{first.name} has other content"):
+        invoke(*words, "--data", tmp_path / "other", *rest)
+    # An option that was left out, not one that was changed.
+    with pytest.raises(AllkitError, match=r"fold-2 would have other settings than .*fold-1 \(seed 0, not 5\)"):
+        invoke(*words[:-2], "--data", smears, *rest)
+    with pytest.raises(AllkitError, match=r"fold-1 was trained with other settings \(folds 2, not 3\)"):
+        invoke(*words, "--folds", "3", "--data", smears, *rest)
+    with pytest.raises(AllkitError, match="is a run and no cross-validation"):
+        invoke(*words, "--data", smears, "--out", tmp_path / "cv" / "fold-1", "--resume")
+    assert not (tmp_path / "cv" / "fold-2").exists()
+
+
+def test_no_statistics_can_be_asked_for_and_are_kept(smears, tmp_path):
+    words = ["train", "--data", smears, *SLIM, "--epochs", "1", "--out", tmp_path / "run"]
+    result = invoke(*words, "--plain-statistics", "none")
+    assert result.exit_code == 0, result.output
+    assert Run.open(tmp_path / "run").settings.recipe.plain_statistics is None
+    assert Run.open(tmp_path / "run").metrics()["settings"]["recipe"]["plain_statistics"] is None
+    assert invoke(*words, "--plain-statistics", "none", "--resume").exit_code == 0
+    with pytest.raises(AllkitError, match=r"started with plain statistics none, not 0\.5"):
+        invoke(*words, "--plain-statistics", "0.5", "--resume")
+    assert invoke(*words, "--plain-statistics", "half").exit_code == 2
+
+
+@pytest.fixture
+def waiting(finished_run, tmp_path):
+    """The folder of an unfinished run on a split that groups.csv made, and that file."""
+    groups = tmp_path / "groups.csv"
+    groups.write_text(
+        "\n".join(["path,patient", *(f"{path},{i // 2}" for i, path in enumerate(finished_run.split.groups))])
+    )
+    images = read(scan(finished_run.settings.data))
+    split = listed_split(images, finished_run.settings.seed, groups)
+    Run.create(tmp_path / "run", finished_run.settings, split)
+    return tmp_path / "run", groups
+
+
+def test_resume_refuses_other_groups_and_another_split_by_content(waiting, finished_run, tmp_path):
+    folder, groups = waiting
+    words = ["train", "--out", folder, "--resume"]
+    renamed = shutil.copy(groups, tmp_path / "renamed.csv")
+    other = tmp_path / "other.csv"
+    other.write_text(groups.read_text().replace(",3\n", ",4\n"))
+    assert other.read_text() != groups.read_text()
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (groups, other)]
+    with pytest.raises(AllkitError, match=rf"started with groups file {digests[0]}, not file {digests[1]}"):
+        invoke(*words, "--groups", other)
+    with pytest.raises(AllkitError, match="started with block length none, not 3"):
+        invoke(*words, "--block-length", "3")
+    with pytest.raises(AllkitError, match="started with a split of protocol grouped, not random"):
+        invoke(*words, "--split", finished_run.folder / "split.json")
+    split = Run.open(folder).split
+    swapped = {**split.parts, "train": split.parts["validation"], "validation": split.parts["train"]}
+    replace(split, parts=swapped).save(tmp_path / "swapped.json")
+    with pytest.raises(AllkitError, match=f"started with a split of hash {split.hash}, not"):
+        invoke(*words, "--split", tmp_path / "swapped.json")
+    # The same content under another name is the same.
+    result = invoke(*words, "--groups", renamed, "--split", "grouped")
+    assert result.exit_code == 0, result.output
+    assert invoke(*words, "--split", folder / "split.json").exit_code == 0
+
+
+def test_a_split_from_a_file_is_not_taken_for_one_of_the_seed(finished_run, tmp_path):
+    settings = replace(finished_run.settings, seed=9)
+    Run.create(tmp_path / "run", settings, finished_run.split)
+    with pytest.raises(AllkitError, match="started with a split of seed 3, not 9"):
+        invoke("train", "--out", tmp_path / "run", "--resume", "--split", "random")
+
+
 def test_export_of_a_size_without_a_run_names_those_there_are(finished_run):
     with pytest.raises(AllkitError, match="runs at 32 px"):
         invoke("export", "--runs", finished_run.folder.parent, "--size", 200)
@@ -185,6 +285,7 @@ def test_evaluate_on_the_test_part_agrees_with_the_record_of_the_run(model, fini
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
     assert record["part"] == "test"
+    assert record["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
     assert record["split"]["hash"] == finished_run.split.hash
     assert record["metrics"]["confusion"] == finished_run.metrics()["metrics"]["confusion"]
 

@@ -8,6 +8,7 @@ from allkit import Classifier
 from allkit.errors import AllkitError
 from allkit.evaluation.shift_suite import evaluate_shifts
 from allkit.evaluation.shifts import SHIFTS
+from allkit.images import PixelPath, decode
 from allkit.runtime.session import Output
 from models import CLASSES, flat, tiny_model
 
@@ -161,6 +162,27 @@ def test_a_model_without_finite_probabilities_is_an_error(tmp_path, monkeypatch)
     )
     with pytest.raises(AllkitError, match="are no probabilities"):
         evaluate_shifts(broken, tmp_path, *pictures(tmp_path))
+
+
+def test_the_unshifted_row_is_what_the_model_says_of_the_files_themselves(tmp_path):
+    model = Classifier(
+        tiny_model(tmp_path / "half.onnx", pixels=PixelPath(8, shrink="linear", jpeg_scale=2)), device="cpu"
+    )
+    paths = []
+    for i in range(40):
+        image = np.random.default_rng(i).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+        paths.append(f"{i}.jpg")
+        cv2.imwrite(
+            str(tmp_path / paths[-1]), image, [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+        )
+    told = [CLASSES.index(prediction.label) for prediction in model(tmp_path / path for path in paths)]
+    halves = [decode((tmp_path / path).read_bytes(), 2) for path in paths]
+    by_hand = [int(model.contract.pixels.fit(half).mean((0, 1)).argmax()) for half in halves]
+    assert told == by_hand
+    # Linear shrinking of the whole file looks at other pixels, and answers otherwise.
+    full = [PixelPath(8, shrink="linear").load(tmp_path / path) for path in paths]
+    assert told != [int(image.mean((0, 1)).argmax()) for image in full]
+    assert evaluate_shifts(model, tmp_path, paths, np.array(told)).rows[0].accuracy.value == 1
 
 
 def test_images_of_a_group_speak_once(tmp_path, classifier):

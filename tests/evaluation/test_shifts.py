@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from allkit.evaluation.shifts import (
     SHIFTS,
+    Picture,
     blur,
     brightness,
     gamma,
@@ -22,6 +23,11 @@ from models import flat
 
 def noise(seed: int = 0, low: int = 0, high: int = 256, height: int = 24, width: int = 32) -> np.ndarray:
     return np.random.default_rng(seed).integers(low, high, (height, width, 3)).astype(np.uint8)
+
+
+def seen(image: np.ndarray) -> Picture:
+    """As a model sees it that decodes at full size."""
+    return Picture(image, image)
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> int:
@@ -67,23 +73,23 @@ def test_the_suite_applies_what_its_names_say():
     }
     assert [shift.name for shift in SHIFTS] == list(expected)
     for shift in SHIFTS:
-        np.testing.assert_array_equal(shift.apply(image, reference), expected[shift.name], shift.name)
+        np.testing.assert_array_equal(shift.apply(seen(image), seen(reference)), expected[shift.name], shift.name)
 
 
 @pytest.mark.parametrize("shift", SHIFTS, ids=lambda shift: shift.name)
 def test_a_shift_repeats_itself_and_leaves_its_arguments_alone(shift):
     image, reference = noise(1), noise(2, height=16)
-    shifted = shift.apply(image, reference)
+    shifted = shift.apply(seen(image), seen(reference))
     assert shifted.dtype == np.uint8
     assert shifted.shape == image.shape
     assert not np.array_equal(shifted, image)
-    np.testing.assert_array_equal(shift.apply(image, reference), shifted)
+    np.testing.assert_array_equal(shift.apply(seen(image), seen(reference)), shifted)
     np.testing.assert_array_equal(image, noise(1))
     np.testing.assert_array_equal(reference, noise(2, height=16))
 
 
 def test_only_the_colour_transfer_looks_at_the_reference():
-    image, one, other = noise(1), noise(2), flat(9, 9, 9)
+    image, one, other = map(seen, (noise(1), noise(2), flat(9, 9, 9)))
     differ = [shift.name for shift in SHIFTS if not np.array_equal(shift.apply(image, one), shift.apply(image, other))]
     assert differ == ["colour transfer"]
 
@@ -198,3 +204,38 @@ def test_the_painted_corner_covers_the_scale_bars_burnt_into_the_real_images(sha
 
     assert burnt_in(images) > 100
     assert burnt_in([paint_corner(image) for image in images]) < 50
+
+
+def test_a_jpeg_that_is_decoded_at_half_size_is_shifted_at_half_size_by_as_much():
+    # Smooth, so that half the size holds as much of it.
+    whole = np.rint(127 + 100 * np.sin(np.linspace(0, 9, 96))[:, None, None] * np.ones((96, 128, 3))).astype(np.uint8)
+    data = cv2.imencode(".jpg", whole, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    full, half = Picture.read(data), Picture.read(data, 2)
+    assert half.image.shape == (48, 64, 3)
+    for shift in SHIFTS:
+        shifted = shift.apply(half, half)
+        assert shifted.shape == (48, 64, 3), shift.name
+        small = cv2.resize(shift.apply(full, full), (64, 48), interpolation=cv2.INTER_AREA)
+        assert np.abs(shifted.astype(int) - small).mean() < 2.5, shift.name
+
+
+def test_a_blur_is_as_wide_on_the_slide_whatever_the_model_decodes():
+    # A white dot of a half-size picture; the variance of what it becomes is that of the Gaussian.
+    dot = np.zeros((33, 33, 3), np.uint8)
+    dot[16, 16] = 255
+    blurred = next(s for s in SHIFTS if s.name == "blur 1.2").apply(
+        Picture(np.zeros((66, 66, 3), np.uint8), dot, 2), None
+    )
+    weights = blurred[..., 0] / blurred[..., 0].sum()
+    variance = ((np.arange(33) - 16) ** 2 * weights.sum(0)).sum()
+    assert variance == pytest.approx(0.6**2, abs=0.03)
+
+
+def test_jpeg_compresses_the_file_and_not_what_a_model_decodes_of_it():
+    image = noise(3, height=64, width=64)
+    data = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+    compressed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 40])[1]
+    expected = cv2.imdecode(compressed, cv2.IMREAD_REDUCED_COLOR_2)[..., ::-1]
+    shift = next(shift for shift in SHIFTS if shift.name == "jpeg 40")
+    # A PNG is decoded at full size, the JPEG that it becomes at half.
+    np.testing.assert_array_equal(shift.apply(Picture.read(data, 2), None), expected)

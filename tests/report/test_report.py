@@ -102,6 +102,7 @@ def model_and_records(tmp_path):
     ]
     metrics = {**accuracy(range(2))["metrics"], "per_class": {"a": {"recall": RECALL}, "b": {"recall": None}}}
     evaluation = {**accuracy(()), "model": "tiny.onnx", "metrics": metrics, "shifts": {"rows": shifts}}
+    evaluation |= {"sha256": content_hash(folder / "tiny.onnx"), "doubt": {"calibration_error": 0.125}}
     (tmp_path / "evaluation.json").write_text(json.dumps({**evaluation, "split": {"protocol": "grouped"}}))
     save(record(row("tiny.onnx", 4.0, sha256=content_hash(folder / "tiny.onnx"))), tmp_path / "bench.json")
     return [folder, tmp_path / "evaluation.json", tmp_path / "bench.json"]
@@ -111,7 +112,7 @@ def test_a_model_has_what_its_records_say(model_and_records):
     (found,) = table(gather(model_and_records), "Models").rows
     assert found[0] == "tiny.onnx"
     assert found[2:4] == ("99.00 % [97.00, 100.00]", "200")
-    assert found[4:6] == ("test, grouped", "99.00%")
+    assert found[4:7] == ("test, grouped", "99.00%", "0.125")
     # Mean and worst of the shifts without the images as they are, half of 4 ms, 2000 / 4 images a second.
     assert found[7:] == ("70.0%", "50.0% (hue)", "2.00", "500")
 
@@ -130,7 +131,7 @@ def test_recalls_stand_by_class(model_and_records):
 
 def test_a_model_alone_has_what_its_contract_says(model_and_records):
     (found,) = table(gather(model_and_records[:1]), "Models").rows
-    assert found[2:6] == ("90.00 % [80.00, 95.00]", "50", "test, random", "50.00%")
+    assert found[2:7] == ("90.00 % [80.00, 95.00]", "50", "test, random", "50.00%", "0.010")
     assert found[7:] == ("-",) * 4
 
 
@@ -149,6 +150,58 @@ def test_images_that_were_left_out_stand_beside_those_that_an_accuracy_is_of(mod
     evaluation.write_text(json.dumps({**json.loads(evaluation.read_text()), "part": "all", "trained_on": told}))
     (found,) = table(gather([folder, evaluation, bench]), "Models").rows
     assert found[4].endswith("; 36 of 48 images were trained on (exact copies: 36, near copies: 0); left out: 36")
+
+
+def test_an_evaluation_belongs_to_the_content_of_a_file_whatever_its_name(model_and_records):
+    folder, evaluation, bench = model_and_records
+    (folder / "tiny.onnx").rename(folder / "renamed.onnx")
+    # Another model takes the old name.
+    tiny_model(folder / "tiny.onnx", width=2.0)
+    renamed, tiny = table(gather([folder, evaluation, bench]), "Models").rows
+    assert (renamed[0], renamed[2], renamed[9]) == ("renamed.onnx", "99.00 % [97.00, 100.00]", "2.00")
+    assert (tiny[0], tiny[2], tiny[9]) == ("tiny.onnx", "90.00 % [80.00, 95.00]", "-")
+    (folder / "renamed.onnx").unlink()
+    with pytest.raises(AllkitError, match=r"evaluation\.json is of a file tiny\.onnx of other content"):
+        gather([folder, evaluation, bench])
+
+
+def test_an_evaluation_that_does_not_say_of_which_file_it_is_is_refused_with_the_command(model_and_records):
+    folder, evaluation, _ = model_and_records
+    old = json.loads(evaluation.read_text())
+    del old["sha256"]
+    evaluation.write_text(json.dumps(old))
+    with pytest.raises(AllkitError, match=r"does not say which file .*allkit evaluate tiny\.onnx --json"):
+        gather([folder, evaluation])
+
+
+def test_two_evaluations_of_one_file_are_not_chosen_between(model_and_records):
+    folder, evaluation, _ = model_and_records
+    other = json.loads(evaluation.read_text()) | {"part": "validation"}
+    (folder.parent / "other.json").write_text(json.dumps(other))
+    with pytest.raises(AllkitError, match=r"other\.json is not the only evaluation of tiny\.onnx"):
+        gather([folder, evaluation, folder.parent / "other.json"])
+    assert gather([folder, evaluation, evaluation]).models[0].evaluation["part"] == "test"
+
+
+def test_models_measured_on_different_images_say_so_in_every_table(model_and_records):
+    folder, evaluation, _ = model_and_records
+    tiny_model(folder / "other.onnx", width=2.0)
+    first = json.loads(evaluation.read_text())
+    other = {**first, "sha256": content_hash(folder / "other.onnx"), "split": {"protocol": "random", "hash": "b" * 64}}
+    (folder.parent / "other.json").write_text(json.dumps(other))
+    sources = gather([folder, evaluation, folder.parent / "other.json"])
+    names = ["other.onnx on test, random", "tiny.onnx on test, grouped"]
+    assert [row[0] for row in table(sources, "Recall by class").rows] == names
+    assert list(table(sources, "Imaging shifts").header[1:]) == names
+    methods = table(sources, "Methods")
+    assert [row[0] for row in methods.rows[-2:]] == names
+    assert "Measured here on: test, random; test, grouped." in methods.note
+    # Two splits of one protocol are told apart by their hashes.
+    first["split"] = {"protocol": "random", "hash": "a" * 64}
+    evaluation.write_text(json.dumps(first))
+    sources = gather([folder, evaluation, folder.parent / "other.json"])
+    expected = ["other.onnx on test, random bbbbbbbb", "tiny.onnx on test, random aaaaaaaa"]
+    assert [row[0] for row in table(sources, "Recall by class").rows] == expected
 
 
 def test_a_run_folder_is_read(finished_run):
@@ -189,8 +242,8 @@ def test_an_unfinished_run_and_an_empty_folder_are_named(finished_run, tmp_path)
 
 def test_models_of_different_classes_stand_in_one_table(model_and_records):
     folder, evaluation, _ = model_and_records
-    tiny_model(folder / "other.onnx")
-    other = json.loads(evaluation.read_text()) | {"model": "other.onnx"}
+    tiny_model(folder / "other.onnx", width=2.0)
+    other = json.loads(evaluation.read_text()) | {"sha256": content_hash(folder / "other.onnx")}
     other["metrics"] |= {"per_class": {"c": {"recall": RECALL}}, "confusion": [[200]]}
     (folder.parent / "other.json").write_text(json.dumps(other))
     found = table(gather([folder, evaluation, folder.parent / "other.json"]), "Recall by class")

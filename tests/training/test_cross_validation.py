@@ -98,7 +98,17 @@ def test_a_fold_that_does_not_say_where_the_baseline_was_wrong_is_refused(tmp_pa
         pool(runs, tmp_path)
 
 
+def test_where_the_images_lie_does_not_tell_folds_apart_but_their_content_does(tmp_path, images):
+    runs = cross_validation(tmp_path, images, ())
+    elsewhere = replace(runs[-1], settings=replace(runs[-1].settings, data="/another/mount"))
+    assert pool([*runs[:-1], elsewhere], tmp_path)[0].n == 160
+    hashes = {**runs[-1].split.hashes, "A/007.jpg": "another"}
+    other = replace(runs[-1], split=replace(runs[-1].split, hashes=hashes))
+    with pytest.raises(AllkitError, match=r"fold-4 .*fold-1 \(A/007\.jpg has other content"):
+        pool([*runs[:-1], other], tmp_path)
+
+
 def test_folds_of_other_settings_are_refused(tmp_path, images):
     runs = cross_validation(tmp_path, images, ())
-    with pytest.raises(AllkitError, match="other settings"):
+    with pytest.raises(AllkitError, match=r"other settings .*\(seed 1, not 0\)"):
         pool([*runs[:-1], replace(runs[-1], settings=replace(runs[-1].settings, seed=1))], tmp_path)

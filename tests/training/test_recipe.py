@@ -18,8 +18,10 @@ def test_a_recipe_survives_json():
 
 
 def test_overriding_changes_only_what_is_given():
-    changed = SCRATCH.override(epochs=3, dropout=None, reflection=False)
+    changed = SCRATCH.override(epochs=3, reflection=False, plain_statistics=None)
     assert changed.epochs == 3
+    # None is a value of its own: the statistics of the training.
+    assert changed.plain_statistics is None
     assert changed.dropout == SCRATCH.dropout
     assert not changed.reflection
     assert SCRATCH.epochs == 30

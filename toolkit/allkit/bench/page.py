@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from allkit.bench.charts import STYLE, Axis, Point, distributions, scatter
 from allkit.bench.paper import METRICS, TABLE_1, TEST_IMAGES, methods
-from allkit.bench.record import IN_BOLD, Figures, Record, cells, figures, notes, pareto, placed
+from allkit.bench.record import IN_BOLD, Figures, Record, cells, figures, notes, pareto, placed, seen
 from allkit.page import confusion, document, numbers, text
 from allkit.stats import wilson
 
@@ -180,7 +180,7 @@ def _methods(record: Record) -> Iterator[str]:
     heads = "".join(f'<th class="number">{name}</th>' for name in METRICS)
     yield f'<div class="wide"><table><tr><th>method</th><th>n</th>{heads}</tr>'
     for method, n, *values in methods(
-        (row["model"], row["accuracy"]["metrics"]) for row in record["rows"] if row.get("accuracy")
+        (row["model"], row["accuracy"]["metrics"]) for row in record["rows"] if row.get("accuracy") and not seen(row)
     ):
         yield f"<tr><td>{text(method)}</td><td>{n}</td>{numbers(values)}</tr>"
     for method, n, value in _baselines(record):
@@ -196,13 +196,13 @@ def _baselines(record: Record) -> list[tuple[str, int, float]]:
     found = {
         (row["accuracy"]["baseline"]["method"], row["accuracy"]["metrics"]["n"], row["accuracy"]["baseline"]["value"])
         for row in record["rows"]
-        if row.get("accuracy")
+        if row.get("accuracy") and not seen(row)
     }
     return sorted(found)
 
 
 def _confusions(record: Record) -> Iterator[str]:
-    rows = [row for row in record["rows"] if row.get("accuracy")]
+    rows = [row for row in record["rows"] if row.get("accuracy") and not seen(row)]
     if not rows:
         return
     yield '<h2>Confusion</h2><div class="row">'

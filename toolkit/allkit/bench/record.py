@@ -123,6 +123,23 @@ def seen(row: Mapping[str, Any]) -> bool:
     return row["accuracy"]["seen_in_training"] in ("yes", "maybe")
 
 
+def _images_of(record: Record, words: Callable[[str], str]) -> list[str]:
+    """On which images the accuracies were measured, with the models where not all have the same, in one sentence."""
+    models: dict[tuple[str, str, int], list[str]] = {}
+    for row in record["rows"]:
+        if row.get("accuracy") and not seen(row):
+            found, split = row["accuracy"], row["accuracy"]["split"] or {}
+            protocol = f" of the {split['protocol']} split" if "protocol" in split else ""
+            where = f"{found['part']} part{protocol}" if found["part"] != "all" else "all images"
+            images = found.get("measured") or split.get("hash", found["data_fingerprint"])
+            key = (where, images, found["metrics"]["n"])
+            models.setdefault(key, []).append(row["model"])
+    if len(models) < 2:
+        return [f"Accuracy on: {words(where)}, n = {n}." for where, _, n in models]
+    told = "; ".join(f"{words(where)}, n = {n}: {words(', '.join(of))}" for (where, _, n), of in models.items())
+    return [f"Accuracy on different images, so that models of different ones cannot be compared: {told}."]
+
+
 def _stability(single: Mapping[str, Sequence], offline: Mapping[int, Sequence]) -> str:
     series = {"model": single["model_ms"], "end to end": single["end_to_end_ms"]}
     series |= {f"batch {batch}": rounds for batch, rounds in offline.items()}
@@ -234,6 +251,7 @@ def notes(record: Record, words: Callable[[str], str] = str) -> list[str]:
             remarks += [f"{model}: {counts.text}."] if counts.trained else []
     return [
         *remarks,
+        *_images_of(record, words),
         f"Measured {words(record['time'])} on {words(machine['gpu'] or machine['processor'])}, {machine['cores']} "
         f"cores, {machine['memory_gib']} GiB; {libraries}. Load before: {machine['load']}.",
         f"Queries are {data['files']} {words(data['kind'])}, another one each time. At least "

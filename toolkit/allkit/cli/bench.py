@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from allkit.cli.options import NamedPath, data_option, device_option
 from allkit.cli.terminal import say
@@ -29,7 +30,8 @@ Examples:
 
 Accuracy is measured on the test part of each model's own split, found by content among
 the images, or on that of --split; where it is not there, on all images. Those that the
-model was trained on are left out. Without a dataset the queries are synthetic smears.
+model was trained on are left out. Where no folder is named and there is no ./data, the
+queries are synthetic smears, and no accuracy is measured.
 
 Exit status 0; 1 when a model failed, or nothing qualifies for the budget; 2 for wrong usage."""
 
@@ -136,10 +138,12 @@ def bench(
         from allkit.bench.plot import check_plot, write_scatter
 
         check_plot(plot)
+    named = click.get_current_context().get_parameter_source("data") is not ParameterSource.DEFAULT
+    files = list(filter(None, written))
     record = (
         load(source)
         if source
-        else _measure(models, data, split_file, device, batches, seconds, queries, rounds, list(filter(None, written)))
+        else _measure(models, _images(data, named), split_file, device, batches, seconds, queries, rounds, files)
     )
     if json:
         save(record, json)
@@ -163,7 +167,7 @@ def bench(
     click.get_current_context().exit(int(failed))
 
 
-def _measure(models, data, split_file, device, batches, seconds, queries, rounds, written) -> dict:
+def _measure(models, queried, split_file, device, batches, seconds, queries, rounds, written) -> dict:
     from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
     from allkit.bench.accuracy import Labelled
@@ -175,7 +179,7 @@ def _measure(models, data, split_file, device, batches, seconds, queries, rounds
 
     paths = list(models) or sorted(models_at_hand())
     settings = Settings(device, batches, seconds, queries, rounds)
-    with _images(data) as (files, told, images):
+    with queried as (files, told, images):
         for path in written:
             check_replaceable(path, [*paths, *files])
         labelled = images and Labelled(images, Split.load(split_file) if split_file else None)
@@ -190,9 +194,12 @@ def _measure(models, data, split_file, device, batches, seconds, queries, rounds
 
 
 @contextmanager
-def _images(data: Path) -> Iterator[tuple[list[Path], dict, Images | None]]:
-    """The images of the queries, what they are, and the labelled dataset where there is one."""
-    if data.is_dir():
+def _images(data: Path, named: bool) -> Iterator[tuple[list[Path], dict, Images | None]]:
+    """The images of the queries, what they are, and the labelled dataset where there is one.
+
+    AllkitError where the folder was named and is no dataset: only who names none gets synthetic smears.
+    """
+    if named or data.is_dir():
         from allkit.cli.progress import read_with_progress
         from allkit.dataset.index import scan
 
@@ -203,6 +210,6 @@ def _images(data: Path) -> Iterator[tuple[list[Path], dict, Images | None]]:
         return
     from allkit.dataset.synth import synthesize
 
-    say(f"no dataset at {data} (--data or $ALLKIT_DATA): synthetic smears, no accuracy", err=True)
+    say(f"no folder named by --data or $ALLKIT_DATA and no ./{data}: synthetic smears, no accuracy", err=True)
     with tempfile.TemporaryDirectory(prefix="allkit-bench-") as folder:
         yield sorted(synthesize(Path(folder, "smears"), 32).rglob("*.jpg")), {"kind": "synthetic smears"}, None

@@ -67,7 +67,9 @@ Research use; not for diagnosis."""
     help="Go on with a stopped --output: images that have not changed are kept. Without it nothing is written over "
     "what a stopped one has done.",
 )
-@click.option("--profile", is_flag=True, help="Show on stderr where the time went, and how near the limit it came.")
+@click.option(
+    "--profile", is_flag=True, help="Show on stderr where the time went, and on CPU how near the limit it came."
+)
 @click.option(
     "--lenient",
     is_flag=True,
@@ -217,9 +219,10 @@ def classify(
     )
     if profile and done:
         from allkit.cli.profile_table import print_profile
+        from allkit.runtime.providers import CPU
         from allkit.runtime.tuning import stage_costs
 
-        alone = stage_costs(classifier.model_path, done[:128])
+        alone = stage_costs(classifier.model_path, done[:128]) if classifier.provider == CPU else None
         print_profile(seconds, len(done), classifier.profile.by_thread(), alone)
     if stopped:
         advice = f"; {output} holds them, the same command with --resume goes on" if output else ""

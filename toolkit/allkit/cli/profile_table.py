@@ -12,11 +12,12 @@ from allkit.runtime.profile import STAGES
 
 
 def print_profile(
-    seconds: float, images: int, by_thread: Mapping[str, Mapping[str, float]], alone: Mapping[str, float]
+    seconds: float, images: int, by_thread: Mapping[str, Mapping[str, float]], alone: Mapping[str, float] | None
 ) -> None:
     """On stderr: milliseconds an image of each stage and thread, and the share of the limit that was reached.
 
-    alone: seconds an image of each stage on one thread by itself.
+    alone: seconds an image of each stage on one thread by itself; None where the model does not run on the processor,
+    which then is no limit.
     """
     table = Table(title="\nwhere the time went: ms an image of the whole run")
     for column in ("thread", *STAGES, "idle"):
@@ -24,6 +25,10 @@ def print_profile(
     for thread, stages in by_thread.items():
         cells = [*(stages[stage] for stage in STAGES), max(0.0, seconds - sum(stages.values()))]
         table.add_row(thread, *(f"{1000 * cell / images:.3f}" for cell in cells))
+    if alone is None:
+        stderr.print(table)
+        stderr.print(f"{images / seconds:.1f} images/s; the model runs elsewhere than on the processor: no limit known")
+        return
     table.add_section()
     cells = (f"{1000 * alone[stage]:.3f}" if stage in alone else "-" for stage in STAGES)
     table.add_row("one alone", *cells, "-")

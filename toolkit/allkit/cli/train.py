@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import click
 from click.core import ParameterSource
 
 from allkit.cli.options import NamedPath, data_option
 from allkit.cli.progress import TrainingProgress, read_with_progress
+from allkit.cli.resume import refuse_changes
 from allkit.cli.tables import print_metrics
 from allkit.cli.terminal import say
 from allkit.dataset.index import Images, scan
@@ -21,6 +23,7 @@ from allkit.dataset.split import Split
 from allkit.errors import AllkitError
 from allkit.files import check_folder
 from allkit.images import PixelPath
+from allkit.training.folds import check_next_fold, earlier_fold, fold_folder
 from allkit.training.recipe import RECIPES, SCRATCH, Recipe
 from allkit.training.run import VGG16, Run, Settings, begun, model_name, newest_unfinished
 
@@ -39,8 +42,20 @@ The run folder holds the model, the recipe, the split, the history, two figures
 and metrics.json. An interrupted training goes on with the same command and --resume."""
 
 
+class OrNone(click.ParamType):
+    """A value of another type, or the word `none` for None."""
+
+    def __init__(self, kind: type):
+        self._kind = click.types.convert_type(kind)
+        self.name = f"{self._kind.name}|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return None if value in (None, "none") else self._kind.convert(value, param, ctx)
+
+
 def recipe_options(command):
     """One option for each field of a recipe; unset options leave the recipe's own value."""
+    hints = get_type_hints(Recipe)
     for field in reversed(dataclasses.fields(Recipe)):
         if field.name == "name":
             continue
@@ -50,11 +65,14 @@ def recipe_options(command):
         default = "none" if default == () else default
         flag = f"--{field.name.replace('_', '-')}"
         kind = type(getattr(SCRATCH, field.name))
+        optional = type(None) in get_args(hints[field.name])
         choices = field.metadata["choices"]
         command = click.option(
             f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
             field.name,
-            type={bool: None, tuple: str}.get(kind, click.Choice(choices) if choices else kind),
+            type={bool: None, tuple: str}.get(
+                kind, click.Choice(choices) if choices else OrNone(kind) if optional else kind
+            ),
             multiple=kind is tuple,
             default=None,
             help=f"{field.metadata['help']}  [{default}]",
@@ -168,7 +186,8 @@ def train(
     overrides["teacher"] = tuple(str(Path(folder).resolve()) for folder in overrides["teacher"])
     ctx.params |= overrides
     _check_earlier_runs([*overrides["teacher"], overrides["weights"]], folds, out)
-    recipe = RECIPES[recipe_name].override(**overrides)
+    typed = {name for name in overrides if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    recipe = RECIPES[recipe_name].override(**{name: overrides[name] for name in typed})
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
 
     @lru_cache(maxsize=1)
@@ -182,11 +201,11 @@ def train(
         given.check(images.hashes_by_path)
         return given
 
-    def run_in(folder: Path, size_px: int, fold: int = 0, target: Path | None = None) -> Run:
+    def run_in(folder: Path, size_px: int, fold: int = 0, target: Path | None = None, first: Run | None = None) -> Run:
         root = data
         if resume and begun(folder):
             run = Run.open(folder)
-            _refuse_changes(ctx, run)
+            refuse_changes(ctx, run, fold)
             if ctx.get_parameter_source("data") != ParameterSource.COMMANDLINE:
                 root = Path(run.settings.data)
         else:
@@ -195,6 +214,8 @@ def train(
             home = str(images.dataset.root.resolve())
             settings = Settings(VGG16, pixels, width, seed, recipe, images.dataset.classes, home)
             made = split_for(images, fold)
+            if first:
+                check_next_fold(folder, settings, made, fold, folds, first)
             if not fold:
                 for remark in remarks(images, made):
                     click.echo(remark, err=True)
@@ -213,13 +234,16 @@ def train(
         names = {size_px: out.with_name(f"{out.name}-{size_px}") for size_px in sizes}
     for folder in names.values():
         check_folder(folder)
+    if folds and (alone := next((folder for folder in names.values() if (folder / "run.json").exists()), None)):
+        raise AllkitError(f"{alone} is a run and no cross-validation: leave out --folds, or give another --out")
     if resume and not any(map(begun, names.values())):
         raise AllkitError(f"there is no run in {', '.join(map(str, names.values()))}: leave out --resume to start one")
     for size_px, folder in names.items():
         if folds is None:
             run_in(folder, size_px)
         else:
-            runs = [run_in(folder / f"fold-{fold + 1}", size_px, fold, out) for fold in range(folds)]
+            first = earlier_fold(folder, folds) if resume else None
+            runs = [run_in(fold_folder(folder, fold), size_px, fold, out, first) for fold in range(folds)]
             _pool(runs, folder)
 
 
@@ -273,30 +297,3 @@ def _pool(runs: Sequence[Run], folder: Path) -> None:
     metrics, baseline = pool(runs, folder)
     print_metrics(metrics, f"{runs[0].settings.name}, {len(runs)} folds of the {runs[0].split.label} split", baseline)
     say(f"\nrecord: {folder / 'metrics.json'}")
-
-
-def _refuse_changes(ctx: click.Context, run: Run) -> None:
-    """A resumed run keeps its settings: AllkitError names the first option that would change one."""
-    settings, parameters = run.settings, run.split.parameters
-    kept = {
-        "sizes": settings.pixels.size_px,
-        "jpeg_scale": settings.pixels.jpeg_scale,
-        "shrink": settings.pixels.shrink,
-        "width": settings.width,
-        "seed": settings.seed,
-        "recipe_name": settings.recipe.name,
-        **settings.recipe.to_dict(),
-        "block_length": parameters.get("block_length"),
-        "folds": parameters.get("folds"),
-    }
-    if ctx.params["split"] in PROTOCOLS:
-        kept["split"] = run.split.protocol
-    for option, value in kept.items():
-        if ctx.get_parameter_source(option) != ParameterSource.COMMANDLINE:
-            continue
-        given = ctx.params[option]
-        if value not in given if option == "sizes" else given != value:
-            raise AllkitError(
-                f"the run was started with {option.replace('_', ' ')} {value}, not {given}: "
-                "resume it without that option, or start another run"
-            )

@@ -12,6 +12,7 @@ import numpy as np
 from allkit.contract import INTENDED_USE
 from allkit.errors import AllkitError
 from allkit.evaluation.subject import Subject, trained_on
+from allkit.files import content_hash
 from allkit.metrics import Metrics, PairedComparison, compare, score
 from allkit.runtime.classifier import Classifier, Prediction
 from allkit.stats import Interval, expected_calibration_error, proportion
@@ -43,12 +44,14 @@ class DoubtFigures:
 class Evaluation:
     """One model on a subject. labels and predicted, int64 (n,), index the contract's classes.
 
+    sha256: of the model file, by which a record is told to be of it.
     seen_in_training: "yes" (the model was trained on some of the images, or on others that look like them), "no", or
     "unknown" (it does not tell its training images). Earlier records have "maybe" too. trained_on: the counts behind
     it, None where it is unknown.
     """
 
     model: Path
+    sha256: str
     provider: str
     metrics: Metrics
     doubt: DoubtFigures
@@ -63,6 +66,7 @@ class Evaluation:
             "schema_version": SCHEMA_VERSION,
             # Records are UTF-8, which a file name need not be.
             "model": visible(self.model.name),
+            "sha256": self.sha256,
             "provider": self.provider,
             "part": self.subject.part,
             "split": self.subject.split or {"protocol": "none: all images"},
@@ -110,6 +114,7 @@ def evaluate(classifier: Classifier, on: Subject, on_image: Callable[[], None] =
     seen, counts = trained_on(on, classifier)
     return Evaluation(
         model=classifier.model_path,
+        sha256=content_hash(classifier.model_path),
         provider=classifier.provider,
         metrics=score(labels, probabilities, classes, on.groups),
         doubt=_doubt(classifier, predictions, [classes[label] for label in labels], error, on.groups),

@@ -35,8 +35,15 @@ class ShiftsRecord:
 
 
 @dataclass(frozen=True)
+class DoubtRecord:
+    """What the model's own doubt is worth on the same images."""
+
+    calibration_error: Share
+
+
+@dataclass(frozen=True)
 class EvaluationRecord:
-    """One model on labelled images."""
+    """One model on labelled images. sha256: of the file; records of earlier versions have none."""
 
     model: Text
     part: Text
@@ -44,6 +51,8 @@ class EvaluationRecord:
     seen_in_training: Literal["no", "yes", "maybe", "unknown"]
     metrics: MetricsRecord
     baseline: BaselineRecord
+    doubt: DoubtRecord
+    sha256: Text | UnsetType = UNSET
     shifts: ShiftsRecord | UnsetType = UNSET
     trained_on: TrainedOn | UnsetType | None = UNSET
 

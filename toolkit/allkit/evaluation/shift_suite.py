@@ -2,6 +2,7 @@
 
 Each image is decoded once, shifted in every way and classified at once, so memory holds one image's
 variants whatever the size of the dataset, and every row of the record has the same images in it.
+Images are decoded as the model decodes them, so that a shift is all that tells a row from the unshifted one.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from allkit.errors import AllkitError
-from allkit.evaluation.shifts import SHIFTS
-from allkit.images import decode, read_bytes
+from allkit.evaluation.shifts import SHIFTS, Picture
+from allkit.images import read_bytes
 from allkit.metrics import compare
 from allkit.runtime.classifier import Classifier
 from allkit.stats import Interval
@@ -95,17 +96,19 @@ def evaluate_shifts(
     than two images can be read, since the transfer needs another one, or when none is left.
     """
     classes = classifier.contract.classes
+    scale = classifier.contract.pixels.jpeg_scale
     kept: list[int] = []
     predicted: list[list[int]] = []
     failed: dict[str, str] = {}
     for row, path in enumerate(paths):
         try:
-            image = decode(read_bytes(root / path))
+            data = read_bytes(root / path)
+            picture = Picture.read(data, scale)
         except AllkitError as error:
             failed[path] = str(error)
         else:
-            reference = _another(root, paths, row, seed)
-            variants = (image, *(shift.apply(image, reference) for shift in SHIFTS))
+            reference = _another(root, paths, row, seed, scale)
+            variants = (data, *(shift.apply(picture, reference) for shift in SHIFTS))
             predictions = list(classifier(variants))
             error = next((prediction.error for prediction in predictions if prediction.error is not None), None)
             if error is None:
@@ -122,12 +125,12 @@ def evaluate_shifts(
     return ShiftRecord(seed, tuple(_rows(names, np.asarray(labels)[kept], np.array(predicted), told)), failed)
 
 
-def _another(root: Path, paths: Sequence[str], row: int, seed: int) -> np.ndarray:
+def _another(root: Path, paths: Sequence[str], row: int, seed: int, scale: int) -> Picture:
     """A readable image that is not the one of `row`; its place is drawn from (seed, row)."""
     for other in np.random.default_rng((seed, row)).permutation(len(paths)):
         if other != row:
             try:
-                return decode(read_bytes(root / paths[other]))
+                return Picture.read(read_bytes(root / paths[other]), scale)
             except AllkitError:
                 # It is reported at its own turn; here the next of the draw takes its place.
                 continue

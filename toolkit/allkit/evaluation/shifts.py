@@ -5,7 +5,7 @@ colour alone almost gives the class away. Each shift here changes how a picture 
 the cells as they are, so a model that loses accuracy under it had learnt the picture-taking.
 
 Everything is a pure function of uint8 RGB arrays (H, W, 3) with nothing random inside; results are
-rounded and clipped to 0..255, never wrapped. Lengths are pixels of the file, before it is resized.
+rounded and clipped to 0..255, never wrapped. Lengths are pixels of the file, before it is decoded smaller or resized.
 Hue, saturation and Lab are computed in floats: OpenCV's 8-bit HSV alone moves a value by several levels.
 """
 
@@ -31,15 +31,33 @@ _LAB_ROUNDING = 0.25
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A file as a model decodes it, which for JPEG may be at half its size.
+
+    whole: at full size, image: as the model decodes it, both uint8 RGB (H, W, 3). jpeg_scale: of the model.
+    """
+
+    whole: np.ndarray
+    image: np.ndarray
+    jpeg_scale: int = 1
+
+    @classmethod
+    def read(cls, data: bytes, jpeg_scale: int = 1) -> Picture:
+        """The picture in an encoded file; AllkitError where it cannot be decoded."""
+        whole = decode(data)
+        return cls(whole, whole if jpeg_scale == 1 else decode(data, jpeg_scale), jpeg_scale)
+
+
+@dataclass(frozen=True)
 class Shift:
     """A named change of imaging.
 
-    apply: (image, reference) to the shifted image, both uint8 RGB (H, W, 3). The reference is another
+    apply: (picture, reference) to the shifted image, uint8 RGB, as the model decodes it. The reference is another
     picture of the same data; only the colour transfer looks at it.
     """
 
     name: str
-    apply: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    apply: Callable[[Picture, Picture], np.ndarray]
 
 
 def hue(image: np.ndarray, units: float) -> np.ndarray:
@@ -88,10 +106,10 @@ def transfer_colour(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return _levels(cv2.cvtColor(moved.astype(np.float32), cv2.COLOR_Lab2RGB))
 
 
-def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """Write as JPEG of the given quality (0 to 100, libjpeg's scale) and read back."""
+def jpeg(image: np.ndarray, quality: int, scale: int = 1) -> np.ndarray:
+    """Write as JPEG of the given quality (0 to 100, libjpeg's scale) and read back, at half the size with scale 2."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return decode(data.tobytes())
+    return decode(data.tobytes(), scale)
 
 
 def blur(image: np.ndarray, sigma_px: float) -> np.ndarray:
@@ -116,7 +134,11 @@ def _levels(values: np.ndarray) -> np.ndarray:
 
 
 def _alone(name: str, change: Callable[..., np.ndarray], *amount: float) -> Shift:
-    return Shift(name, lambda image, reference: change(image, *amount))
+    return Shift(name, lambda picture, reference: change(picture.image, *amount))
+
+
+def _blurred(picture: Picture, sigma_px: float) -> np.ndarray:
+    return blur(picture.image, sigma_px * picture.image.shape[1] / picture.whole.shape[1])
 
 
 SHIFTS = (
@@ -129,8 +151,8 @@ SHIFTS = (
     _alone("brightness x0.8", brightness, 0.8),
     _alone("brightness x1.2", brightness, 1.2),
     _alone("grey", grey),
-    Shift("colour transfer", transfer_colour),
-    _alone("jpeg 40", jpeg, 40),
-    _alone("blur 1.2", blur, 1.2),
+    Shift("colour transfer", lambda picture, reference: transfer_colour(picture.image, reference.image)),
+    Shift("jpeg 40", lambda picture, reference: jpeg(picture.whole, 40, picture.jpeg_scale)),
+    Shift("blur 1.2", lambda picture, reference: _blurred(picture, 1.2)),
     _alone("corner painted", paint_corner),
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from allkit.bench.record import Figures, Record, figures, load
 from allkit.contract import Contract
@@ -65,16 +65,18 @@ class Training:
 class Exported:
     """An exported model and what was measured of it, None where no record was given.
 
-    mib: its size. evaluation: the record of `allkit evaluate --shift --json` on images that it was not trained on.
-    speed: its row of `allkit bench --json`. machine: what that was measured on.
+    sha256: of the file, by which records are told to be of it. mib: its size. evaluation: the record of
+    `allkit evaluate --shift --json` on images that it was not trained on. speed: its row of `allkit bench --json`.
+    machine: what that was measured on.
     """
 
     name: str
+    sha256: str
     contract: Contract
     mib: float
-    evaluation: Mapping[str, Any] | None
-    speed: Figures | None
-    machine: str | None
+    evaluation: Mapping[str, Any] | None = None
+    speed: Figures | None = None
+    machine: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,13 @@ class Sources:
 def gather(paths: Sequence[Path]) -> Sources:
     """Read run folders, folders of models, ONNX files, and JSON records of train, evaluate and bench.
 
-    An evaluation on images that the model was trained on is passed over, and the speed of another file of the same
-    name. Raises AllkitError for what is none of these.
+    Evaluations and speeds are those of a file by its content. An evaluation on images that the model was trained on is
+    passed over, and the speed of other files. Raises AllkitError for what is none of these, and for an evaluation of
+    none of the models, or of two on different images.
     """
     trainings: list[Training] = []
     files: list[Path] = []
-    evaluations: dict[str, Mapping[str, Any]] = {}
+    evaluations: list[tuple[Path, EvaluationRecord]] = []
     speeds: dict[str, tuple[Figures, str]] = {}
     for path in paths:
         if (path / "metrics.json").is_file():
@@ -114,18 +117,13 @@ def gather(paths: Sequence[Path]) -> Sources:
             elif "machine" in fields:
                 speeds |= _speeds(load(path))
             elif "seen_in_training" in fields:
-                evaluations |= _evaluations([read_json(path, EvaluationRecord, _KNOWN)])
+                evaluations.append((path, read_json(path, EvaluationRecord, _KNOWN)))
             elif "evaluations" in fields:
-                evaluations |= _evaluations(read_json(path, EvaluationsRecord, _KNOWN).evaluations)
+                evaluations += ((path, one) for one in read_json(path, EvaluationsRecord, _KNOWN).evaluations)
             else:
                 raise _unknown(path)
     trainings.sort(key=lambda training: (-training.width, -training.size_px))
-    models = []
-    for path in files:
-        contract = read_model(path).contract
-        mib = path.stat().st_size / 2**20
-        speed = speeds.get(content_hash(path), (None, None))
-        models.append(Exported(path.name, contract, mib, evaluations.get(path.name), *speed))
+    models = _with_evaluations([_exported(path, speeds) for path in files], evaluations)
     if not trainings and not models:
         raise AllkitError("a report of nothing: give run folders, models, or the records of train")
     return Sources(trainings, models)
@@ -164,9 +162,32 @@ def _speeds(record: Record) -> dict[str, tuple[Figures, str]]:
     return {row["sha256"]: (found, told) for row, found in rows if not found.failed}
 
 
-def _evaluations(found: Sequence[EvaluationRecord]) -> dict[str, Mapping[str, Any]]:
-    """By the name of the model, those on images that it was not trained on."""
-    return {one.model: as_plain(one) for one in found if one.seen_in_training in ("no", "unknown")}
+def _exported(path: Path, speeds: Mapping[str, tuple[Figures, str]]) -> Exported:
+    digest = content_hash(path)
+    mib = path.stat().st_size / 2**20
+    return Exported(path.name, digest, read_model(path).contract, mib, None, *speeds.get(digest, (None, None)))
+
+
+def _with_evaluations(
+    models: Sequence[Exported], evaluations: Sequence[tuple[Path, EvaluationRecord]]
+) -> list[Exported]:
+    """The models with their evaluations on images that they were not trained on; names do not count, content does."""
+    there = {model.sha256 for model in models}
+    found: dict[str, Mapping[str, Any]] = {}
+    for path, one in evaluations:
+        again = f"measure the file again: allkit evaluate {one.model} --json > {path}"
+        if one.sha256 is UNSET:
+            raise AllkitError(f"{path} does not say which file it measured, an earlier allkit wrote it: {again}")
+        if one.sha256 not in there:
+            raise AllkitError(
+                f"{path} is of a file {one.model} of other content than the models of this report: give that file too, "
+                f"leave the record out, or {again}"
+            )
+        if one.seen_in_training in ("no", "unknown"):
+            record = as_plain(one)
+            if found.setdefault(one.sha256, record) != record:
+                raise AllkitError(f"{path} is not the only evaluation of {one.model}: a report shows one a model")
+    return [replace(model, evaluation=found.get(model.sha256)) for model in models]
 
 
 def _record(path: Path) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -52,7 +52,7 @@ def _models(models: Sequence[Exported]) -> Table:
                 str(metrics.get("n", contract.accuracy["n"])),
                 _measured_on(model),
                 f"{(model.evaluation or {}).get('baseline', contract.baseline)['value']:.2%}",
-                f"{contract.calibration['ece_after']:.3f}",
+                f"{_calibration_error(model):.3f}",
                 f"{sum(shifts.values()) / len(shifts):.1%}" if shifts else "-",
                 f"{min(shifts.values()):.1%} ({min(shifts, key=shifts.get)})" if shifts else "-",
                 f"{speed.model_ms[50]:.2f}" if speed and speed.model_ms[50] else "-",
@@ -80,6 +80,28 @@ def _models(models: Sequence[Exported]) -> Table:
     return Table("Models", header, rows, note)
 
 
+def _calibration_error(model: Exported) -> float:
+    """On the images behind the accuracy."""
+    if model.evaluation:
+        return model.evaluation["doubt"]["calibration_error"]
+    return model.contract.calibration["ece_after"]
+
+
+def _labels(models: Sequence[Exported]) -> list[str]:
+    """The names of the models, with the images behind their figures where those are not the same for all."""
+    split = [(model.evaluation or {}).get("split") or {} for model in models]
+    on = {(_measured_on(model), found.get("hash")) for model, found in zip(models, split, strict=True)}
+    if len(on) == 1:
+        return [model.name for model in models]
+    # Splits of one protocol differ by their seeds and folds, which only their hashes tell.
+    words = [where for where, _ in on]
+    return [
+        f"{model.name} on {where}" + (f" {found['hash'][:8]}" if words.count(where) > 1 and "hash" in found else "")
+        for model, found in zip(models, split, strict=True)
+        for where in [_measured_on(model)]
+    ]
+
+
 def _measured_on(model: Exported) -> str:
     """The images behind the accuracy."""
     if not model.evaluation:
@@ -91,25 +113,29 @@ def _measured_on(model: Exported) -> str:
 
 
 def _recalls(models: Sequence[Exported]) -> Table:
-    shown = {model.name: model.evaluation["metrics"]["per_class"] for model in models if model.evaluation}
-    classes = list(dict.fromkeys(label for of in shown.values() for label in of))
+    evaluated = [model for model in models if model.evaluation]
+    shown = [model.evaluation["metrics"]["per_class"] for model in evaluated]
+    classes = list(dict.fromkeys(label for of in shown for label in of))
 
     def recall(of: Mapping[str, Any], label: str) -> str:
         found = of.get(label, {}).get("recall")
         return _interval(found) if found else "-"
 
-    rows = [(name, *(recall(of, label) for label in classes)) for name, of in shown.items()]
+    rows = [
+        (name, *(recall(of, label) for label in classes)) for name, of in zip(_labels(evaluated), shown, strict=True)
+    ]
     return Table(
         "Recall by class", ("model", *classes), rows, "With 95 % Wilson intervals, by group of similar images."
     )
 
 
 def _shifts(models: Sequence[Exported]) -> Table:
-    shown = {model.name: found for model in models if (found := _shifted(model))}
-    names = dict.fromkeys(name for of in shown.values() for name in of)
-    rows = [(name, *(f"{of[name]:.1%}" if name in of else "-" for of in shown.values())) for name in names]
+    evaluated = [model for model in models if _shifted(model)]
+    shown = [_shifted(model) for model in evaluated]
+    names = dict.fromkeys(name for of in shown for name in of)
+    rows = [(name, *(f"{of[name]:.1%}" if name in of else "-" for of in shown)) for name in names]
     note = "Accuracy on the same images, changed as another microscope, camera or file format would."
-    return Table("Imaging shifts", ("shift", *shown), rows, note)
+    return Table("Imaging shifts", ("shift", *_labels(evaluated)), rows, note)
 
 
 def _shifted(model: Exported) -> dict[str, float]:
@@ -210,10 +236,12 @@ def _unseen(pairs: Sequence[tuple[Training, Training]], p_values: Sequence[float
 
 
 def _methods(sources: Sources) -> Table:
-    note = "Table 2 of the paper, per cent; precision, sensitivity and F1 weighted by class size, as there."
-    return Table("Methods", ("method", "n", *METRICS), list(methods(_judged(sources))), note)
-
-
-def _judged(sources: Sources) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield from ((training.name, training.record["metrics"]) for training in sources.trainings)
-    yield from ((model.name, model.evaluation["metrics"]) for model in sources.models if model.evaluation)
+    evaluated = [model for model in sources.models if model.evaluation]
+    judged = [(training.name, training.record["metrics"]) for training in sources.trainings]
+    judged += zip(_labels(evaluated), (model.evaluation["metrics"] for model in evaluated), strict=True)
+    on = dict.fromkeys([*(training.protocol for training in sources.trainings), *map(_measured_on, evaluated)])
+    note = (
+        "Table 2 of the paper, per cent; precision, sensitivity and F1 weighted by class size, as there. "
+        f"Measured here on: {'; '.join(on) or '-'}. The paper's methods were each measured on images of their own."
+    )
+    return Table("Methods", ("method", "n", *METRICS), list(methods(judged)), note)

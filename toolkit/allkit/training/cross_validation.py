@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from allkit.dataset.index import BASELINE
-from allkit.errors import AllkitError
 from allkit.metrics import Metrics, score
 from allkit.stats import Interval, proportion
 from allkit.training.figures import save_confusion
+from allkit.training.folds import check_folds
 from allkit.training.run import SCHEMA_VERSION, Run, write_json
 
 
@@ -28,7 +28,7 @@ def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:
     Returns the metrics and the pooled accuracy of the colour-histogram baseline. Raises AllkitError when the runs are
     not the folds of one cross-validation.
     """
-    _check_alike(runs)
+    check_folds(dict(enumerate(runs)), len(runs))
     settings, records = runs[0].settings, [run.metrics() for run in runs]
     paths, labels, probabilities = (
         list(column) for column in zip(*(run.read_predictions() for run in runs), strict=True)
@@ -40,7 +40,7 @@ def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:
     metrics = score(truth, shares, settings.classes, groups)
     title = f"{settings.name}, {runs[0].split.label}, {len(runs)} folds, n = {metrics.n}"
     save_confusion(metrics.confusion, settings.classes, title, folder / "confusion.png")
-    told = ~np.isin(tested, _baseline_wrong(runs, records))
+    told = ~np.isin(tested, _baseline_wrong(records))
     baseline = proportion(told, groups)
     columns = {
         "path": tested,
@@ -53,27 +53,9 @@ def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:
     return metrics, baseline
 
 
-def _baseline_wrong(runs: Sequence[Run], records: Sequence[dict[str, Any]]) -> list[str]:
+def _baseline_wrong(records: Sequence[dict[str, Any]]) -> list[str]:
     """The images that the baseline got wrong in the fold that tested them."""
-    for run, record in zip(runs, records, strict=True):
-        if "baseline_wrong" not in record:
-            raise AllkitError(
-                f"{run.folder / 'metrics.json'} does not say which images the baseline got wrong, so that its interval "
-                "could not respect groups: an earlier allkit wrote it; train that fold again"
-            )
     return [path for record in records for path in record["baseline_wrong"]]
-
-
-def _check_alike(runs: Sequence[Run]) -> None:
-    first = runs[0]
-    wanted = {**first.split.parameters, "folds": len(runs)}
-    for fold, run in enumerate(runs):
-        alike = run.settings == first.settings and run.split.hashes == first.split.hashes
-        if not alike or run.split.protocol != first.split.protocol or run.split.parameters != {**wanted, "fold": fold}:
-            raise AllkitError(
-                f"{run.folder} was trained with other settings than {first.folder}: "
-                "repeat the cross-validation with the options it was started with, or into another --out"
-            )
 
 
 def _record(

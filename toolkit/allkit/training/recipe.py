@@ -85,7 +85,9 @@ class Recipe:
     zoom: float = _option(0.0, "scale drawn from 1 / (1 + this) to 1 + this")
     erase: float = _option(0.0, "side of a square painted in the mean colour, as a share of the image's")
     plain_statistics: float | None = _option(
-        0.5, "share of unchanged images among those that batch normalisation takes its final statistics from"
+        0.5,
+        "share of unchanged images among those that batch normalisation takes its final statistics from; none keeps "
+        "the running averages of the training",
     )
     precision: str = _option("fp32", "bf16 trains in mixed bfloat16", ("fp32", "bf16"))
 
@@ -114,8 +116,8 @@ class Recipe:
             raise AllkitError(f"trainable_blocks is {self.trainable_blocks}: VGG16 has 5 blocks")
 
     def override(self, **changes: Any) -> Recipe:
-        """The recipe with the given fields changed; None leaves a field as it is."""
-        return dataclasses.replace(self, **{name: value for name, value in changes.items() if value is not None})
+        """The recipe with the given fields changed; AllkitError for one that is out of range."""
+        return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
