@@ -14,7 +14,7 @@ from allkit import AllkitError, Classifier
 from allkit.files import content_hash
 from allkit.images import decode
 from allkit.training_images import TrainingImages, perceptual_hashes
-from classified import run
+from classified import ONE_BY_ONE, run, stopped_after
 from models import tiny_model
 
 
@@ -70,13 +70,9 @@ def test_the_table_marks_them_beside_doubt(marked):
 
 @pytest.mark.usefixtures("marked")
 def test_a_stopped_file_is_not_gone_on_with_without_its_marks(monkeypatch):
-    from allkit.cli.journal import Journal
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "close", lambda self, remove: self._stream.close())
-        run("images", "--format", "csv", "--output", "rows.csv")
+    stopped_after(monkeypatch, 1)
     with pytest.raises(AllkitError, match="was made with another model"):
-        run("images", "--format", "csv", "--output", "rows.csv", "--resume", "--mark-trained")
+        run(*ONE_BY_ONE, "--resume", "--mark-trained")
 
 
 def test_arrays_and_bytes_are_marked_too(marked):
