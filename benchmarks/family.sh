@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# exported/README.md from records of the models in exported/: accuracy and shifts on the test part of each, and speed.
+# exported/README.md from records of the models in exported/: accuracy and shifts on the test part of each, and speed
+# where bench.json is of these very files (`allkit bench exported/*.onnx --data ALL/ --json benchmarks/results/bench.json`).
 #
 #     benchmarks/family.sh ALL/
 set -euo pipefail

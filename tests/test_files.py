@@ -11,6 +11,7 @@ from allkit.files import (
     cache_folder,
     check_folder,
     check_replaceable,
+    check_text_file,
     listing,
     read_cache,
     replacing,
@@ -18,6 +19,7 @@ from allkit.files import (
     write_cache,
     write_text,
 )
+from allkit.images import SUFFIXES
 from trees import shallow_stack
 
 
@@ -248,3 +250,10 @@ def test_a_folder_of_any_depth_is_made(tmp_path):
     with shallow_stack():
         write_text(path, "deep")
     assert path.read_text() == "deep"
+
+
+@pytest.mark.parametrize("suffix", sorted({*SUFFIXES, ".onnx", ".keras"}))
+def test_text_is_not_written_to_what_is_named_like_an_image_or_a_model(tmp_path, suffix):
+    check_text_file(tmp_path / "labels.csv")
+    with pytest.raises(AllkitError, match=f"files named {suffix} are models or images"):
+        check_text_file(tmp_path / f"old{suffix.upper()}")

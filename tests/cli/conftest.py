@@ -3,16 +3,17 @@ from pathlib import Path
 import cv2
 import pytest
 
+from allkit.runtime.at_hand import name_default
 from classified import ONE_BY_ONE, run
 from models import flat, tiny_model
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A working folder with exported/tiny.onnx and images/ that hold a red and a green image."""
+    """A working folder with exported/tiny.onnx, the default, and images/ that hold a red and a green image."""
     monkeypatch.chdir(tmp_path)
     Path("exported").mkdir()
-    tiny_model(Path("exported/tiny.onnx"))
+    name_default(tiny_model(Path("exported/tiny.onnx")))
     Path("images").mkdir()
     # OpenCV writes BGR: the first is RGB (96, 64, 0), with the odds 8 : 4 : 1, the second (0, 32, 0), 1 : 2 : 1.
     cv2.imwrite("images/smear2.png", flat(0, 64, 96))

@@ -80,7 +80,8 @@ def test_the_table_shows_whole_paths_and_the_summary_when_piped():
     assert lines[3].split() == ["red", "0.6154", "0.6154", "0.3077", "0.0769", "images/smear2.png"]
     assert "red: 2  green: 1  blue: 0  uncertain: 1  unfamiliar: 0  not read: 1" in result.stdout
     assert "4 image(s)" in result.stdout
-    assert "tiny.onnx on CPUExecutionProvider" in result.stdout
+    assert "tiny.onnx (named by exported/default) on CPUExecutionProvider" in result.stdout
+    assert "tiny.onnx on CPUExecutionProvider" in run("images", "--model", "exported/tiny.onnx").stdout
     assert "research use; not for diagnosis" in result.stdout
 
 

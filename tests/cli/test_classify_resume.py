@@ -13,6 +13,7 @@ import pytest
 
 from allkit import AllkitError
 from allkit.cli.journal import Journal
+from allkit.runtime.at_hand import name_default
 from allkit.runtime.session import Model
 from classified import CSV, ONE_BY_ONE, add_broken, failing_at, interrupted_after, run, subprocess_classify
 from models import flat, tiny_model
@@ -74,7 +75,7 @@ def test_a_journal_of_another_model_is_not_gone_on_with(monkeypatch):
     with monkeypatch.context() as patch:
         failing_at(patch, 2, KeyboardInterrupt())
         run(*ONE_BY_ONE)
-    tiny_model(Path("exported/tiny.onnx"), temperature=2.0)
+    name_default(tiny_model(Path("exported/tiny.onnx"), temperature=2.0))
     with pytest.raises(AllkitError, match="was made with another model"):
         run(*ONE_BY_ONE, "--resume")
 
@@ -242,7 +243,7 @@ def test_a_resumed_run_draws_the_maps_of_all_images(many, monkeypatch, first):
     for i, path in enumerate(sorted(Path("images").iterdir())):
         picture = np.random.default_rng(i).integers(0, 256, (12, 12, 3)).astype(np.uint8)
         cv2.imwrite(str(path), picture)
-    tiny_model(Path("exported/tiny.onnx"), heatmap=MAP)
+    name_default(tiny_model(Path("exported/tiny.onnx"), heatmap=MAP))
     assert run(*ONE_BY_ONE, "--heatmaps", "whole").exit_code == 0
     rows = Path("out.csv").read_text()
     with monkeypatch.context() as patch:

@@ -13,6 +13,7 @@ import pytest
 from allkit import AllkitError, Classifier
 from allkit.files import content_hash
 from allkit.images import decode
+from allkit.runtime.at_hand import name_default
 from allkit.training_images import TrainingImages, perceptual_hashes
 from classified import ONE_BY_ONE, run, stopped_after
 from models import tiny_model
@@ -40,6 +41,7 @@ def marked(tmp_path, monkeypatch) -> dict[str, str]:
     tiny_model(Path("exported/tiny.onnx"), images=told)
     copies = {"a.png": "exact", "renamed.png": "exact", "b.jpg": "near", "c.bmp": "near"}
     others = {"d.png": "", "e.png": "", "held.png": ""}
+    name_default(Path("exported/tiny.onnx"))
     return {f"images/{name}": mark for name, mark in (copies | others).items()}
 
 

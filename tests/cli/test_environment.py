@@ -1,6 +1,7 @@
 """Places without a home, a cache or permissions, and names that no file can have."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -185,14 +186,14 @@ def test_a_model_that_cannot_be_reached_does_not_hide_the_others():
     Path("exported/newer.onnx").symlink_to("gone.onnx")
     assert Classifier(device="cpu").model_path == Path("exported/tiny.onnx")
     Path("exported/tiny.onnx").unlink()
-    with pytest.raises(AllkitError, match=r"newer\.onnx is not a file"):
+    Path("exported/tiny.onnx").symlink_to("gone.onnx")
+    with pytest.raises(AllkitError, match=r"tiny\.onnx is not a file"):
         Classifier(device="cpu")
 
 
 @pytest.mark.usefixtures("folder")
 def test_a_file_called_exported_holds_no_models(monkeypatch):
-    Path("exported/tiny.onnx").unlink()
-    Path("exported").rmdir()
+    shutil.rmtree("exported")
     Path("exported").write_text("")
     assert Classifier(device="cpu").model_path.parent.name == "models"
 

@@ -4,11 +4,13 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import onnx
 import pytest
 from click.testing import CliRunner
 
+from allkit import Classifier
 from allkit.cli.main import cli
 from allkit.contract import METADATA_KEY
 from allkit.errors import AllkitError
@@ -47,6 +49,26 @@ def test_all_makes_every_precision_of_every_run_and_does_not_stop_at_a_failure(e
     assert result.stderr.count("cannot be loaded") == 3
     for heading in ("MiB", "GMAC", "parameters", "ms/image", "accuracy", "drop", "status"):
         assert heading in result.stdout
+
+
+def test_of_several_runs_none_becomes_the_default(exported):
+    out, result = exported
+    assert not (out / "default").exists()
+    assert f"the default of {out} is as it was" in result.stdout
+
+
+def test_the_fastest_file_of_one_run_becomes_the_default(finished_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "allkit.export.export.median_latencies", lambda protos, *_: {"fp32": 2.0, "fp16": 4.0, "int8": 1.0}
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ("export", "--run", finished_run.folder, "--max-drop", 1, "--precision")
+    result = invoke(*words, "fp32,int8")
+    assert "vgg16x0.0625-32-int8.onnx is the default of exported now" in result.stdout
+    assert Classifier(device="cpu").model_path == Path("exported/vgg16x0.0625-32-int8.onnx")
+    # The last export says, be its file slow or beside a faster one.
+    assert invoke(*words, "fp16").exit_code == 0
+    assert Classifier(device="cpu").model_path == Path("exported/vgg16x0.0625-32-fp16.onnx")
 
 
 def test_a_precision_that_fails_gives_exit_status_1(finished_run, tmp_path, monkeypatch):

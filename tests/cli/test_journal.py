@@ -12,6 +12,7 @@ import pytest
 
 from allkit import AllkitError
 from allkit.cli.journal import Journal
+from allkit.runtime.at_hand import name_default
 from allkit.runtime.classifier import Prediction
 from classified import JOURNAL, ONE_BY_ONE, classified_again, failing_at, run, stopped_after, subprocess_classify
 from models import flat, tiny_model
@@ -101,7 +102,7 @@ def test_a_journal_is_never_dropped_because_resume_was_forgotten(many, monkeypat
 @pytest.mark.usefixtures("folder")
 def test_a_journal_of_other_weights_under_the_same_contract_is_not_gone_on_with(monkeypatch):
     stopped_after(monkeypatch, 1)
-    tiny_model(Path("exported/tiny.onnx"), bias=(1, 0, 0))
+    name_default(tiny_model(Path("exported/tiny.onnx"), bias=(1, 0, 0)))
     with pytest.raises(AllkitError, match="was made with another model"):
         run(*ONE_BY_ONE, "--resume")
 
@@ -211,3 +212,13 @@ def test_a_link_in_the_place_of_the_journal_is_not_followed():
                 run(*ONE_BY_ONE, *resume)
         JOURNAL.unlink()
     assert Path("victim").read_text() == "old"
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["other.onnx", "other.JPG", "new.png", "run.keras"])
+def test_an_output_is_not_named_like_a_model_or_an_image_that_is_not_read_either(name):
+    if name.startswith("other"):
+        Path(name).write_bytes(b"old")
+    with pytest.raises(AllkitError, match=r"are models or images; give another name"):
+        run("images", "--format", "csv", "--output", name)
+    assert Path(name).exists() == name.startswith("other")

@@ -285,6 +285,8 @@ def test_evaluate_on_the_test_part_agrees_with_the_record_of_the_run(model, fini
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
     assert record["part"] == "test"
+    groups = len(set(finished_run.split.groups.values()))
+    assert f"random (paper protocol) split: {groups} groups of 48 images" in result.stderr
     assert record["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
     assert record["split"]["hash"] == finished_run.split.hash
     assert record["metrics"]["confusion"] == finished_run.metrics()["metrics"]["confusion"]

@@ -56,6 +56,22 @@ def test_significant_bits_that_stand_to_the_left_as_png_wants_are_left_there():
     assert np.array_equal(decode(png(TWELVE << 4, (b"sBIT", b"\x0c\x0c\x0c"))), EIGHT)
 
 
+@pytest.mark.parametrize("said", [1, 7, 8, 10, 11, 16, 17, 24, 200, 255])
+def test_a_range_that_cannot_be_right_does_not_make_an_image_black(said):
+    with pytest.raises(AllkitError, match="would look black"):
+        decode(png(TWELVE, (b"sBIT", bytes([said] * 3))))
+
+
+def test_a_largest_value_that_is_exceeded_does_not_make_an_image_black():
+    with pytest.raises(AllkitError, match="would look black"):
+        decode(as_tiff(TWELVE, t281=1023))
+
+
+@pytest.mark.parametrize("said", [0, 17, 24, 200, 255])
+def test_more_significant_bits_than_a_sample_has_are_passed_over(said):
+    assert np.array_equal(decode(png(EIGHT << 8 | NOISE, (b"sBIT", bytes([said] * 3)))), EIGHT)
+
+
 @pytest.mark.parametrize("encode", [png, as_tiff])
 def test_sixteen_bits_in_use_need_no_option(encode):
     sixteen = EIGHT << 8 | NOISE

@@ -1,8 +1,6 @@
 import itertools
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -110,31 +108,6 @@ def test_what_is_no_distribution_labels_nothing(tmp_path, monkeypatch, row):
     assert "no probabilities" in prediction.error
 
 
-def test_the_newest_export_is_the_default_model(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "exported"
-    folder.mkdir()
-    for age, name in enumerate(["half-written.onnx", "b.onnx", "a.onnx", "c.onnx"]):
-        path = tiny_model(folder / name)
-        os.utime(path, ns=(0, 10**18 - age * 10**9))
-    (folder / "half-written.onnx").rename(folder / ".half-written.onnx")
-    classifier = Classifier(device="cpu")
-    assert classifier.model_path.name == "b.onnx"
-    assert classifier.contract.architecture == "tiny"
-    assert classifier.provider == "CPUExecutionProvider"
-
-
-def test_without_any_model_the_error_names_the_command_that_makes_one(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("allkit.runtime.classifier.SHIPPED_FOLDER", tmp_path)
-    with pytest.raises(AllkitError, match="allkit export`"):
-        Classifier()
-    (tmp_path / "exported").mkdir()
-    tiny_model(tmp_path / "exported" / "tiny.onnx")
-    with pytest.raises(AllkitError, match=r"no model with a heat map .* `allkit export --heatmap`"):
-        Classifier(heatmaps=True)
-
-
 def test_a_batch_size_below_one_is_refused(tmp_path):
     with pytest.raises(AllkitError, match="batch size 0"):
         Classifier(tiny_model(tmp_path / "m.onnx"), batch_size=0)
@@ -180,45 +153,6 @@ def test_doubt_follows_the_thresholds_of_the_contract(tmp_path):
     assert (one.distance, one.unfamiliar) == (pytest.approx(32), False)
 
 
-def test_a_default_that_was_slower_than_fp32_is_passed_over_on_the_cpu(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "exported"
-    folder.mkdir()
-    slow = {"ms": 3.0, "fp32_ms": 2.0, "cores": 2, "processor": "none"}
-    for age, (name, latency) in enumerate([("slow.onnx", slow), ("fp32.onnx", {**slow, "ms": 2.0})]):
-        os.utime(tiny_model(folder / name, latency=latency), ns=(0, 10**18 - age * 10**9))
-    assert Classifier(device="cpu").model_path.name == "fp32.onnx"
-    (folder / "fp32.onnx").unlink()
-    assert Classifier(device="cpu").model_path.name == "slow.onnx"
-
-
 def test_heat_maps_are_given_only_by_a_model_that_has_them(tmp_path):
     with pytest.raises(AllkitError, match="has no heat map"):
         Classifier(tiny_model(tmp_path / "m.onnx"), device="cpu", heatmaps=True)
-
-
-def test_a_damaged_file_beside_it_does_not_hide_the_default(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "exported").mkdir()
-    os.utime(tiny_model(tmp_path / "exported" / "good.onnx"), ns=(0, 10**18))
-    (tmp_path / "exported" / "newer.onnx").write_bytes(b"no model")
-    assert Classifier(device="cpu").model_path.name == "good.onnx"
-    with pytest.raises(AllkitError, match=r"newer\.onnx"):
-        Classifier(device="cpu", heatmaps=True)
-
-
-def test_without_models_of_ones_own_the_one_that_comes_with_allkit_is_taken(tmp_path, monkeypatch):
-    shipped = tmp_path / "shipped"
-    shipped.mkdir()
-    tiny_model(shipped / "default.onnx")
-    monkeypatch.setattr("allkit.runtime.classifier.SHIPPED_FOLDER", shipped)
-    monkeypatch.chdir(tmp_path)
-    assert Classifier(device="cpu").model_path == shipped / "default.onnx"
-    own = tmp_path / "exported"
-    own.mkdir()
-    # Written by one checkout, in whatever order.
-    for order, name in enumerate(["default.onnx", "a.onnx", "z.onnx"]):
-        os.utime(tiny_model(own / name), ns=(0, 6 * 10**17 + order * 10**9))
-    assert Classifier(device="cpu").model_path == Path("exported/default.onnx")
-    os.utime(tiny_model(own / "own.onnx"), ns=(0, 6 * 10**17 + 61 * 10**9))
-    assert Classifier(device="cpu").model_path == Path("exported/own.onnx")

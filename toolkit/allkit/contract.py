@@ -23,7 +23,7 @@ from msgspec import Meta
 from allkit.errors import AllkitError
 from allkit.images import PixelPath
 from allkit.names import check_class_names
-from allkit.reading import parse_json
+from allkit.reading import Count, NotNegative, Positive, Share, parse_json
 
 METADATA_KEY = "allkit.contract"
 SCHEMA_VERSION = 3
@@ -35,10 +35,6 @@ INTENDED_USE = "research; not for diagnosis"
 _MOST_CHARACTERS = 2**20
 _EXPORT_AGAIN = "export the model again"
 
-Share = Annotated[float, Meta(ge=0, le=1)]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-NotNegative = Annotated[float, Meta(ge=0)]
-Positive = Annotated[float, Meta(gt=0)]
 Side = Annotated[int, Meta(ge=1, le=4096)]
 
 

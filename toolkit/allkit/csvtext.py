@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
-from allkit.errors import AllkitError
+from allkit.errors import AllkitError, reason
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 
@@ -47,7 +47,7 @@ def read_rows(path: Path, fix: str) -> list[list[str]]:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.reader(stream, strict=True))
     except (OSError, ValueError, csv.Error) as error:
-        raise AllkitError(f"cannot read {path} ({getattr(error, 'strerror', None) or error}): {fix}") from error
+        raise AllkitError(f"cannot read {path} ({reason(error)}): {fix}") from error
     if not rows:
         raise AllkitError(f"{path} is empty: {fix}")
     for number, row in enumerate(rows):

@@ -18,11 +18,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from allkit.errors import AllkitError
+from allkit.errors import AllkitError, reason
 from allkit.locks import claim
 from allkit.reading import read_json
 
 _TEMPORARY = re.compile(r"\.allkit-[0-9a-f]{16}(\..*)?", re.DOTALL)
+
+# Models, and `images.SUFFIXES`, a module that takes NumPy and OpenCV along.
+_NOT_TEXT = frozenset({".bmp", ".jpeg", ".jpg", ".keras", ".onnx", ".png", ".tif", ".tiff", ".webp"})
 
 # Names that others can foresee, in a folder that others may write to, may be links that they have put there.
 OPEN_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -79,6 +82,14 @@ def check_replaceable(path: Path, sources: Iterable[Path] = ()) -> None:
     check_folder(path.parent, path.name)
 
 
+def check_text_file(path: Path, sources: Iterable[Path] = ()) -> None:
+    """`check_replaceable` for text; AllkitError too where the name is that of a model or an image, read now or not."""
+    check_replaceable(path, sources)
+    suffix = path.suffix.lower()
+    if suffix in _NOT_TEXT:
+        raise AllkitError(f"cannot write {path}: files named {suffix} are models or images; give another name")
+
+
 def check_folder(folder: Path, name: str = "") -> None:
     """AllkitError unless a file, maybe of a certain name, can be made in a folder, or in one that is made first."""
     try:
@@ -110,11 +121,6 @@ def listing(folder: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise AllkitError(f"cannot read {folder}: {reason(error)}") from error
     return sorted(folder / name for name in names if not name.startswith("."))
-
-
-def reason(error: OSError | ValueError) -> str:
-    """What the system says of a failure, without the number and the path; a ValueError is of a name it cannot have."""
-    return getattr(error, "strerror", None) or str(error)
 
 
 def remove_abandoned(folder: Path) -> None:

@@ -27,7 +27,7 @@ _PRECISIONS = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorPro
 
 @dataclass(frozen=True)
 class Layer:
-    """A node with weights. shape: of its output, without the batch. macs: multiply-accumulates an image."""
+    """A node with weights. shape: of its output, without the batch. macs: multiply-accumulates per image."""
 
     name: str
     operator: str
@@ -54,7 +54,7 @@ class Summary:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates an image."""
+        """Multiply-accumulates per image."""
         return sum(layer.macs for layer in self.layers)
 
 

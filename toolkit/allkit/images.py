@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from allkit.errors import AllkitError
+from allkit.errors import AllkitError, reason
 from allkit.imaging.decoding import decode
 from allkit.imaging.depth import check_bits
 from allkit.imaging.limits import MOST_BYTES, OnDamage, refuse
@@ -128,7 +128,7 @@ def read_bytes(path: Path | str, most_bytes: int = MOST_BYTES) -> bytes:
                 raise AllkitError(f"cannot read {path}: it is larger than {most_bytes // 2**20} MiB")
             return stream.read()
     except (OSError, ValueError) as error:
-        raise AllkitError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise AllkitError(f"cannot read {path}: {reason(error)}") from error
 
 
 def is_image_name(name: str) -> bool:

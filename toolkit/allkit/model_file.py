@@ -16,8 +16,7 @@ from pathlib import Path
 
 from allkit import training_images
 from allkit.contract import METADATA_KEY, Contract
-from allkit.errors import AllkitError
-from allkit.files import reason
+from allkit.errors import AllkitError, reason
 from allkit.images import read_bytes
 from allkit.training_images import TrainingImages, entry_digest
 

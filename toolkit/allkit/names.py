@@ -10,7 +10,7 @@ from allkit.csvtext import is_formula
 from allkit.errors import AllkitError
 from allkit.text import unprintable, visible
 
-# What stands beside one column a class in what `classify` and a training write.
+# What stands beside one column per class in what `classify` and a training write.
 COLUMNS = (
     "path",
     "label",

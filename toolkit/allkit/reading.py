@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from allkit.errors import AllkitError
+from allkit.errors import AllkitError, reason
 
 Value = TypeVar("Value")
 
@@ -57,7 +57,7 @@ def read_json(path: Path | str, kind: type[Value], fix: str, name: str | None = 
             raise AllkitError(f"{name} is larger than {_MOST_BYTES // 2**20} MiB: {fix}")
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:
-        raise AllkitError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}; {fix}") from error
+        raise AllkitError(f"cannot read {name}: {reason(error)}; {fix}") from error
     return parse_json(data, kind, name, fix)
 
 
@@ -75,5 +75,5 @@ def as_plain(value: Any) -> Any:
 
 
 def _refused(error: Exception, name: object, fix: str) -> AllkitError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return AllkitError(f"{name} is not readable ({reason}): {fix}")
+    words = " ".join(str(error).split()) or type(error).__name__
+    return AllkitError(f"{name} is not readable ({words}): {fix}")

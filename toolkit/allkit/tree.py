@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from allkit.errors import reason
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -38,7 +40,7 @@ def walk(folder: Path) -> Tree:
                     else:
                         waiting.append(Path(entry.path))
         except OSError as error:
-            tree.closed[place] = error.strerror or str(error)
+            tree.closed[place] = reason(error)
     return tree
 
 
@@ -46,5 +48,5 @@ def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # A link that leads in circles: reading it says so.
+        # A link that leads to itself: reading it says so.
         return False

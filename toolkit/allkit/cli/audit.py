@@ -57,7 +57,7 @@ def audit(
 ) -> None:
     """Examine labelled images: unreadable files, duplicates, and what a method without any idea of cells scores.
 
-    DIR has one sub-folder of images a class (else $ALLKIT_DATA).
+    DIR has one sub-folder of images per class (else $ALLKIT_DATA).
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
@@ -67,15 +67,15 @@ def audit(
     from allkit.dataset.audit import audit as examine
     from allkit.dataset.audit_page import render
     from allkit.dataset.index import scan
-    from allkit.files import check_replaceable, write_text
+    from allkit.files import check_text_file, write_text
 
     for path in (json_file, html_file):
         if path and path != Path("-"):
-            check_replaceable(path)
+            check_text_file(path)
     dataset = scan(folder)
     for path in filter(None, (json_file, html_file)):
         if path != Path("-"):
-            check_replaceable(path, (dataset.root / name for name in dataset.paths))
+            check_text_file(path, (dataset.root / name for name in dataset.paths))
     columns = (Description(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr, transient=True) as progress:
         task = progress.add_task("reading images", total=len(dataset))

@@ -65,11 +65,11 @@ def _file(option: str, text: str) -> Callable:
 )
 @click.option("--rounds", type=click.IntRange(2, 20), default=7, show_default=True, help="Turns that models take.")
 @_file("--json", "Write the record: raw samples, machine, hashes of the models.")
-@_file("--csv", "Write the figures, one line a model.")
+@_file("--csv", "Write the figures, one line per model.")
 @_file("--markdown", "Write the table for a document.")
 @_file("--report", "Write one self-contained HTML page.")
 @_file("--plot", "Write the scatter of accuracy and latency, as .svg or .png.")
-@click.option("--budget-ms", type=click.FloatRange(0, min_open=True), help="Recommend: the most ms an image.")
+@click.option("--budget-ms", type=click.FloatRange(0, min_open=True), help="Recommend: the most ms per image.")
 @click.option("--budget-mb", type=click.FloatRange(0, min_open=True), help="Recommend: the largest file, in MiB.")
 @click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Recommend: the least accuracy, as in 0.98.")
 @click.option(
@@ -175,9 +175,9 @@ def _measure(models, queried, split_file, device, batches, seconds, queries, rou
     from allkit.cli.console import Description, stderr
     from allkit.dataset.split import Split
     from allkit.files import check_replaceable
-    from allkit.runtime.classifier import models_at_hand
+    from allkit.runtime.at_hand import models_at_hand
 
-    paths = list(models) or sorted(models_at_hand())
+    paths = list(models) or models_at_hand()
     settings = Settings(device, batches, seconds, queries, rounds)
     with queried as (files, told, images):
         for path in written:

@@ -14,7 +14,7 @@ _LEFT = ("model", "network", "on", "status")
 
 
 def print_record(record: Record) -> None:
-    """One row a model, those on the Pareto front marked, and what the figures are of."""
+    """One row per model, those on the Pareto front marked, and what the figures are of."""
     rows = figures(record)
     front = pareto(rows)
     table = Table(title="\nwhat a millisecond buys", box=SIMPLE_HEAD, pad_edge=False)
@@ -30,7 +30,7 @@ def print_record(record: Record) -> None:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """One row a model and measure, and what else is not the same."""
+    """One row per model and measure, and what else is not the same."""
     table = Table(title="second against first", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("model", "measure", "first", "second", "ratio", "p", ""):
         table.add_column(column, justify="left" if column in ("model", "measure", "") else "right")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,10 @@ Examples:
   allkit classify smears/                              a table and a summary
   allkit classify a.jpg b.png --model exported/vgg16x0.25-150-fp32.onnx
   allkit classify smears/ --format csv --output labels.csv
-  allkit classify smears/ --format csv --output labels.csv --resume    go on after Ctrl-C
+  allkit classify smears/ --format csv --output labels.csv --resume    continue after Ctrl-C
   allkit classify smears/ --format jsonl | head
   allkit classify smears/ --profile                    where the time goes
-  allkit classify smears/ --heatmaps maps/             an overlay an image, and a contact sheet
+  allkit classify smears/ --heatmaps maps/             an overlay per image, and a contact sheet
 
 An image is marked uncertain when the classes that the model's coverage does not rule
 out are not exactly one, and unfamiliar when it is unlike the training images.
@@ -43,7 +43,8 @@ Research use; not for diagnosis."""
 @click.option(
     "--model",
     type=NamedPath(dir_okay=False),
-    help="ONNX file made by `allkit export`.  [default: the newest in exported/, else the one that comes with allkit]",
+    help="ONNX file made by `allkit export`.  [the one that ./exported/default names, which `allkit export` writes, "
+    "else the one that comes with allkit]",
 )
 @device_option
 @batch_size_option
@@ -59,7 +60,7 @@ Research use; not for diagnosis."""
     "--output",
     type=NamedPath(dir_okay=False),
     help="Write the rows to this file instead of stdout; it appears when all are there, or the work is stopped. "
-    "A link is refused, and so is an image or the model that is read.",
+    "A link is refused, and so is an image or a model.",
 )
 @click.option(
     "--resume",
@@ -107,9 +108,9 @@ def classify(
     bits: int | None,
     heatmaps: Path | None,
 ) -> None:
-    """Classify images, or all images below folders, with an exported model: one row an image."""
+    """Classify images, or all images below folders, with an exported model: one row per image."""
     if resume and output is None:
-        raise click.UsageError("--resume goes on with a file: give --output too")
+        raise click.UsageError("--resume continues a file: give --output too")
 
     import contextlib
     import sys
@@ -119,7 +120,7 @@ def classify(
     from allkit import Classifier
     from allkit.cli.output import WRITERS, opened, terminated_as_interrupt
     from allkit.cli.terminal import say
-    from allkit.files import check_folder, check_replaceable
+    from allkit.files import check_folder, check_replaceable, check_text_file
     from allkit.runtime.inputs import expand
     from allkit.runtime.overlay import OverlayFolder
 
@@ -138,6 +139,8 @@ def classify(
         mark_trained=mark_trained,
     )
     optional = ["trained_on"] * mark_trained + ["warning"] * lenient
+    if output:
+        check_text_file(output, [classifier.model_path, *paths])
     overlays = OverlayFolder(heatmaps, paths, classifier.contract, bits) if heatmaps else None
     if classifier.notice:
         say(classifier.notice, err=True)
@@ -173,7 +176,7 @@ def classify(
         journal = None
         if output:
             reading = f"--bits {bits}" + " --mark-trained" * mark_trained
-            journal = stack.enter_context(_journal(output, classifier, reading, resume, overlays is not None, paths))
+            journal = stack.enter_context(_journal(output, classifier, reading, resume, overlays is not None))
         todo = journal.left(paths) if journal else paths
         if kept := len(paths) - len(todo):
             say(f"{kept} image(s) were classified before", err=True)
@@ -199,7 +202,7 @@ def classify(
                     write(journal.rows(paths))
                 if overlays:
                     sheet = overlays.write_contact_sheet()
-                    say(f"heat maps: {sheet} and one file an image beside it", err=True)
+                    say(f"heat maps: {sheet} and one file per image beside it", err=True)
         except KeyboardInterrupt:
             advice = ": the same command with --resume writes them" if output else ""
             say(f"stopped before all results were written{advice}", err=True)
@@ -207,13 +210,14 @@ def classify(
         if journal:
             journal.finished = not stopped
 
+    chosen = f" ({classifier.chosen})" if classifier.chosen else ""
     summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
     summary += [f"{doubt}: {count}" for doubt, count in doubts.items()]
     summary += [f"trained on: {trained_on}"] * mark_trained
     summary += [f"damaged: {damaged}"] * lenient + [f"not read: {counts[None]}"]
     say(
         f"\n{'  '.join(summary)}\n"
-        f"{len(done)} image(s), {len(done) / seconds:.1f} images/s with {classifier.model_path.name} "
+        f"{len(done)} image(s), {len(done) / seconds:.1f} images/s with {classifier.model_path.name}{chosen} "
         f"on {classifier.provider}; research use; not for diagnosis",
         err=form != "table",
     )
@@ -232,14 +236,11 @@ def classify(
         click.get_current_context().exit(1)
 
 
-def _journal(
-    output: Path, classifier: Classifier, reading: str, resume: bool, heatmaps: bool, paths: Sequence[Path]
-) -> Journal:
+def _journal(output: Path, classifier: Classifier, reading: str, resume: bool, heatmaps: bool) -> Journal:
     from allkit.cli.journal import Journal
-    from allkit.files import content_hash
 
-    made_with = f"{content_hash(classifier.model_path)} {classifier.provider} {reading}"
-    return Journal(output, made_with, resume, heatmaps, [classifier.model_path, *paths])
+    made_with = f"{classifier.model_identity} {classifier.provider} {reading}"
+    return Journal(output, made_with, resume, heatmaps)
 
 
 def _tracked(pairs: Iterable, count: int) -> Iterable:

@@ -65,6 +65,7 @@ def evaluate(
     from allkit.cli.terminal import say
     from allkit.contract import INTENDED_USE
     from allkit.dataset.index import scan
+    from allkit.dataset.protocol import remarks
     from allkit.dataset.split import Split
     from allkit.evaluation.evaluate import SCHEMA_VERSION, class_labels, paired
     from allkit.evaluation.evaluate import evaluate as evaluate_model
@@ -84,6 +85,8 @@ def evaluate(
         on = subject(images, split, part or "test")
     if not include_trained and part in (None, "test"):
         on = without_trained(on, classifiers)
+    for remark in remarks(images, split) if split else ():
+        say(remark, err=True)
 
     evaluations, shifts = [], []
     for classifier in classifiers:

@@ -19,6 +19,9 @@ Examples:
 fp32 is compared with the Keras model, fp16 and int8 with fp32, on real images of the
 run's validation part. A file that does not pass is not written.
 
+The fastest file here of a run becomes the default of its folder: in ./exported that is
+what `allkit classify` takes without --model. Of several runs none does.
+
 Exit status 0 when every file asked for was written, 1 when some did not pass, 2 for
 wrong usage or a run that cannot be read."""
 
@@ -130,9 +133,10 @@ def export(
     from allkit.training.backend import prepare
 
     prepare("tensorflow", "tf2onnx")
-    from allkit.cli.export_table import print_exports, print_failure, print_file
+    from allkit.cli.export_table import fastest, print_exports, print_failure, print_file
     from allkit.export.export import Options
     from allkit.export.export import export as export_run
+    from allkit.runtime.at_hand import keep_default, name_default
 
     options = Options(precisions, heatmap, seven_bit, max_drop, coverage)
     rows = []
@@ -152,5 +156,11 @@ def export(
             else:
                 print_file(result)
     print_exports(rows)
+    if best := fastest(rows):
+        name_default(best.path)
+        say(f"{best.path.name} is the default of {out} now\nnext: allkit classify FOLDER --model {best.path}")
+    elif len(chosen) > 1:
+        keep_default(out, [result.path for _, _, result in rows if not isinstance(result, AllkitError)])
+        say(f"the default of {out} is as it was: export one run with --run, or name a model with --model")
     if any(isinstance(result, AllkitError) for _, _, result in rows):
         ctx.exit(1)

@@ -40,7 +40,9 @@ def print_file(exported: Exported) -> None:
     if int8 := contract.quantisation:
         layers = ", ".join(int8["float_layers"]) or "none but the logits"
         say(f"  int8: {int8['method']} on {int8['calibration_images']} training images; in float: {layers}")
-    say(f"  time: {latency['ms']:.2f} ms an image here, {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32")
+    say(
+        f"  time: {latency['ms']:.2f} ms per image here, {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32"
+    )
     say(
         f"  calibrated: temperature {contract.temperature:.3f}, expected calibration error on the "
         f"{calibration['part']} part {calibration['ece_before']:.4f} before, {calibration['ece_after']:.4f} after "
@@ -55,7 +57,7 @@ def print_file(exported: Exported) -> None:
 
 
 def print_exports(rows: Sequence[Row]) -> None:
-    """One row a file, those that failed included, and the command that comes next."""
+    """One row a file, those that failed included."""
     table = Table(title="\nexported")
     for column in ("file", "px", "precision", "MiB", "parameters", "GMAC", "ms/image", "accuracy", "drop", "status"):
         table.add_column(
@@ -68,12 +70,13 @@ def print_exports(rows: Sequence[Row]) -> None:
         else:
             table.add_row(result.path.name, size, precision, *_figures(result))
     wide_console().print(table)
+
+
+def fastest(rows: Sequence[Row]) -> Exported | None:
+    """The fastest file here of one run; None of several, between which speed alone would choose the least accurate."""
     made = [result for _, _, result in rows if isinstance(result, Exported)]
-    # Between sizes and widths speed alone would choose the least accurate.
     one_run = len({run.folder for run, _, _ in rows}) == 1
-    fit = [one for one in made if not one.contract.slower_than_fp32]
-    if one_run and (best := min(fit, key=_milliseconds, default=None)):
-        say(f"next: allkit classify FOLDER --model {best.path}")
+    return min(made, key=_milliseconds, default=None) if one_run else None
 
 
 def _figures(exported: Exported) -> list[str]:

@@ -1,6 +1,6 @@
-"""What a classification into a file has done so far, so that one that was stopped can go on.
+"""What a classification into a file has done so far, so that one that was stopped can be resumed.
 
-A hidden file beside the output takes one line an image as soon as it is classified: a checksum and a JSON object with
+A hidden file beside the output takes one line per image as soon as it is classified: a checksum and a JSON object with
 the path, the size and time of the file, and the prediction. Lines are only ever added. Each stands for itself: one that
 was cut short, or changed since, does not fit its checksum, and its image is classified again.
 """
@@ -20,8 +20,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from allkit.errors import AllkitError
-from allkit.files import OPEN_FLAGS, check_replaceable, make_folder
+from allkit.errors import AllkitError, reason
+from allkit.files import OPEN_FLAGS, make_folder
 from allkit.locks import claim, is_named
 from allkit.reading import parse_json
 from allkit.runtime.classifier import Prediction
@@ -65,17 +65,13 @@ class Journal:
 
     made_with: a text that tells apart what decides the rows, such as models and ways to read images. resume: go on
     with a journal that is there. heatmaps: whether predictions have maps; without its map an image is classified again.
-    sources: the other files that the job reads. Raises AllkitError when the journal cannot be written, another process
-    has it, it was made with something else, or it is there and is not to be resumed, or when the output would replace a
-    source.
+    Raises AllkitError when the journal cannot be written, another process has it, it was made with something else, or
+    it is there and is not to be resumed.
 
     At the end of the `with` statement the journal is removed where `finished` was set, or where nothing is in it.
     """
 
-    def __init__(
-        self, output: Path, made_with: str, resume: bool, heatmaps: bool = False, sources: Iterable[Path] = ()
-    ):
-        check_replaceable(output, sources)
+    def __init__(self, output: Path, made_with: str, resume: bool, heatmaps: bool = False):
         self.path = output.with_name(f".{output.name}.journal")
         self.finished = False
         self._made_with = hashlib.blake2b(made_with.encode(*_ENCODING), digest_size=8).hexdigest()
@@ -227,7 +223,7 @@ def _checksum(text: bytes) -> bytes:
 
 
 def _key(path: Path) -> str:
-    # From wherever the job is gone on with; `..` stays, since it may lead out of a link.
+    # From wherever the job is resumed; `..` stays, since it may lead out of a link.
     return str(path.absolute())
 
 
@@ -242,5 +238,5 @@ def _facts(path: Path) -> tuple[int, int] | None:
 
 def _unwritable(path: Path, error: OSError) -> AllkitError:
     return AllkitError(
-        f"cannot write {path}: {error.strerror or error}; with that mended, the same command with --resume goes on"
+        f"cannot write {path}: {reason(error)}; with that mended, the same command with --resume goes on"
     )

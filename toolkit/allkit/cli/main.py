@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from allkit.cli.terminal import say
-from allkit.errors import AllkitError
+from allkit.errors import AllkitError, reason
 from allkit.text import visible_lines
 
 # Name, module and one line of help: `--help` lists the commands without importing them.
@@ -83,12 +83,12 @@ def main() -> None:
         _fail(str(error))
     except OSError as error:
         if error.filename is not None:
-            _fail(f"cannot use {error.filename}: {error.strerror or error}")
+            _fail(f"cannot use {error.filename}: {reason(error)}")
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
-            _fail(error.strerror or str(error))
+            _fail(reason(error))
         # What is left in the buffer would fail once more at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        _fail(f"cannot write to standard output: {error.strerror}")
+        _fail(f"cannot write to standard output: {reason(error)}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from allkit.files import reason
+from allkit.errors import reason
 
 
 class NamedPath(click.Path):
@@ -35,7 +35,7 @@ data_option = click.option(
     show_envvar=True,
     default=Path("data"),
     show_default=True,
-    help="Folder with one sub-folder of images a class.",
+    help="Folder with one sub-folder of images per class.",
 )
 
 device_option = click.option(

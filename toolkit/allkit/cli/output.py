@@ -40,7 +40,7 @@ def columns(classes: Sequence[str], optional: Sequence[str] = ()) -> list[str]:
 
 
 def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
-    """One line an image under a header, a prediction set as `Early|Pre`; what an image does not have is empty.
+    """One line per image under a header, a prediction set as `Early|Pre`; what an image does not have is empty.
 
     No field is a formula to a spreadsheet, see `csvtext`.
     """

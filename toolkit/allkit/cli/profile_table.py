@@ -14,12 +14,12 @@ from allkit.runtime.profile import STAGES
 def print_profile(
     seconds: float, images: int, by_thread: Mapping[str, Mapping[str, float]], alone: Mapping[str, float] | None
 ) -> None:
-    """On stderr: milliseconds an image of each stage and thread, and the share of the limit that was reached.
+    """On stderr: milliseconds per image of each stage and thread, and the share of the limit that was reached.
 
-    alone: seconds an image of each stage on one thread by itself; None where the model does not run on the processor,
+    alone: seconds per image of each stage on one thread by itself; None where the model does not run on the processor,
     which then is no limit.
     """
-    table = Table(title="\nwhere the time went: ms an image of the whole run")
+    table = Table(title="\nwhere the time went: ms per image of the whole run")
     for column in ("thread", *STAGES, "idle"):
         table.add_column(column, justify="left" if column == "thread" else "right", no_wrap=True)
     for thread, stages in by_thread.items():
@@ -35,7 +35,7 @@ def print_profile(
     stderr.print(table)
     limit = cores() / sum(alone.values())
     stderr.print(
-        f"{images / seconds:.1f} images/s; {cores()} core(s) over {1000 * sum(alone.values()):.3f} ms an image on one "
+        f"{images / seconds:.1f} images/s; {cores()} core(s) over {1000 * sum(alone.values()):.3f} ms per image on one "
         f"thread allow {limit:.1f}: {images / seconds / limit:.0%} of the limit",
         soft_wrap=True,
     )

@@ -29,13 +29,13 @@ def report(
     sources: tuple[Path, ...], html: Path | None, markdown: Path | None, title: str, notes: tuple[str, ...]
 ) -> None:
     """Results of trainings and models, beside the paper's tables and figures."""
-    from allkit.files import check_replaceable, write_text
+    from allkit.files import check_text_file, write_text
     from allkit.report.page import as_html, as_markdown
     from allkit.report.sources import gather
 
     models = [model for source in sources if source.is_dir() for model in source.glob("*.onnx")]
     for path in filter(None, (html, markdown)):
-        check_replaceable(path, [*sources, *models])
+        check_text_file(path, [*sources, *models])
     found = gather(sources)
     if html:
         write_text(html, as_html(found, title, notes))

@@ -178,9 +178,9 @@ def train(
     resume: bool,
     **overrides,
 ) -> None:
-    """Train the modified VGG16 on a folder with one sub-folder of images a class."""
+    """Train the modified VGG16 on a folder with one sub-folder of images per class."""
     _check_usage(split, groups_file, folds, sizes, out, resume)
-    # An earlier run is told apart by its folder, from wherever this one is gone on with.
+    # An earlier run is told apart by its folder, from wherever this one is resumed.
     if (given := overrides["weights"]) and Path(given).is_dir():
         overrides["weights"] = str(Path(given).resolve())
     overrides["teacher"] = tuple(str(Path(folder).resolve()) for folder in overrides["teacher"])

@@ -26,7 +26,7 @@ _IMAGES = 128
 @click.argument("files_or_folders", nargs=-1, type=Path, metavar="[FILES_OR_FOLDERS]...")
 @click.option("--seconds", type=click.FloatRange(1), default=20.0, show_default=True, help="How long to measure.")
 def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> None:
-    """Measure which way of sharing out the processor classifies most images a second, and remember it.
+    """Measure which way of sharing out the processor classifies most images per second, and remember it.
 
     Without images it draws synthetic smears to measure on.
     """
@@ -44,7 +44,7 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
         say(f"measuring on {len(images)} images for about {seconds:g} s", err=True)
         rates = measure(model, images, seconds)
     best = next(iter(rates))
-    table = Table(title="\nimages a second, from file to result")
+    table = Table(title="\nimages per second, from file to result")
     for column in ("workers", "threads a run", "batch size", "images/s", "of the best"):
         table.add_column(column, justify="right")
     for plan, rate in rates.items():

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from allkit.errors import AllkitError
+from allkit.errors import AllkitError, reason
 
 _COLUMNS = ("path", "patient")
 
@@ -27,7 +27,7 @@ def read_patients(path: Path, images: Sequence[str]) -> list[str]:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             listed = list(_rows(path, csv.reader(stream)))
     except OSError as error:
-        raise AllkitError(f"cannot read {path}: {error.strerror}") from error
+        raise AllkitError(f"cannot read {path}: {reason(error)}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise AllkitError(f"{path} is not a CSV file: {error}") from error
     patients: dict[str, tuple[int, str, str]] = {}

@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from allkit.errors import AllkitError
+from allkit.errors import AllkitError, reason
 
 _MIN_SIZE_PX = 32
 _MAX_SIZE_PX = 4096
@@ -86,7 +86,7 @@ def synthesize(
                 path.write_bytes(_encode(image))
                 on_image()
     except OSError as error:
-        raise AllkitError(f"cannot write to {root}: {error.strerror or error}; name another folder") from error
+        raise AllkitError(f"cannot write to {root}: {reason(error)}; name another folder") from error
     return root
 
 

@@ -97,8 +97,7 @@ def export(run: Run, data: Path, out: Path, options: Options, say: Say) -> dict[
     say("timing the files against fp32")
     protos = {"fp32": prepared.proto, **{precision: variant.proto for precision, variant in variants.items()}}
     taken = median_latencies(protos, prepared.validation.pixels, kernels_for(options.seven_bit))
-    # The fastest last: the newest file is the one that `allkit classify` takes.
-    for precision in sorted(variants, key=lambda name: -taken[name]):
+    for precision in variants:
         latency = {"ms": taken[precision], "fp32_ms": taken["fp32"], "cores": cores(), "processor": processor()}
         try:
             results[precision] = _write(prepared, precision, variants[precision], fp32, latency, options, out)

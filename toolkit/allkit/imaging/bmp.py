@@ -1,4 +1,4 @@
-"""BMP: the header is held against the length of the file."""
+"""BMP: the header is compared with the length of the file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check(data: bytes, on_damage: OnDamage) -> None:
         raise unreadable("damaged, its header has values that BMP does not know")
     if bits == 16 or (compression == _MASKS and data[54:66] != _BGR):
         # OpenCV leaves the lower bits of 16 empty, so that white is 248, and knows the usual order alone.
-        raise unreadable(f"its {bits} bits a pixel are shared out in a way that is not read: save it with 24")
+        raise unreadable(f"its {bits} bits per pixel are shared out in a way that is not read: save it with 24")
     if compression not in (_PLAIN, _RLE8, _RLE4, _MASKS):
         raise unreadable(f"it is compressed by method {compression}, which is not read")
     height = abs(height)

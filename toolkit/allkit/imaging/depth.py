@@ -21,9 +21,9 @@ def check_bits(bits: int | None) -> None:
 def to_eight_bits(deep: np.ndarray, declared: int | None, bits: int | None) -> np.ndarray:
     """Values of a uint16 array as uint8.
 
-    bits: how many the values have, as the user says. declared: the largest value there can be, as the file says; that
-    of a file whose values are larger means how many of the upper bits count. Without either all sixteen are taken to
-    be used: AllkitError where they clearly are not.
+    bits: how many the values have, as the user says. declared: the largest value there can be, as the file says; in a
+    file whose values are larger, it means how many of the upper bits count. Without either, and where it means that,
+    all sixteen are taken to be used: AllkitError where they clearly are not.
     """
     highest = int(deep.max())
     if bits is not None:
@@ -34,7 +34,7 @@ def to_eight_bits(deep: np.ndarray, declared: int | None, bits: int | None) -> n
         if declared & (declared + 1) == 0:
             return (deep >> (declared.bit_length() - 8)).astype(np.uint8)
         return (deep * np.float32(255 / declared) + np.float32(0.5)).astype(np.uint8)
-    if highest < 2**_USED and (declared is None or highest <= declared):
+    if highest < 2**_USED:
         likely = next(size for size in (8, 10, 12, 14) if highest < 2**size)
         raise unreadable(
             f"its 16-bit values go up to {highest} only and would look black: say how many bits they have, as in "

@@ -87,7 +87,7 @@ def read_header(data: bytes) -> Header:
         raise unreadable("damaged, a JPEG without a header of its frame")
     marker, description = frame
     height, width, components = int.from_bytes(description[1:3]), int.from_bytes(description[3:5]), description[5]
-    # libjpeg goes on to further scans where the first does not hold everything. Inside a scan ff da cannot occur.
+    # libjpeg reads further scans where the first does not hold everything. Inside a scan ff da cannot occur.
     scans = data.count(b"\xff\xda", at) if marker in _PROGRESSIVE or segment[0] < components else 1
     return Header(width, height, components, scans, turned or 1)
 

@@ -1,7 +1,7 @@
 """What one image may cost, and what is said of one that is damaged.
 
 A file of a few bytes can ask for gigabytes, and a damaged one can be decoded to something that looks like a picture.
-Both are found out from the file itself, before memory is taken.
+Both are detected from the file itself, before memory is taken.
 """
 
 from __future__ import annotations

@@ -36,13 +36,14 @@ _PROFILES = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 
 @dataclass
 class Chunks:
-    """What a PNG is made of. data: all of IDAT. exif: the block of eXIf, or of ImageMagick's text. bits: of sBIT."""
+    """What a PNG is made of. data: all of IDAT. exif: the block of eXIf, or of ImageMagick's text. bits: of sBIT,
+    0 without."""
 
     header: bytes = b""
     palette: bytes = b""
     data: list[memoryview] = field(default_factory=list)
     exif: bytes = b""
-    bits: int | None = None
+    bits: int = 0
 
 
 def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
@@ -62,7 +63,8 @@ def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
     palette = chunks.palette.ljust(3 << depth, b"\0")[: 3 << depth] if colour == _PALETTE else b""
     image = _decoded(chunks.header, palette, chunks.data, deep=depth == 16)
     if depth == 16:
-        image = to_eight_bits(image, 2**chunks.bits - 1 if chunks.bits else None, bits)
+        # As in TIFF, all sixteen bits are what a writer says that does not know; no sample has more.
+        image = to_eight_bits(image, 2**chunks.bits - 1 if 0 < chunks.bits < depth else None, bits)
     return orientation.upright(image, orientation.of_exif(chunks.exif))
 
 
@@ -90,7 +92,7 @@ def _chunks(data: bytes, on_damage: OnDamage) -> Chunks:
                 chunks.data.append(content)
             case b"sBIT" if 0 < length <= 4:
                 # Two and four values end with that of transparency.
-                chunks.bits = max(content[:-1] if length in (2, 4) else content) or None
+                chunks.bits = max(content[:-1] if length in (2, 4) else content)
             case b"eXIf" if length <= _MOST_PROFILE_BYTES:
                 chunks.exif = bytes(content)
             case b"tEXt" | b"zTXt" | b"iTXt" if length <= _MOST_PROFILE_BYTES and bytes(content[:22]) in _PROFILES:
@@ -125,7 +127,7 @@ def _profile(kind: bytes, text: bytes) -> bytes:
 
 
 def _passes(width: int, height: int, bits_per_pixel: int, interlace: int) -> list[tuple[int, int]]:
-    """Rows, and bytes a row with its filter, of each pass."""
+    """Rows, and bytes per row with its filter, of each pass."""
     sizes = [(width, height)]
     if interlace:
         sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in _PASSES]

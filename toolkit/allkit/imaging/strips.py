@@ -15,11 +15,11 @@ _NONE, _LZW, _JPEG, _PACKBITS = 1, 5, 7, 32773
 
 # What the checks of one image may take, a few seconds at most. A table of LZW that fills up takes 5,700 bytes of file.
 _MOST_TABLES, _FEW_TABLES, _BYTES_PER_TABLE, _MOST_RUNS = 2**15, 2**10, 2**11, 2**23
-# Sequential JPEG has at most one scan a component.
+# Sequential JPEG has at most one scan per component.
 _MOST_SCANS = 4
 
-# LZW: after a code that clears the table, 9 bits a code until the table has 511 entries, and so on up to 12; the table
-# is full after this many codes, and the next has to clear it again.
+# LZW: after a code that clears the table, 9 bits per code until the table has 511 entries, and so on up to 12; the
+# table is full after this many codes, and the next has to clear it again.
 _CLEAR, _END = 256, 257
 _WIDTHS = np.repeat([9, 10, 11, 12], [254, 512, 1024, 2050])
 _STARTS = np.concatenate([[0], np.cumsum(_WIDTHS)[:-1]])

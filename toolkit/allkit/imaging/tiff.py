@@ -1,6 +1,6 @@
 """TIFF: the directory is read and every strip or tile is checked before libtiff sees the file.
 
-For 8-bit images OpenCV goes on where libtiff reports that a strip cannot be decoded, and leaves the rest as it is.
+For 8-bit images OpenCV continues where libtiff reports that a strip cannot be decoded, and leaves the rest as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from allkit.imaging.ifd import read_directory
 from allkit.imaging.limits import OnDamage, check_size, unreadable
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _YCBCR = 0, 1, 2, 6
-# Samples a pixel of images with more than 8 bits.
+# Samples per pixel of images with more than 8 bits.
 _DEEP_SAMPLES = {_WHITE_IS_ZERO: (1,), _BLACK_IS_ZERO: (1,), _RGB: (3, 4)}
 _PHOTOMETRICS = (0, 1, 2, 3, 5, 6)
 _OTHER_PHOTOMETRICS = {
@@ -99,7 +99,7 @@ class Page:
         if len(set(self.tags.get(Tag.BITS, ()))) > 1 or self.bits not in (1, 8, *_DEEP):
             raise unreadable(f"it has {self.bits} bits a sample: save it with 8 or 16")
         if not 1 <= self.samples <= 8:
-            raise unreadable(f"it has {self.samples} samples a pixel")
+            raise unreadable(f"it has {self.samples} samples per pixel")
         if max(self.tags.get(Tag.JPEG_TABLES, ()), default=0) > 255:
             raise unreadable("damaged, its tables of JPEG are no bytes")
         if self.bits > 8 and (self.separate or self.samples not in _DEEP_SAMPLES.get(self.photometric, ())):
@@ -167,7 +167,7 @@ def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
 def _deep(data: bytes, page: Page, bits: int | None) -> np.ndarray:
     if page.one(Tag.EXTRA_SAMPLES, 0) == _ASSOCIATED:
         raise unreadable("its colours are multiplied by their transparency: save it without")
-    # Of three deep channels OpenCV 5 gives a muddle under its flags for RGB.
+    # Of three deep channels OpenCV 5 mixes up the values under its flags for RGB.
     deep = _decoded(data, cv2.IMREAD_UNCHANGED)
     deep = deep[..., 2::-1] if deep.ndim == 3 else np.dstack([deep] * 3)
     if page.bits < 16:

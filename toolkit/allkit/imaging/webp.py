@@ -1,4 +1,4 @@
-"""WebP: sizes are looked at before libwebp sees the file."""
+"""WebP: sizes are checked before libwebp sees the file."""
 
 from __future__ import annotations
 

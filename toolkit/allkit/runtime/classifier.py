@@ -14,22 +14,18 @@ import numpy as np
 
 from allkit.contract import Contract
 from allkit.errors import AllkitError
-from allkit.files import listing
 from allkit.images import PixelPath, check_bits, decode, read_bytes, refuse
 from allkit.imaging.limits import OnDamage
-from allkit.model_file import read_model
+from allkit.model_file import ModelFile, read_model
+from allkit.runtime.at_hand import check_default, default_model
 from allkit.runtime.pipeline import Results, Source, run_in_batches
 from allkit.runtime.plan import Plan, default_plan, gpu_plan
 from allkit.runtime.profile import Profile
-from allkit.runtime.providers import CPU, NVIDIA
+from allkit.runtime.providers import CPU
 from allkit.runtime.session import Model
 from allkit.runtime.tuning import tuned_plan
 from allkit.training_images import Copy, TrainingImages
 
-EXPORT_FOLDER = Path("exported")
-
-# What comes with allkit, for a folder without models of one's own.
-SHIPPED_FOLDER = Path(__file__).parent.parent / "models"
 MODES = ("throughput", "latency")
 
 # Of the sum of an image's probabilities; float16 has three decimal digits.
@@ -66,11 +62,11 @@ class Prediction:
 class Classifier:
     """An exported model as a function over images.
 
-    model: an ONNX file made by `allkit export`; None takes the newest in ./exported that is worth it here, or the one
-    that comes with allkit where there is none.
+    model: an ONNX file made by `allkit export`; None takes the one that ./exported/default names, which `allkit export`
+    writes, else the one that comes with allkit.
     device: auto, cpu, cuda, tensorrt, or any other that onnxruntime was built with, such as openvino; auto takes
     CUDA where a session gets it, else the CPU, and says so in `notice`.
-    batch_size: images a run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
+    batch_size: images per run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
     with one. mode: throughput (many images) or latency (one at a time, over all cores).
     lenient: read what is left of damaged images, with a `warning`, where otherwise they are an error. bits: how many
     bits, 8 to 16, the values of 16-bit images use; None takes what the file says. mark_trained: fill in `trained_on`,
@@ -78,9 +74,9 @@ class Classifier:
     Raises AllkitError when there is no such model, when the file is damaged or has no contract, no heat map or no
     training images, or when a GPU named explicitly does not work.
 
-    model_path: the file in use. contract: what the model says of itself. training_images: those of its split, None
-    where it does not tell. notice: one line about a
-    fallback to the CPU, or None. plan: how the machine is shared out.
+    model_path: the file in use. model_identity: a hash of its content. chosen: why this one, where none was named, else
+    None. contract: what the model says of itself. training_images: those of its split, None where it does not tell.
+    notice: one line about a fallback to the CPU or to slower kernels, or None. plan: how the machine is shared out.
     profile: where the time of the last call went.
 
     >>> for prediction in Classifier()(["smear.jpg"]):
@@ -103,9 +99,12 @@ class Classifier:
         if batch_size is not None and batch_size < 1:
             raise AllkitError(f"batch size {batch_size} is out of range: give 1 or more")
         check_bits(bits)
-        self._model, self.plan = (
-            _default(device, mode, heatmaps) if model is None else _opened(Path(model), device, mode)
-        )
+        default = default_model() if model is None else None
+        file = read_model(default.path if default else model)
+        if default:
+            check_default(default, hashlib.sha256(file.data).hexdigest())
+        self.chosen: str | None = default and default.why
+        self._model, self.plan = _opened(file, device, mode)
         if batch_size is not None:
             self.plan = replace(self.plan, batch_size=batch_size)
         if heatmaps and self._model.contract.heatmap is None:
@@ -115,6 +114,7 @@ class Classifier:
             raise AllkitError(f"{self._model.path.name} does not tell its training images: export it again")
         self._heatmaps, self._lenient, self._bits, self._mark_trained = heatmaps, lenient, bits, mark_trained
         self.model_path: Path = self._model.path
+        self.model_identity: str = self._model.identity
         self.contract: Contract = self._model.contract
         self.notice: str | None = self._model.notice
         self.profile = Profile()
@@ -125,7 +125,7 @@ class Classifier:
         return self._model.provider
 
     def __call__(self, images: Iterable[Source]) -> Results[Prediction]:
-        """One prediction an image, lazily and in order.
+        """One prediction per image, lazily and in order.
 
         images: paths, encoded bytes or RGB uint8 arrays (H, W, 3), in any mixture; the iterable may be
         endless, a few batches are read ahead (`run_in_batches`). An image that cannot be read yields a prediction
@@ -203,66 +203,9 @@ def _decoded(
     return image, hashlib.sha256(data).hexdigest()
 
 
-def _opened(path: Path, device: str, mode: str) -> tuple[Model, Plan]:
+def _opened(file: ModelFile, device: str, mode: str) -> tuple[Model, Plan]:
     """The model, and the plan that its session was made for."""
-    file = read_model(path)
-    plan = tuned_plan(path) if mode == "throughput" else None
+    plan = tuned_plan(file.path) if mode == "throughput" else None
     plan = plan or default_plan(len(file.data), mode)
     model = Model(file, device, plan.threads, shared=plan.workers > 1)
     return model, plan if model.provider == CPU else gpu_plan(mode)
-
-
-def _default(device: str, mode: str, heatmaps: bool) -> tuple[Model, Plan]:
-    """The newest model of ./exported that is worth it on the device in use, else the newest; with maps if asked for."""
-    newest = None
-    errors = []
-    for path in models_at_hand():
-        try:
-            model, plan = _opened(path, device, mode)
-        except AllkitError as error:
-            # One damaged file must not hide the others; where all fail, the newest says why.
-            errors.append(error)
-            continue
-        if heatmaps and model.contract.heatmap is None:
-            continue
-        newest = newest or (model, plan)
-        contract = model.contract
-        if not (contract.precision == "int8" if model.provider in NVIDIA else contract.slower_than_fp32):
-            return model, plan
-    if newest:
-        return newest
-    if errors:
-        raise errors[0]
-    raise _none_at_hand(" with a heat map", " --heatmap")
-
-
-def models_at_hand() -> list[Path]:
-    """The ONNX files of ./exported, the most recently written first; what comes with allkit where there are none.
-
-    A checkout writes all files at once: of those as new as the newest to a minute, what ships goes first. Raises
-    AllkitError when there is nothing at all, or ./exported cannot be read.
-    """
-    # Hidden names are files that an export is still writing.
-    models = [path for path in listing(EXPORT_FOLDER) if path.suffix == ".onnx"]
-    shipped = sorted(SHIPPED_FOLDER.glob("*.onnx"))
-    if not models and not shipped:
-        raise _none_at_hand()
-    written = {path: _written(path) for path in models}
-    names = {path.name for path in shipped}
-    recent = max(written.values(), default=0) - 60
-    ranks = {path: (path.name in names and time >= recent, time) for path, time in written.items()}
-    return sorted(models, key=ranks.get, reverse=True) or shipped
-
-
-def _written(path: Path) -> float:
-    """When a file was written; 0 for one that is not to be reached, which says so itself when it is opened."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _none_at_hand(what: str = "", option: str = "") -> AllkitError:
-    return AllkitError(
-        f"no model{what} in {EXPORT_FOLDER.absolute()}: make one with `allkit export{option}`, or give --model FILE"
-    )

@@ -82,21 +82,26 @@ def known_answers(
     }
 
 
-def differences(answers: KnownAnswers, images: np.ndarray, run: Callable[[np.ndarray], tuple]) -> Differences:
+def differences(
+    answers: KnownAnswers, images: np.ndarray, run: Callable[[np.ndarray], tuple], name: object = "the model"
+) -> Differences:
     """How far a session lies from the known answers.
 
-    run: uint8 (n, S, S, 3) to probabilities, distances and maps, None without known maps. Raises AllkitError when the
+    run: uint8 (n, S, S, 3) to probabilities, distances and maps, None without known maps. name: of the model, in
+    messages. Raises AllkitError when the
     answers are to other images, or of other shapes.
     """
     if _hash(images) != answers["drawing"]:
-        raise AllkitError("its known answers are to images that this version of allkit does not draw: export it again")
+        raise AllkitError(
+            f"{name} has known answers to images that this version of allkit does not draw: export it again"
+        )
     probabilities, distance, heatmap = run(images)
     known = np.array(answers["distance"])
     maps = None
     if answers["heatmap"] is not None:
         digests, known_digests = _digests(heatmap), np.array(answers["heatmap"])
         if digests.shape != known_digests.shape:
-            raise AllkitError("the known answers in its contract do not fit its heat map: export it again")
+            raise AllkitError(f"{name} has known answers that do not fit its heat map: export it again")
         scale = np.maximum(np.abs(known_digests).max(1), np.finfo(np.float32).tiny)
         maps = _number(np.median(np.abs(digests - known_digests).max(1) / scale))
     return Differences(

@@ -1,6 +1,6 @@
 """Whole batches side by side: read, decode, resize and infer in the same thread, hand back in order.
 
-Each worker takes a batch through all stages. OpenCV and onnxruntime let go of the interpreter lock, so the cores are
+Each worker takes a batch through all stages. OpenCV and onnxruntime release the interpreter lock, so the cores are
 busy as long as there are batches, and no stage waits for another. What is in memory is a fixed number of batches,
 however many images there are.
 """
@@ -62,7 +62,7 @@ def run_in_batches(
     load: Callable[[Source, Callable[[str], None], int], np.ndarray] | None = None,
     finish: Callable[[Result | AllkitError], Final] = lambda result: result,
 ) -> Results[Final]:
-    """One result a source, in order: one of `infer`'s, or the error that kept the source from being read.
+    """One result per source, in order: one of `infer`'s, or the error that kept the source from being read.
 
     infer: uint8 (n, S, S, 3) to n results, 1 <= n <= plan.batch_size; called by plan.workers threads at a time, or by
     the caller's own where one worker is enough, with an array that is filled again afterwards. Sources of known number

@@ -70,11 +70,11 @@ class Model:
     shared: other threads have work meanwhile, so that these sleep while they wait. nhwc: the layout on CUDA, None for
     the one that suits the precision.
 
-    path: the file. contract: what it says of itself. training_images: those of its split, None where it does not tell.
-    kernels: those in use on the CPU. graphs: whether runs are
-    recorded as CUDA graphs. notice: one line when `device="auto"` fell back to the CPU, or when the fastest kernels
-    cannot be used, else None. Raises AllkitError when the file is missing, damaged, has no contract or contradicts
-    it, when an explicitly named device is not what the session got, and when no kernels give the known answers.
+    path: the file. identity: a hash of its content. contract: what it says of itself. training_images: those of its
+    split, None where it does not tell. kernels: those in use on the CPU. graphs: whether runs are recorded as CUDA
+    graphs. notice: one line when `device="auto"` fell back to the CPU, or when the fastest kernels cannot be used, else
+    None. Raises AllkitError when the file is missing, damaged, has no contract or contradicts it, when an explicitly
+    named device is not what the session got, and when no kernels give the known answers.
     """
 
     def __init__(
@@ -86,7 +86,8 @@ class Model:
         nhwc: bool | None = None,
     ):
         file = model if isinstance(model, ModelFile) else read_model(model)
-        self.path, self.contract, self.training_images = file.path, file.contract, file.training_images
+        self.path, self.identity, self.contract = file.path, file.identity, file.contract
+        self.training_images = file.training_images
         opened = _opened(file, device.lower(), _Threads(threads, shared), nhwc)
         self._session, self._run, self.kernels, self.graphs, self.notice = opened
 
@@ -152,7 +153,8 @@ def _opened(file: ModelFile, device: str, threads: _Threads, nhwc: bool | None) 
 
 
 def _on_cpu(file: ModelFile, threads: _Threads) -> _Opened:
-    remembered = [kernels for kernels in Kernels if kernels.value == verdicts.recall(file, [CPU])]
+    verdict = verdicts.recall(file, [CPU])
+    remembered = [kernels for kernels in Kernels if kernels.value == verdict]
     found = {}
     for kernels in remembered or known_kernels(file.contract):
         session = _cpu_session(file, threads, kernels)
@@ -252,7 +254,10 @@ def _differences(file: ModelFile, provider: str, run: Run) -> Differences:
     answers = file.contract.known_answers
     images = draw(file.contract.pixels.size_px)
     return differences(
-        answers, images, lambda batch: _outputs(run, file.path, provider, batch, answers["heatmap"] is not None)
+        answers,
+        images,
+        lambda batch: _outputs(run, file.path, provider, batch, answers["heatmap"] is not None),
+        file.path,
     )
 
 

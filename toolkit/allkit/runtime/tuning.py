@@ -1,6 +1,6 @@
 """The best plan for one model on one machine, measured and remembered.
 
-The winners lie in one file a user, `plans.json` in the cache folder, under the machine, the content of the model and
+The winners lie in one file per user, `plans.json` in the cache folder, under the machine, the content of the model and
 the version of onnxruntime: another of any of them is another question.
 """
 
@@ -55,7 +55,7 @@ def candidates() -> list[Plan]:
 
 
 def measure(model: Path, images: Sequence[Source], seconds: float) -> dict[Plan, float]:
-    """Images a second of each candidate, from file to result, the fastest first.
+    """Images per second of each candidate, from file to result, the fastest first.
 
     The candidates take turns over all images for about `seconds`, three rounds at least, after one that does not
     count; the figure is the median of the rounds. Raises AllkitError when an image cannot be read.
@@ -81,7 +81,7 @@ def measure(model: Path, images: Sequence[Source], seconds: float) -> dict[Plan,
 
 
 def stage_costs(model: Path, images: Sequence[Source]) -> dict[str, float]:
-    """Seconds an image of each stage from file to result, on one thread that has the machine to itself."""
+    """Seconds per image of each stage from file to result, on one thread that has the machine to itself."""
     session, profile = Model(model, "cpu", threads=1), Profile()
     run = _probabilities(session)
     for _ in run_in_batches(images, session.contract.pixels, run, Plan(1, 1, 8), profile):

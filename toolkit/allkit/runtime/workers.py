@@ -44,7 +44,7 @@ class Task(Generic[Result]):
         try:
             raise error
         finally:
-            # The traceback refers to this frame: a circle that would keep what the call held.
+            # The traceback refers to this frame: a reference cycle that would keep what the call held.
             del error
 
 

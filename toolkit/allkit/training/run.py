@@ -27,7 +27,7 @@ from msgspec import Meta
 
 from allkit.csvtext import read_rows, write_rows
 from allkit.dataset.split import Split, class_of
-from allkit.errors import AllkitError
+from allkit.errors import AllkitError, reason
 from allkit.files import listing, remove_abandoned, write_text
 from allkit.images import PixelPath, natural_key
 from allkit.names import check_class_names
@@ -173,6 +173,8 @@ class Run:
         """One dictionary of figures an epoch, as `Epoch` names them; AllkitError where the file is damaged."""
         path = self.folder / "history.csv"
         header, *rows = read_rows(path, _DAMAGED)
+        if not rows:
+            raise AllkitError(f"{path} holds no epoch: {_DAMAGED}")
         history = as_kind(
             [dict(zip(header, row, strict=True)) for row in rows], list[Epoch], path, _DAMAGED, texts=True
         )
@@ -229,7 +231,7 @@ def _entries(folder: Path) -> list[str]:
         remove_abandoned(folder)
         return [entry.name for entry in folder.iterdir()]
     except OSError as error:
-        raise AllkitError(f"cannot read the folder {folder}: {error.strerror or error}; give another --out") from error
+        raise AllkitError(f"cannot read the folder {folder}: {reason(error)}; give another --out") from error
 
 
 def earlier_run(recipe: Recipe) -> Run | None:
