@@ -1,6 +1,8 @@
 """`allkit classify` on a folder of two images whose rows are known."""
 
 import itertools
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +33,9 @@ def add_broken():
 
 def subprocess_classify(*arguments, **options):
     command = [sys.executable, "-m", "allkit", "classify", *arguments, "--device", "cpu"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, **options)
+    # What a shell starts in the background ignores SIGINT, and so would this process.
+    heard = (lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if os.name == "posix" else None
+    return subprocess.Popen(command, stderr=subprocess.PIPE, **{"preexec_fn": heard, **options})
 
 
 def failing_at(monkeypatch, number, error):

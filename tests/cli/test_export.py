@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from allkit import Classifier
 from allkit.cli.main import cli
+from allkit.contract import METADATA_KEY
 from allkit.errors import AllkitError
 from allkit.export.card import model_card
 from allkit.graph import read_graph
@@ -139,7 +140,7 @@ def test_classify_draws_heat_maps(exported, smears, tmp_path):
 def test_classify_refuses_heat_maps_of_a_model_without_one(exported, smears, tmp_path):
     path = tmp_path / "plain.onnx"
     proto = onnx.load(exported[0] / "vgg16x0.0625-32-fp32.onnx")
-    (entry,) = proto.metadata_props
+    (entry,) = (entry for entry in proto.metadata_props if entry.key == METADATA_KEY)
     record = json.loads(entry.value)
     entry.value = json.dumps({**record, "heatmap": None, "known_answers": {**record["known_answers"], "heatmap": None}})
     onnx.save(proto, path)

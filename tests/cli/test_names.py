@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from allkit import Prediction
 from allkit.cli.console import PlainConsole
 from allkit.cli.main import cli, main
+from allkit.cli.output import write_csv
 from allkit.cli.terminal import say
 from allkit.errors import AllkitError
 from classified import run
@@ -219,3 +221,20 @@ def test_class_folders_that_cannot_name_classes_are_refused(tmp_path, names):
     with pytest.raises(AllkitError, match=r"the folders of .* cannot name classes: .*rename") as caught:
         CliRunner().invoke(cli, ["data", "audit", str(tmp_path)], catch_exceptions=False)
     assert str(caught.value).isprintable()
+
+
+class Terminal(io.StringIO):
+    """A text stream that says it is one."""
+
+    def isatty(self):
+        return True
+
+
+def test_rows_of_csv_keep_names_as_they_are_in_files_and_escape_them_on_a_terminal():
+    rows = [(Path("images/\x1b[2Ja.png"), Prediction(error="cannot read \x9b2J"))]
+    kept, shown = io.StringIO(), Terminal()
+    for stream in (kept, shown):
+        write_csv(rows, ("red", "green"), stream)
+    assert next(csv.DictReader(io.StringIO(kept.getvalue())))["path"] == "images/\x1b[2Ja.png"
+    assert not ACTS.search(shown.getvalue())
+    assert r"images/\x1b[2Ja.png" in shown.getvalue()

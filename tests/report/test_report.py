@@ -137,9 +137,13 @@ def test_a_model_alone_has_what_its_contract_says(model_and_records):
 
 def test_what_was_measured_on_training_images_and_the_speed_of_another_file_are_not_shown(model_and_records):
     folder, evaluation, bench = model_and_records
-    evaluation.write_text(json.dumps({**json.loads(evaluation.read_text()), "seen_in_training": "yes"}))
+    told = {"exact": 36, "near": 0, "none": 12, "held_aside": 0, "left_out": 0}
+    seen = {"seen_in_training": "yes", "trained_on": told}
+    evaluation.write_text(json.dumps({**json.loads(evaluation.read_text()), **seen}))
     save(record(row("tiny.onnx", 4.0)), bench)
-    (found,) = table(gather([folder, evaluation, bench]), "Models").rows
+    shown = table(gather([folder, evaluation, bench]), "Models")
+    (found,) = shown.rows
+    assert "tiny.onnx: an evaluation is not shown, 36 of 48 images were trained on" in shown.note
     assert found[2] == "90.00 % [80.00, 95.00]"
     assert found[7:] == ("-",) * 4
 
@@ -150,6 +154,14 @@ def test_images_that_were_left_out_stand_beside_those_that_an_accuracy_is_of(mod
     evaluation.write_text(json.dumps({**json.loads(evaluation.read_text()), "part": "all", "trained_on": told}))
     (found,) = table(gather([folder, evaluation, bench]), "Models").rows
     assert found[4].endswith("; 36 of 48 images were trained on (exact copies: 36, near copies: 0); left out: 36")
+
+
+def test_a_report_does_not_claim_what_a_model_does_not_tell(model_and_records):
+    folder, evaluation, bench = model_and_records
+    whole = {**json.loads(evaluation.read_text()), "split": None, "seen_in_training": "unknown", "trained_on": None}
+    evaluation.write_text(json.dumps(whole))
+    (found,) = table(gather([folder, evaluation, bench]), "Models").rows
+    assert found[4] == "all images; whether it was trained on them is unknown"
 
 
 def test_an_evaluation_belongs_to_the_content_of_a_file_whatever_its_name(model_and_records):

@@ -131,7 +131,8 @@ def _images_of(record: Record, words: Callable[[str], str]) -> list[str]:
             found, split = row["accuracy"], row["accuracy"]["split"] or {}
             protocol = f" of the {split['protocol']} split" if "protocol" in split else ""
             where = f"{found['part']} part{protocol}" if found["part"] != "all" else "all images"
-            key = (where, split.get("hash", found["data_fingerprint"]), found["metrics"]["n"])
+            images = found.get("measured") or split.get("hash", found["data_fingerprint"])
+            key = (where, images, found["metrics"]["n"])
             models.setdefault(key, []).append(row["model"])
     if len(models) < 2:
         return [f"Accuracy on: {words(where)}, n = {n}." for where, _, n in models]

@@ -42,11 +42,11 @@ def columns(classes: Sequence[str], optional: Sequence[str] = ()) -> list[str]:
 def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
     """One line per image under a header, a prediction set as `Early|Pre`; what an image does not have is empty.
 
-    No field is a formula to a spreadsheet, see `csvtext`.
+    No field is a formula to a spreadsheet, see `csvtext`. On a terminal names are shown, never obeyed.
     """
     names = columns(classes, optional)
-    records = (_record(path, prediction, classes) for path, prediction in rows)
-    write_rows(stream, chain([names], (_fields(record, names) for record in records)))
+    lines = chain([names], (_fields(_record(path, prediction, classes), names) for path, prediction in rows))
+    write_rows(stream, map(_shown, lines) if stream.isatty() else lines)
 
 
 def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
@@ -126,6 +126,10 @@ def _one_line(path: str) -> str:
 
 def _fields(record: dict, names: Sequence[str]) -> list:
     return [path_field(record["path"]), *(_field(record[name]) for name in names[1:])]
+
+
+def _shown(fields: Sequence) -> list:
+    return [visible(value) if isinstance(value, str) else value for value in fields]
 
 
 def _field(value: object) -> object:

@@ -18,6 +18,7 @@ from allkit.model_file import read_model
 from allkit.reading import as_plain, read_json
 from allkit.training.record import TrainingRecord
 from allkit.training.run import Run
+from allkit.training_images import TrainedOn
 
 _KNOWN = (
     "give a finished run folder, an ONNX file, a folder of them, or a JSON record of allkit train, evaluate or bench"
@@ -67,7 +68,7 @@ class Exported:
 
     sha256: of the file, by which records are told to be of it. mib: its size. evaluation: the record of
     `allkit evaluate --shift --json` on images that it was not trained on. speed: its row of `allkit bench --json`.
-    machine: what that was measured on.
+    machine: what that was measured on. passed_over: why evaluations are not shown, a few words each.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Exported:
     evaluation: Mapping[str, Any] | None = None
     speed: Figures | None = None
     machine: str | None = None
+    passed_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def _with_evaluations(
     """The models with their evaluations on images that they were not trained on; names do not count, content does."""
     there = {model.sha256 for model in models}
     found: dict[str, Mapping[str, Any]] = {}
+    passed_over: dict[str, list[str]] = {model.sha256: [] for model in models}
     for path, one in evaluations:
         again = f"measure the file again: allkit evaluate {one.model} --json > {path}"
         if one.sha256 is UNSET:
@@ -187,7 +190,13 @@ def _with_evaluations(
             record = as_plain(one)
             if found.setdefault(one.sha256, record) != record:
                 raise AllkitError(f"{path} is not the only evaluation of {one.model}: a report shows one a model")
-    return [replace(model, evaluation=found.get(model.sha256)) for model in models]
+        else:
+            counts = one.trained_on.text if isinstance(one.trained_on, TrainedOn) else "some images were trained on"
+            passed_over[one.sha256].append(f"an evaluation is not shown, {counts}")
+    return [
+        replace(model, evaluation=found.get(model.sha256), passed_over=tuple(passed_over[model.sha256]))
+        for model in models
+    ]
 
 
 def _record(path: Path) -> Mapping[str, Any]:

@@ -77,6 +77,7 @@ def _models(models: Sequence[Exported]) -> Table:
         "which sees no shape; expected calibration error after temperature scaling; ms of the model alone, one image, "
         f"median; images/s from file to result, at the best batch size. {measured}"
     )
+    note += "".join(f" {model.name}: {reason}." for model in models for reason in model.passed_over)
     return Table("Models", header, rows, note)
 
 
@@ -107,7 +108,9 @@ def _measured_on(model: Exported) -> str:
     if not model.evaluation:
         return f"test, {model.contract.split['protocol']}"
     split = model.evaluation["split"]
-    words = f"{model.evaluation['part']}, {split['protocol']}" if split else "images of other origin"
+    words = f"{model.evaluation['part']}, {split['protocol']}" if split else "all images"
+    if model.evaluation["seen_in_training"] == "unknown":
+        return f"{words}; whether it was trained on them is unknown"
     told = model.evaluation.get("trained_on")
     return f"{words}; {TrainedOn(**told).text}" if told and told["left_out"] else words
 
