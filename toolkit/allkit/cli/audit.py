@@ -69,9 +69,6 @@ def audit(
     from allkit.dataset.index import scan
     from allkit.files import check_text_file, write_text
 
-    for path in (json_file, html_file):
-        if path and path != Path("-"):
-            check_text_file(path)
     dataset = scan(folder)
     for path in filter(None, (json_file, html_file)):
         if path != Path("-"):

@@ -143,7 +143,7 @@ def bench(
     record = (
         load(source)
         if source
-        else _measure(models, _images(data, named), split_file, device, batches, seconds, queries, rounds, files)
+        else _measure(models, _images(data, named), split_file, device, batches, seconds, queries, rounds, files, plot)
     )
     if json:
         save(record, json)
@@ -167,21 +167,21 @@ def bench(
     click.get_current_context().exit(int(failed))
 
 
-def _measure(models, queried, split_file, device, batches, seconds, queries, rounds, written) -> dict:
+def _measure(models, queried, split_file, device, batches, seconds, queries, rounds, written, plot) -> dict:
     from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
     from allkit.bench.accuracy import Labelled
     from allkit.bench.run import Settings, run
     from allkit.cli.console import Description, stderr
     from allkit.dataset.split import Split
-    from allkit.files import check_replaceable
+    from allkit.files import check_replaceable, check_text_file
     from allkit.runtime.at_hand import models_at_hand
 
     paths = list(models) or models_at_hand()
     settings = Settings(device, batches, seconds, queries, rounds)
     with queried as (files, told, images):
         for path in written:
-            check_replaceable(path, [*paths, *files])
+            (check_replaceable if path == plot else check_text_file)(path, [*paths, *files])
         labelled = images and Labelled(images, Split.load(split_file) if split_file else None)
         columns = (Description(), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=stderr, transient=True) as progress:
