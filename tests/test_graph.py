@@ -147,3 +147,14 @@ def test_a_product_of_two_activations_is_no_layer():
     nodes = [helper.make_node("MatMul", ["x", "x"], ["y"])]
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in "xy"]
     assert summarise(helper.make_model(helper.make_graph(nodes, "g", value[:1], value[1:]))).layers == ()
+
+
+@pytest.mark.parametrize("number", [0, 29, 99])
+def test_a_type_that_onnx_does_not_have_is_shown_as_its_number(number):
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])
+    value.type.tensor_type.elem_type = number
+    weights = TensorProto(name="w", data_type=number, dims=[2, 2])
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", [value], [], [weights])
+    found = summarise(helper.make_model(graph))
+    assert found.inputs == (f"x: type {number} [2]",)
+    assert [layer.precision for layer in found.layers] == [f"type {number}"]

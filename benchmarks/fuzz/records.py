@@ -220,8 +220,11 @@ def tasks(run: Path) -> list[Task]:
     found = [Task("bench", RESULTS / "bench.json", bench)] * 8
     for path in sorted(RESULTS.rglob("*.json")):
         if isinstance(record := json.loads(path.read_text()), dict) and "metrics" in record:
-            training = "settings" in record
-            found.append(Task("training", path, report) if training else Task("evaluation", path, evaluation))
+            if "settings" in record:
+                found.append(Task("training", path, report))
+            elif "sha256" in record:
+                # Older evaluations do not say of which file they are, and are refused as they stand.
+                found.append(Task("evaluation", path, evaluation))
     for name in ("run.json", "split.json", "metrics.json", "history.csv", "predictions.csv"):
         found += [Task(name, run / name, run_folder)] * 6
     found += [Task("split", run / "split.json", Split.load)] * 4

@@ -131,7 +131,13 @@ def _block_length(constants: Mapping[str, TensorProto], name: str) -> int:
 
 
 def _precision(tensor: TensorProto) -> str:
-    return _PRECISIONS.get(tensor.data_type, TensorProto.DataType.Name(tensor.data_type).lower())
+    return _PRECISIONS.get(tensor.data_type) or _dtype(tensor.data_type)
+
+
+def _dtype(number: int) -> str:
+    """The NumPy name of one of ONNX's element types; a file may hold any number in its place."""
+    known = number in helper.get_all_tensor_dtypes()
+    return helper.tensor_dtype_to_np_dtype(number).name if known else f"type {number}"
 
 
 def _size(tensor: TensorProto) -> int:
@@ -140,5 +146,6 @@ def _size(tensor: TensorProto) -> int:
 
 def _describe(value: onnx.ValueInfoProto) -> str:
     kind = value.type.tensor_type
-    dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type).name
-    return f"{value.name}: {dtype} [{', '.join(d.dim_param or str(d.dim_value) for d in kind.shape.dim)}]"
+    return (
+        f"{value.name}: {_dtype(kind.elem_type)} [{', '.join(d.dim_param or str(d.dim_value) for d in kind.shape.dim)}]"
+    )
