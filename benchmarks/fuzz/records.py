@@ -132,7 +132,7 @@ def changed_json(text: str, rng: random.Random) -> str:
         kind = rng.randrange(8)
         if kind < 4 and isinstance(value, str):
             parent[key] = rng.choice(TEXTS)
-        elif kind < 4 and isinstance(value, int | float):
+        elif kind < 4 and isinstance(value, int | float) and abs(value) < 1e300:
             parent[key] = type(value)(value * rng.choice((0.5, 1, 2, 1e6)) + rng.choice((-1, 0, 1e-3, 1)))
         elif kind < 4 and isinstance(value, list):
             parent[key] = value[1:] if rng.random() < 0.5 else value * rng.choice((0, 2, 30))
