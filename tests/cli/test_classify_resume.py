@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,7 @@ from allkit import AllkitError
 from allkit.cli.journal import Journal
 from allkit.runtime.at_hand import name_default
 from allkit.runtime.session import Model
-from classified import CSV, ONE_BY_ONE, add_broken, failing_at, interrupted_after, run, subprocess_classify
+from classified import CSV, JOURNAL, ONE_BY_ONE, add_broken, failing_at, interrupted_after, run, subprocess_classify
 from models import flat, tiny_model
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither these links nor these signals")
@@ -184,6 +183,14 @@ def test_a_full_disk_is_an_error_that_can_be_gone_on_from(folder):
     assert len(Path("out.csv").read_text().splitlines()) == 43
 
 
+def noted():
+    """How many images stand in the journal."""
+    try:
+        return JOURNAL.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
 @posix
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_whenever_it_is_ended_a_resumed_run_gives_the_rows_of_one_that_was_not(many, number):
@@ -192,7 +199,9 @@ def test_whenever_it_is_ended_a_resumed_run_gives_the_rows_of_one_that_was_not(m
     ended = 0
     for _ in range(5):
         process = subprocess_classify(*map(str, ONE_BY_ONE), "--resume")
-        time.sleep(moment.uniform(0.1, 0.6))
+        wanted = noted() + moment.randrange(6)
+        while process.poll() is None and noted() < wanted:
+            pass
         process.send_signal(number)
         errors = process.communicate(timeout=60)[1].decode()
         # Before the command has begun, Python itself speaks of the interrupt.

@@ -67,12 +67,14 @@ def audit(
     from allkit.dataset.audit import audit as examine
     from allkit.dataset.audit_page import render
     from allkit.dataset.index import scan
-    from allkit.files import check_text_file, write_text
+    from allkit.files import check_replaceable, check_text_file, write_text
 
+    written = [path for path in (json_file, html_file) if path and path != Path("-")]
+    for path in written:
+        check_replaceable(path)
     dataset = scan(folder)
-    for path in filter(None, (json_file, html_file)):
-        if path != Path("-"):
-            check_text_file(path, (dataset.root / name for name in dataset.paths))
+    for path in written:
+        check_text_file(path, (dataset.root / name for name in dataset.paths))
     columns = (Description(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr, transient=True) as progress:
         task = progress.add_task("reading images", total=len(dataset))
