@@ -269,3 +269,29 @@ def test_a_damaged_file_is_the_error_whatever_the_device(tmp_path, device):
     path.write_bytes(b"hello")
     with pytest.raises(AllkitError, match="cannot be read as an ONNX model"):
         Model(path, device)
+
+
+class Wrong(ReportedSession):
+    """A session of a device that halves the distances."""
+
+    def run(self, *rest):
+        probabilities, distance, *maps = self._real.run(*rest)
+        return [probabilities, distance / 2, *maps]
+
+
+@pytest.mark.usefixtures("with_driver")
+def test_a_device_that_gives_wrong_answers_is_not_used(tmp_path, monkeypatch):
+    path = tiny_model(tmp_path / "m.onnx")
+    real = onnxruntime.InferenceSession
+
+    def session(data, options, providers, enable_fallback=0):
+        made = real(data, options, providers=["CPUExecutionProvider"])
+        return made if providers == ["CPUExecutionProvider"] else Wrong(made, "CUDAExecutionProvider")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    model = Model(path, "auto")
+    assert model.provider == "CPUExecutionProvider"
+    assert "gives wrong answers for m.onnx" in model.notice
+    assert model.run(flat(96, 64, 32)[None]).distance.tolist() == [64.0]
+    with pytest.raises(AllkitError, match=r"device cuda does not work here: .*wrong answers"):
+        Model(path, "cuda")
