@@ -6,26 +6,24 @@ from __future__ import annotations
 from typing import Any
 
 import onnx
-import onnxruntime
 
 from allkit import training_images
-from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+from allkit.export.measure import open_session, outputs
 from allkit.model_file import graph_digest
-from allkit.runtime.kernels import Kernels, session_options
+from allkit.runtime.kernels import Kernels
 from allkit.runtime.known_answers import draw, known_answers
 
 
 def seal(proto: onnx.ModelProto) -> dict[str, Any]:
     """The fields `graph_digest` and `known_answers` of the contract of a graph that is final but for its metadata."""
-    data = proto.SerializeToString()
-    options = session_options(kernels=Kernels.UNOPTIMISED)
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = open_session(proto, Kernels.UNOPTIMISED)
     images = draw(session.get_inputs()[0].shape[1])
     mapped = HEATMAP_NAME in {output.name for output in session.get_outputs()}
     names = [OUTPUT_NAME, DISTANCE_NAME, *([HEATMAP_NAME] if mapped else [])]
-    probabilities, distance, *heatmaps = session.run(names, {INPUT_NAME: images})
+    probabilities, distance, *heatmaps = outputs(session, names, images)
     answers = known_answers(images, probabilities, distance, heatmaps[0] if mapped else None)
-    return {"graph_digest": graph_digest(data), "known_answers": answers}
+    return {"graph_digest": graph_digest(proto.SerializeToString()), "known_answers": answers}
 
 
 def embed(proto: onnx.ModelProto, contract: Contract, images: str) -> None:
