@@ -21,9 +21,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from allkit import Classifier
-from allkit.bench.machine import facts
-from allkit.bench.record import figures, load
-from allkit.stats import ratio
+from allkit.benchmark.measure.machine import facts
+from allkit.benchmark.record.record import figures, load
+from allkit.metrics import ratio
 
 ROUNDS = 7
 

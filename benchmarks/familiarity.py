@@ -22,11 +22,11 @@ prepare()
 
 import keras  # noqa: E402
 
-from allkit.dataset.index import read, scan  # noqa: E402
-from allkit.export.prepare import load_model  # noqa: E402
-from allkit.images import stack  # noqa: E402
+from allkit.data.index import read, scan  # noqa: E402
+from allkit.exporting.prepare import load_model  # noqa: E402
+from allkit.imaging.pixel_path import stack  # noqa: E402
+from allkit.runs.run import Run  # noqa: E402
 from allkit.runtime.inputs import expand  # noqa: E402
-from allkit.training.run import Run  # noqa: E402
 
 
 def features(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:

@@ -18,11 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from allkit.contract import Contract
-from allkit.cpus import cores
-from allkit.graph import read_graph
+from allkit.model.contract import Contract
+from allkit.model.graph import read_graph
 from allkit.runtime.inputs import expand
 from allkit.runtime.machine import processor
+from allkit.support.cpus import cores
 
 COUNTS, ROUNDS = (2_000, 20_000), 21
 

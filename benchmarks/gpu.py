@@ -29,12 +29,12 @@ from onnx import TensorProto, helper
 from seeded import seeded_model
 
 from allkit import Classifier
-from allkit.cpus import cores
-from allkit.dataset.synth import synthesize
-from allkit.graph import read_graph, summarise
+from allkit.data.synth import synthesize
+from allkit.model.graph import read_graph, summarise
 from allkit.runtime.machine import processor
 from allkit.runtime.providers import CUDA, gpu_attempt
 from allkit.runtime.session import Model
+from allkit.support.cpus import cores
 
 SIZES, WIDTHS, PRECISIONS = (150, 200, 250, 300), (1.0, 0.25), ("fp32", "fp16")
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)

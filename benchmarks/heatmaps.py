@@ -20,9 +20,9 @@ import onnx
 from onnx import numpy_helper
 
 from allkit import Classifier
-from allkit.dataset.split import Split
-from allkit.export.measure import open_session, outputs
-from allkit.images import PixelPath
+from allkit.data.split import Split
+from allkit.exporting.measure import open_session, outputs
+from allkit.imaging.pixel_path import PixelPath
 
 
 def nucleus_share(image: np.ndarray, shape: tuple[int, int], stride_px: int) -> np.ndarray:

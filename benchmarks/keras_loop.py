@@ -18,8 +18,8 @@ def main() -> None:
     prepare()
     import cv2
 
+    from allkit.runs.recipe import PAPER
     from allkit.training import architecture
-    from allkit.training.recipe import PAPER
 
     model = architecture.build(SIZE_PX, CLASSES, 1.0, PAPER)
     paths = sys.stdin.readline().rstrip("\n").split("\t")

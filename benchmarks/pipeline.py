@@ -24,10 +24,10 @@ import cv2
 import onnxruntime
 
 from allkit import Classifier
-from allkit.cpus import cores
 from allkit.runtime.inputs import expand
 from allkit.runtime.machine import processor
 from allkit.runtime.tuning import stage_costs
+from allkit.support.cpus import cores
 
 ROUNDS, LOOP_IMAGES, KERAS_IMAGES = 9, 400, 12
 KERNELS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}

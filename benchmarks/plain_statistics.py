@@ -21,13 +21,13 @@ prepare()
 
 import keras  # noqa: E402
 
-from allkit.dataset.index import read, scan  # noqa: E402
+from allkit.data.index import read, scan  # noqa: E402
 from allkit.evaluation.shift_suite import UNSHIFTED  # noqa: E402
-from allkit.evaluation.shifts import SHIFTS, Picture  # noqa: E402
-from allkit.export.prepare import load_model  # noqa: E402
-from allkit.images import read_bytes, stack  # noqa: E402
+from allkit.exporting.prepare import load_model  # noqa: E402
+from allkit.imaging.pixel_path import read_bytes, stack  # noqa: E402
+from allkit.imaging.shifts import SHIFTS, Picture  # noqa: E402
+from allkit.runs.run import Run  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402
-from allkit.training.run import Run  # noqa: E402
 from allkit.training.statistics import retake_statistics  # noqa: E402
 
 SHARES = (0.0, 0.5, 1.0)

@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from allkit.cpus import cores
-from allkit.dataset.index import scan
-from allkit.export.measure import latencies
-from allkit.images import stack
+from allkit.data.index import scan
+from allkit.exporting.measure import latencies
+from allkit.imaging.pixel_path import stack
+from allkit.metrics import paired_ratio
 from allkit.runtime.machine import processor
 from allkit.runtime.session import Model
-from allkit.stats import paired_ratio
+from allkit.support.cpus import cores
 
 IMAGES, SECONDS, ROUNDS = 64, 60.0, 9
 

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from allkit.contract import DISTANCE_NAME, INPUT_NAME, OUTPUT_NAME
-from allkit.dataset.index import scan
-from allkit.images import stack
-from allkit.model_file import read_model
+from allkit.data.index import scan
+from allkit.imaging.pixel_path import stack
+from allkit.model.contract import DISTANCE_NAME, INPUT_NAME, OUTPUT_NAME
+from allkit.model.file import read_model
 from allkit.runtime.kernels import Kernels, session_options
 from allkit.runtime.session import Model
 

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from allkit.dataset.index import BASELINE, Images, read, scan
-from allkit.dataset.protocol import make_split
+from allkit.data.index import BASELINE, Images, read, scan
+from allkit.data.protocol import make_split
 from allkit.errors import AllkitError
-from allkit.stats import Interval, holm, least_difference, proportion, sign_flip_exact
+from allkit.metrics import Interval, holm, least_difference, proportion, sign_flip_exact
 
 NOTE = (
     "Made before records held the prediction and group of each image: the interval of accuracy is over folds, that of "

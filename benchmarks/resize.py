@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 
-from allkit.images import PixelPath, decode
+from allkit.imaging.pixel_path import PixelPath, decode
 from allkit.runtime.inputs import expand
 from allkit.runtime.machine import processor
 

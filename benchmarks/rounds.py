@@ -12,9 +12,9 @@ import statistics
 import sys
 from pathlib import Path
 
-from allkit.bench.record import load
-from allkit.bench.series import medians
-from allkit.stats import paired_ratio
+from allkit.benchmark.measure.series import medians
+from allkit.benchmark.record.record import load
+from allkit.metrics import paired_ratio
 
 
 def main(path: str) -> None:

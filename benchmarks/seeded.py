@@ -15,9 +15,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from allkit.contract import DISTANCE_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
-from allkit.export.seal import seal
-from allkit.images import PixelPath
+from allkit.exporting.seal import seal
+from allkit.imaging.pixel_path import PixelPath
+from allkit.model.contract import DISTANCE_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
 
 CLASSES = ("Benign", "Early", "Pre", "Pro")
 

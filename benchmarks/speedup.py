@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from allkit.bench.machine import facts, libraries
-from allkit.dataset.index import scan
-from allkit.images import PixelPath, stack
+from allkit.benchmark.measure.machine import facts, libraries
+from allkit.data.index import scan
+from allkit.imaging.pixel_path import PixelPath, stack
+from allkit.metrics import ratio
 from allkit.runtime.session import Model
-from allkit.stats import ratio
 from allkit.training.backend import prepare
 
 SIZE_PX, CLASSES, BATCH, ROUNDS, CALLS = 300, 4, 32, 9, 20
@@ -42,8 +42,8 @@ def seconds_an_image(run: Callable[[np.ndarray], object], images: np.ndarray, ca
 
 def main(data: str, *paths: str) -> None:
     prepare()
+    from allkit.runs.recipe import PAPER
     from allkit.training import architecture
-    from allkit.training.recipe import PAPER
 
     dataset = scan(Path(data))
     files = [dataset.root / dataset.paths[i * len(dataset) // BATCH] for i in range(BATCH)]

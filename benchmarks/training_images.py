@@ -18,14 +18,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from allkit.dataset.duplicates import NEAR_THRESHOLD
-from allkit.dataset.index import Images, read, scan
-from allkit.dataset.protocol import random_split
-from allkit.dataset.split import Split
+from allkit.data.duplicates import NEAR_THRESHOLD
+from allkit.data.index import Images, read, scan
+from allkit.data.protocol import random_split
+from allkit.data.split import Split
 from allkit.errors import AllkitError
-from allkit.images import decode, read_bytes
+from allkit.imaging.pixel_path import decode, read_bytes
+from allkit.model.training_images import HASH_BYTES, NEAR_BITS, TrainingImages, perceptual_hashes
 from allkit.runtime.inputs import expand
-from allkit.training_images import HASH_BYTES, NEAR_BITS, TrainingImages, perceptual_hashes
 
 STEP = 2
 

@@ -12,8 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-from allkit.stats import Interval
-from allkit.training.recipe import SCRATCH, Recipe
+from allkit.metrics import Interval
+from allkit.runs.recipe import SCRATCH, Recipe
 
 
 def changed(settings: dict) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 # Before any test loads OpenCV, which takes its pixel limit when it is loaded.
-import allkit.images  # noqa: F401
+import allkit.imaging.pixel_path  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture(scope="session", autouse=True)
 def brief_timing():
     """What an export times in a test is thrown away: one turn is enough."""
-    from allkit.export import measure
+    from allkit.exporting import measure
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_SECONDS", "_TURN_SECONDS", "_SETTLING_SECONDS"):
@@ -52,11 +52,11 @@ def finished_run(tmp_path_factory, smears):
     from observers import Silent
 
     prepare()
-    from allkit.dataset.index import read, scan
-    from allkit.dataset.protocol import random_split
-    from allkit.images import PixelPath
-    from allkit.training.recipe import SCRATCH
-    from allkit.training.run import Run, Settings
+    from allkit.data.index import read, scan
+    from allkit.data.protocol import random_split
+    from allkit.imaging.pixel_path import PixelPath
+    from allkit.runs.recipe import SCRATCH
+    from allkit.runs.run import Run, Settings
     from allkit.training.train import train
 
     recipe = SCRATCH.override(epochs=1, batch_size=16, warmup_epochs=0.0)

@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
-from allkit.export.seal import seal
-from allkit.images import PixelPath
-from allkit.model_file import graph_digest
-from allkit.training_images import METADATA_KEY as IMAGES_KEY
-from allkit.training_images import TrainingImages, entry_digest
+from allkit.exporting.seal import seal
+from allkit.imaging.pixel_path import PixelPath
+from allkit.model.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, Contract
+from allkit.model.file import graph_digest
+from allkit.model.training_images import METADATA_KEY as IMAGES_KEY
+from allkit.model.training_images import TrainingImages, entry_digest
 
 CLASSES = ("red", "green", "blue")
 

@@ -22,13 +22,13 @@ def random_network(recipe=None, seed: int = 0, size_px: int = SIZE_PX, width: fl
     prepare()
     import keras
 
-    from allkit.export.convert import to_onnx
-    from allkit.export.doubt import Doubt, fit_familiarity, with_doubt
-    from allkit.export.fold import folded
-    from allkit.images import PixelPath
+    from allkit.exporting.convert import to_onnx
+    from allkit.exporting.fold import folded
+    from allkit.exporting.uncertainty import Doubt, fit_familiarity, with_doubt
+    from allkit.imaging.pixel_path import PixelPath
+    from allkit.runs.recipe import SCRATCH
+    from allkit.runs.run import Settings
     from allkit.training import architecture
-    from allkit.training.recipe import SCRATCH
-    from allkit.training.run import Settings
 
     recipe = recipe or SCRATCH
     keras.utils.set_random_seed(seed)

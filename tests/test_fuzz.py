@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allkit import Classifier
-from allkit.contract import METADATA_KEY, Contract
 from allkit.errors import AllkitError
-from allkit.images import PixelPath
+from allkit.imaging.pixel_path import PixelPath
+from allkit.model.contract import METADATA_KEY, Contract
 from models import flat, tiny_contract, tiny_model
 
 BOUNDED = settings(

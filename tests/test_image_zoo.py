@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from allkit.errors import AllkitError
-from allkit.images import PixelPath, decode
+from allkit.imaging.pixel_path import PixelPath, decode
 
 # Two plain halves: what is compared is colour and orientation, not how a codec rounds an edge.
 PICTURE = Image.fromarray(

@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from allkit.errors import AllkitError
-from allkit.images import PixelPath
+from allkit.imaging.pixel_path import PixelPath
 
 MOST_SECONDS, MOST_MIB = 10.0, 1024
 CHUNK = 1000

@@ -30,9 +30,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from allkit import AllkitError, Classifier
-from allkit.contract import METADATA_KEY
-from allkit.graph import read_graph, summarise
-from allkit.model_file import graph_digest, read_model
+from allkit.model.contract import METADATA_KEY
+from allkit.model.file import graph_digest, read_model
+from allkit.model.graph import read_graph, summarise
 from allkit.runtime.kernels import Kernels
 from allkit.runtime.session import check_kernels
 

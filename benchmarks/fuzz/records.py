@@ -32,15 +32,15 @@ import numpy as np
 from click.testing import CliRunner
 
 from allkit.cli.main import cli
-from allkit.dataset.index import BASELINE
-from allkit.dataset.split import Split
+from allkit.data.index import BASELINE
+from allkit.data.split import Split
 from allkit.errors import AllkitError
-from allkit.images import PixelPath
-from allkit.metrics import score
+from allkit.imaging.pixel_path import PixelPath
+from allkit.metrics.classification import score
+from allkit.runs.history import Epoch
+from allkit.runs.recipe import SCRATCH
+from allkit.runs.run import Run, Settings
 from allkit.training import checkpoint
-from allkit.training.history import Epoch
-from allkit.training.recipe import SCRATCH
-from allkit.training.run import Run, Settings
 
 RESULTS = Path(__file__).parents[1] / "results"
 EXPORTED = Path(__file__).parents[2] / "exported"

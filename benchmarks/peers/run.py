@@ -25,13 +25,13 @@ from pathlib import Path
 import numpy as np
 from contenders import CONTENDERS
 
-from allkit.bench.machine import facts, libraries
-from allkit.cpus import cores
-from allkit.dataset.split import Split
-from allkit.graph import read_graph
+from allkit.benchmark.measure.machine import facts, libraries
+from allkit.data.split import Split
+from allkit.metrics import paired_ratio
+from allkit.model.graph import read_graph
+from allkit.runs.run import Run
 from allkit.runtime.inputs import expand
-from allkit.stats import paired_ratio
-from allkit.training.run import Run
+from allkit.support.cpus import cores
 
 ROUNDS, CALIBRATION = 7, 300
 # Images a round: a second or so each.

@@ -3,7 +3,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from allkit.runtime.at_hand import name_default
+from allkit.runtime.default_model import name_default
 from classified import ONE_BY_ONE, run
 from models import flat, tiny_model
 

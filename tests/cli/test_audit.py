@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from allkit.cli.audit import audit
-from allkit.dataset.duplicates import NEAR_THRESHOLD
-from allkit.dataset.protocol import BLOCK_LENGTH
+from allkit.data.duplicates import NEAR_THRESHOLD
+from allkit.data.protocol import BLOCK_LENGTH
 from allkit.errors import AllkitError
 from trees import make_tree
 

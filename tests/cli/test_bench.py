@@ -150,7 +150,7 @@ def test_help_shows_examples():
 
 def test_without_any_model_bench_says_how_to_make_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("allkit.runtime.at_hand.SHIPPED_FOLDER", tmp_path)
+    monkeypatch.setattr("allkit.runtime.default_model.SHIPPED_FOLDER", tmp_path)
     with pytest.raises(AllkitError, match="allkit export`"):
         invoke("bench", *QUICK)
 

@@ -12,7 +12,7 @@ import pytest
 
 from allkit import AllkitError
 from allkit.cli.journal import Journal
-from allkit.runtime.at_hand import name_default
+from allkit.runtime.default_model import name_default
 from allkit.runtime.session import Model
 from classified import CSV, JOURNAL, ONE_BY_ONE, add_broken, failing_at, interrupted_after, run, subprocess_classify
 from models import flat, tiny_model

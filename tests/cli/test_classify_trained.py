@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from allkit import AllkitError, Classifier
-from allkit.files import content_hash
-from allkit.images import decode
-from allkit.runtime.at_hand import name_default
-from allkit.training_images import TrainingImages, perceptual_hashes
+from allkit.imaging.pixel_path import decode
+from allkit.model.training_images import TrainingImages, perceptual_hashes
+from allkit.runtime.default_model import name_default
+from allkit.support.files import content_hash
 from classified import ONE_BY_ONE, run, stopped_after
 from models import tiny_model
 

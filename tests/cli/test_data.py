@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from allkit.cli.data import data
-from allkit.dataset import download
+from allkit.data import download
 from allkit.errors import AllkitError
 
 

@@ -83,7 +83,7 @@ def test_a_download_without_a_home_names_the_fix(tmp_path):
 def test_matplotlib_does_without_its_folder_in_silence(home, tmp_path):
     code = f"os.environ['HOME'] = {home!r}\n" if home else ""
     code += (
-        "from allkit.pictures import Figure; import io, logging\n"
+        "from allkit.support.pictures import Figure; import io, logging\n"
         "Figure().savefig(io.BytesIO())\n"
         "assert logging.getLogger('matplotlib').level == 0"
     )
@@ -237,12 +237,12 @@ def begin(*_, **__):
 @pytest.fixture
 def work(monkeypatch):
     """What takes long in a command says that it was begun."""
-    import allkit.dataset.index
+    import allkit.data.index
     import allkit.report.sources
     from allkit.cli import bench
-    from allkit.training import run
+    from allkit.runs import run
 
-    monkeypatch.setattr(allkit.dataset.index, "scan", begin)
+    monkeypatch.setattr(allkit.data.index, "scan", begin)
     monkeypatch.setattr(allkit.report.sources, "gather", begin)
     monkeypatch.setattr(bench, "_measure", begin)
     monkeypatch.setattr(run, "newest_finished", begin)
@@ -286,7 +286,7 @@ def test_export_without_the_training_stack_is_one_line_with_the_fix(folder, pack
     words = ["allkit", "export", "--run", "run"]
     code = (
         f"import sys; sys.modules[{package!r}] = None; sys.argv = {words}\n"
-        "from unittest.mock import Mock; from allkit.training.run import Run; Run.open = Mock()\n"
+        "from unittest.mock import Mock; from allkit.runs.run import Run; Run.open = Mock()\n"
         "from allkit.cli.main import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

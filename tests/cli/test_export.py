@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from allkit import Classifier
 from allkit.cli.main import cli
-from allkit.contract import METADATA_KEY
 from allkit.errors import AllkitError
-from allkit.export.card import model_card
-from allkit.graph import read_graph
+from allkit.model.card import model_card
+from allkit.model.contract import METADATA_KEY
+from allkit.model.graph import read_graph
 
 
 def invoke(*words):
@@ -59,7 +59,7 @@ def test_of_several_runs_none_becomes_the_default(exported):
 
 def test_the_fastest_file_of_one_run_becomes_the_default(finished_run, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "allkit.export.export.median_latencies", lambda protos, *_: {"fp32": 2.0, "fp16": 4.0, "int8": 1.0}
+        "allkit.exporting.export.median_latencies", lambda protos, *_: {"fp32": 2.0, "fp16": 4.0, "int8": 1.0}
     )
     monkeypatch.chdir(tmp_path)
     words = ("export", "--run", finished_run.folder, "--max-drop", 1, "--precision")
@@ -72,7 +72,7 @@ def test_the_fastest_file_of_one_run_becomes_the_default(finished_run, tmp_path,
 
 
 def test_a_precision_that_fails_gives_exit_status_1(finished_run, tmp_path, monkeypatch):
-    from allkit.export import export as room
+    from allkit.exporting import export as room
 
     def failing(prepared, precision, *rest):
         raise AllkitError(f"{precision} is not written, it loses too much")

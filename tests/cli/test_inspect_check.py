@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from allkit.cli.main import cli
-from allkit.model_file import read_model
+from allkit.model.file import read_model
 from models import resealed
 
 MODEL = "exported/tiny.onnx"

@@ -1,6 +1,6 @@
 from allkit.cli.shift_table import print_shifts
 from allkit.evaluation.shift_suite import ShiftRecord, ShiftRow
-from allkit.stats import Interval
+from allkit.metrics import Interval
 
 
 def test_the_table_has_a_row_a_shift_the_mean_and_the_worst(capsys, monkeypatch):

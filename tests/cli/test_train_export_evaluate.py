@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from allkit.cli.main import cli
-from allkit.dataset.index import read, scan
-from allkit.dataset.protocol import listed_split
+from allkit.data.index import read, scan
+from allkit.data.protocol import listed_split
 from allkit.errors import AllkitError
-from allkit.images import PixelPath
-from allkit.training.run import Run
+from allkit.imaging.pixel_path import PixelPath
+from allkit.runs.run import Run
 from trees import make_tree, write_image
 
 SLIM = ["--recipe", "scratch", "--size", "32", "--width", "0.0625", "--split", "random"]

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from allkit.dataset.index import read, scan
-from allkit.dataset.split import Split
+from allkit.data.index import read, scan
+from allkit.data.split import Split
 from allkit.errors import AllkitError
 from allkit.evaluation.evaluate import evaluate, paired
 from allkit.evaluation.subject import subject

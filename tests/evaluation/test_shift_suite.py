@@ -7,8 +7,8 @@ import pytest
 from allkit import Classifier
 from allkit.errors import AllkitError
 from allkit.evaluation.shift_suite import evaluate_shifts
-from allkit.evaluation.shifts import SHIFTS
-from allkit.images import PixelPath, decode
+from allkit.imaging.pixel_path import PixelPath, decode
+from allkit.imaging.shifts import SHIFTS
 from allkit.runtime.session import Output
 from models import CLASSES, flat, tiny_model
 

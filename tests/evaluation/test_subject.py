@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from allkit.bench.accuracy import Labelled, paired
-from allkit.dataset.index import Images, read, scan
-from allkit.dataset.split import Split
+from allkit.benchmark.measure.accuracy import Labelled, paired
+from allkit.data.index import Images, read, scan
+from allkit.data.split import Split
 from allkit.errors import AllkitError
 from allkit.evaluation.evaluate import evaluate
 from allkit.evaluation.subject import part_of, subject, trained_on, without_trained
+from allkit.model.training_images import TrainingImages
 from allkit.runtime.classifier import Classifier
-from allkit.training_images import TrainingImages
 from models import tiny_model
 
 

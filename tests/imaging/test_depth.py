@@ -7,7 +7,7 @@ from PIL import Image
 
 from allkit import Classifier
 from allkit.errors import AllkitError
-from allkit.images import decode
+from allkit.imaging.pixel_path import decode
 from pictures import encoded, png, tiff
 
 # A picture in eight bits, and the same from a camera of twelve: the lower four bits are its noise.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from allkit.errors import AllkitError
-from allkit.images import PixelPath, decode
+from allkit.imaging.pixel_path import PixelPath, decode
 from pictures import drawn, encoded
 
 NETPBM = {

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from allkit.errors import AllkitError
-from allkit.images import PixelPath, decode
+from allkit.imaging.pixel_path import PixelPath, decode
 from pictures import drawn, encoded, orientation_block
 
 HALF = cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_REDUCED_COLOR_2 ^ cv2.IMREAD_COLOR_BGR)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
 from allkit.errors import AllkitError
-from allkit.images import decode
+from allkit.imaging.pixel_path import decode
 from pictures import as_pillow_shows, drawn, encoded, orientation_block, png, png_chunk
 
 PICTURE = np.asarray(drawn())

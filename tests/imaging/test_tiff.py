@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from allkit.errors import AllkitError
-from allkit.images import decode
+from allkit.imaging.pixel_path import decode
 from pictures import as_pillow_shows, drawn, encoded, tiff
 
 PICTURE = np.asarray(drawn(80, 64))

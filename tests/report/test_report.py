@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from allkit.bench.record import save
+from allkit.benchmark.record.record import save
 from allkit.cli.main import cli
 from allkit.errors import AllkitError
-from allkit.files import content_hash
 from allkit.report.page import as_html, as_markdown
 from allkit.report.sources import Sources, Training, gather
 from allkit.report.tables import tables
-from allkit.training.run import Run
+from allkit.runs.run import Run
+from allkit.support.files import content_hash
 from models import tiny_model
 from records import accuracy, record, row
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from allkit.errors import AllkitError
-from allkit.images import read_bytes
+from allkit.imaging.pixel_path import read_bytes
 from allkit.runtime.inputs import expand
 from trees import make_chain, shallow_stack
 

@@ -7,7 +7,7 @@ import pytest
 
 from allkit import Classifier
 from allkit.errors import AllkitError
-from allkit.model_file import read_model
+from allkit.model.file import read_model
 from allkit.runtime import kernels, known_answers, session, verdicts
 from allkit.runtime.kernels import Kernels
 from allkit.runtime.session import Model
@@ -184,7 +184,7 @@ def test_where_int8_saturates_the_fastest_kernels_are_not_even_tried(monkeypatch
 
 
 def test_the_exporter_takes_exact_kernels_too(monkeypatch, tmp_path):
-    from allkit.export import measure
+    from allkit.exporting import measure
 
     proto = onnx.load(tiny_model(tmp_path / "m.onnx"))
     monkeypatch.setattr(kernels, "saturates", lambda: True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from allkit.errors import AllkitError
-from allkit.images import PixelPath
+from allkit.imaging.pixel_path import PixelPath
 from allkit.runtime.pipeline import run_in_batches
 from allkit.runtime.plan import Plan
 from allkit.runtime.workers import Workers
@@ -297,7 +297,7 @@ def test_an_iterator_that_another_thread_takes_from_is_not_ended_by_it():
 LEFT_OPEN = """
 import itertools, sys, time
 import numpy as np
-from allkit.images import PixelPath
+from allkit.imaging.pixel_path import PixelPath
 from allkit.runtime.pipeline import run_in_batches
 from allkit.runtime.plan import Plan
 

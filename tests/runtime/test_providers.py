@@ -7,9 +7,9 @@ import onnxruntime
 import pytest
 
 from allkit.errors import AllkitError
-from allkit.files import cache_folder
 from allkit.runtime import providers
 from allkit.runtime.session import Model
+from allkit.support.files import cache_folder
 from models import flat, tiny_contract, tiny_model
 
 

@@ -6,8 +6,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from allkit.contract import METADATA_KEY
 from allkit.errors import AllkitError
+from allkit.model.contract import METADATA_KEY
 from allkit.runtime.session import Model
 from models import flat, resealed, tiny_model
 
@@ -165,13 +165,13 @@ def test_data_outside_the_folder_of_the_file_is_not_read(tmp_path, location):
 
 
 def test_sizes_are_bounded(tmp_path, monkeypatch):
-    from allkit import contract, model_file
+    from allkit.model import contract, file
 
     path = tiny_model(tmp_path / "m.onnx")
     monkeypatch.setattr(contract, "_MOST_CHARACTERS", 100)
     with pytest.raises(AllkitError, match="contract is longer than"):
         Model(path)
-    monkeypatch.setattr(model_file, "_MOST_BYTES", 100)
+    monkeypatch.setattr(file, "_MOST_BYTES", 100)
     with pytest.raises(AllkitError, match="it is larger than"):
         Model(path)
 
@@ -185,7 +185,7 @@ def test_a_contract_that_promises_a_heat_map_needs_the_output(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="where onnxruntime keeps its identifier elsewhere")
-@pytest.mark.parametrize("first", ["allkit", "allkit.runtime.session", "allkit.export.measure"])
+@pytest.mark.parametrize("first", ["allkit", "allkit.runtime.session", "allkit.exporting.measure"])
 def test_onnxruntime_leaves_no_identifier_behind_and_reports_nothing(tmp_path, first):
     code = f"import {first}, onnxruntime; onnxruntime.InferenceSession"
     # A fresh environment: onnxruntime is silent by itself where variables tell it of a test.
@@ -195,8 +195,8 @@ def test_onnxruntime_leaves_no_identifier_behind_and_reports_nothing(tmp_path, f
 
 
 def test_no_session_has_more_threads_than_there_are_cores(tmp_path, monkeypatch):
-    from allkit.bench import peak
-    from allkit.export import measure
+    from allkit.benchmark.measure import peak
+    from allkit.exporting import measure
     from allkit.runtime import kernels
 
     monkeypatch.setattr(kernels, "cores", lambda: 3)

@@ -2,11 +2,11 @@ import pytest
 
 from allkit import Classifier
 from allkit.errors import AllkitError
-from allkit.files import cache_folder, read_cache, write_cache
 from allkit.runtime import plan as plan_room
 from allkit.runtime import tuning
 from allkit.runtime.plan import Plan, default_plan
 from allkit.runtime.tuning import candidates, measure, remember, tuned_plan
+from allkit.support.files import cache_folder, read_cache, write_cache
 from models import flat, tiny_model
 
 BEST = Plan(3, 1, 5)

@@ -7,8 +7,8 @@ prepare()
 
 import keras  # noqa: E402
 
+from allkit.runs.recipe import PAPER, SCRATCH  # noqa: E402
 from allkit.training import architecture  # noqa: E402
-from allkit.training.recipe import PAPER, SCRATCH  # noqa: E402
 
 
 def parameters(size_px: int, width: float) -> int:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from allkit.errors import AllkitError
+from allkit.runs.history import Epoch
 from allkit.training.checkpoint import load, save
-from allkit.training.history import Epoch
 
 RNG = np.random.default_rng(0)
 VARIABLES = [RNG.normal(size=(3, 3, 2, 4)).astype(np.float32), np.asfortranarray(RNG.normal(size=(5, 2))), np.array(7)]

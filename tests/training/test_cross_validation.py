@@ -6,17 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from allkit.dataset.index import Dataset, Images
-from allkit.dataset.protocol import grouped_split
+from allkit.data.index import Dataset, Images
+from allkit.data.protocol import grouped_split
 from allkit.errors import AllkitError
-from allkit.images import PixelPath
-from allkit.metrics import score
+from allkit.imaging.pixel_path import PixelPath
+from allkit.metrics import proportion
+from allkit.metrics.classification import score
 from allkit.report.sources import gather
 from allkit.report.tables import tables
-from allkit.stats import proportion
+from allkit.runs.recipe import SCRATCH
+from allkit.runs.run import Run, Settings
 from allkit.training.cross_validation import pool
-from allkit.training.recipe import SCRATCH
-from allkit.training.run import Run, Settings
 
 FOLDS = 4
 

@@ -11,9 +11,9 @@ prepare()
 import keras  # noqa: E402
 
 from allkit.errors import AllkitError  # noqa: E402
+from allkit.runs.recipe import SCRATCH  # noqa: E402
 from allkit.training import architecture  # noqa: E402
 from allkit.training.fit import Labelled, compile_model, fit, learning_rate, predict  # noqa: E402
-from allkit.training.recipe import SCRATCH  # noqa: E402
 
 RECIPE = SCRATCH.override(epochs=3, batch_size=8)
 RNG = np.random.default_rng(0)

@@ -7,9 +7,9 @@ prepare()
 
 import keras  # noqa: E402
 
+from allkit.runs.recipe import SCRATCH, Recipe  # noqa: E402
 from allkit.training import architecture, statistics  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402
-from allkit.training.recipe import SCRATCH, Recipe  # noqa: E402
 
 # Small kernels and wide images, so that no layer sees a batch without spread.
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype(np.uint8)

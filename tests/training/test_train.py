@@ -10,12 +10,12 @@ prepare()
 
 import keras  # noqa: E402
 
-from allkit.dataset.index import read, scan  # noqa: E402
-from allkit.images import PixelPath  # noqa: E402
+from allkit.data.index import read, scan  # noqa: E402
+from allkit.imaging.pixel_path import PixelPath  # noqa: E402
+from allkit.runs.recipe import PAPER  # noqa: E402
+from allkit.runs.run import Run, Settings  # noqa: E402
 from allkit.training import architecture, train  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402
-from allkit.training.recipe import PAPER  # noqa: E402
-from allkit.training.run import Run, Settings  # noqa: E402
 
 
 def test_weights_that_a_checkpoint_will_replace_are_not_fetched_again(monkeypatch):

@@ -5,8 +5,8 @@ Research use; not for diagnosis.
 
 import os
 
-from allkit.cpus import limit_pools
 from allkit.errors import AllkitError
+from allkit.support.cpus import limit_pools
 
 # Builds of onnxruntime report their use to Microsoft and leave an identifier in the user's cache, unless this is set
 # before they are loaded. Where images of patients are classified, nothing may leave the machine unasked.

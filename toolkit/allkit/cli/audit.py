@@ -61,13 +61,13 @@ def audit(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
+    from allkit.auditing.audit import audit as examine
     from allkit.cli.audit_tables import print_audit
     from allkit.cli.console import Description, stderr
     from allkit.cli.terminal import say
-    from allkit.dataset.audit import audit as examine
-    from allkit.dataset.audit_page import render
-    from allkit.dataset.index import scan
-    from allkit.files import check_replaceable, check_text_file, write_text
+    from allkit.data.index import scan
+    from allkit.report.audit_page import render
+    from allkit.support.files import check_replaceable, check_text_file, write_text
 
     written = [path for path in (json_file, html_file) if path and path != Path("-")]
     for path in written:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
+from allkit.auditing.audit import Audit
+from allkit.auditing.text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted
 from allkit.cli.console import PlainConsole
-from allkit.dataset.audit import Audit
-from allkit.dataset.audit_text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted
-from allkit.text import visible
+from allkit.support.text import visible
 
 _SHOWN = 10
 

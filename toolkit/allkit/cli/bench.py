@@ -13,10 +13,10 @@ from click.core import ParameterSource
 
 from allkit.cli.options import NamedPath, data_option, device_option
 from allkit.cli.terminal import say
-from allkit.text import visible
+from allkit.support.text import visible
 
 if TYPE_CHECKING:
-    from allkit.dataset.index import Images
+    from allkit.data.index import Images
 
 EPILOG = """\b
 Examples:
@@ -123,19 +123,19 @@ def bench(
     if compare and (models or any(option is not None for option in written + limits)):
         raise click.UsageError("--compare reads two records and prints: leave out the models, files and budgets")
 
-    from allkit.bench.record import as_csv, as_markdown, load, save
+    from allkit.benchmark.record.record import as_csv, as_markdown, load, save
     from allkit.cli.bench_tables import print_comparison, print_record
-    from allkit.files import check_replaceable, write_text
+    from allkit.support.files import check_replaceable, write_text
 
     if compare:
-        from allkit.bench.compare import compare as compare_records
+        from allkit.benchmark.record.compare import compare as compare_records
 
         print_comparison(compare_records(*map(load, compare), across_machines))
         return
     for path in filter(None, written):
         check_replaceable(path, [*models, *filter(None, (source, split_file))])
     if plot:
-        from allkit.bench.plot import check_plot, write_scatter
+        from allkit.report.plot import check_plot, write_scatter
 
         check_plot(plot)
     named = click.get_current_context().get_parameter_source("data") is not ParameterSource.DEFAULT
@@ -152,12 +152,12 @@ def bench(
         if path:
             write_text(path, render(record))
     if report:
-        from allkit.bench.page import render
+        from allkit.report.bench_page import render
 
         write_text(report, render(record))
     failed = any("error" in row for row in record["rows"])
     if any(limit is not None for limit in limits):
-        from allkit.bench.choose import Budget, recommend
+        from allkit.benchmark.record.choose import Budget, recommend
 
         model, reason = recommend(record, Budget(*limits), margin / 100)
         say(f"\nrecommended: {model}: {reason}" if model else f"\n{reason}")
@@ -170,12 +170,12 @@ def bench(
 def _measure(models, queried, split_file, device, batches, seconds, queries, rounds, written, plot) -> dict:
     from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
-    from allkit.bench.accuracy import Labelled
-    from allkit.bench.run import Settings, run
+    from allkit.benchmark.measure.accuracy import Labelled
+    from allkit.benchmark.measure.run import Settings, run
     from allkit.cli.console import Description, stderr
-    from allkit.dataset.split import Split
-    from allkit.files import check_replaceable, check_text_file
-    from allkit.runtime.at_hand import models_at_hand
+    from allkit.data.split import Split
+    from allkit.runtime.default_model import models_at_hand
+    from allkit.support.files import check_replaceable, check_text_file
 
     paths = list(models) or models_at_hand()
     settings = Settings(device, batches, seconds, queries, rounds)
@@ -201,14 +201,14 @@ def _images(data: Path, named: bool) -> Iterator[tuple[list[Path], dict, Images 
     """
     if named or data.is_dir():
         from allkit.cli.progress import read_with_progress
-        from allkit.dataset.index import scan
+        from allkit.data.index import scan
 
         # Read here, so that what cannot be read is left out of the queries too.
         images = read_with_progress(scan(data))
         files = [images.dataset.root / path for path in images.dataset.paths]
         yield files, {"kind": "labelled images", "root": visible(data.name)}, images
         return
-    from allkit.dataset.synth import synthesize
+    from allkit.data.synth import synthesize
 
     say(f"no folder named by --data or $ALLKIT_DATA and no ./{data}: synthetic smears, no accuracy", err=True)
     with tempfile.TemporaryDirectory(prefix="allkit-bench-") as folder:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from allkit.bench.compare import Comparison
-from allkit.bench.record import Record, cells, figures, notes, pareto
+from allkit.benchmark.record.compare import Comparison
+from allkit.benchmark.record.record import Record, cells, figures, notes, pareto
 from allkit.cli.console import wide_console
 from allkit.cli.terminal import say
 

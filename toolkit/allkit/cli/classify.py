@@ -120,9 +120,9 @@ def classify(
     from allkit import Classifier
     from allkit.cli.output import WRITERS, opened, terminated_as_interrupt
     from allkit.cli.terminal import say
-    from allkit.files import check_folder, check_replaceable, check_text_file
     from allkit.runtime.inputs import expand
     from allkit.runtime.overlay import OverlayFolder
+    from allkit.support.files import check_folder, check_replaceable, check_text_file
 
     if output:
         check_replaceable(output)

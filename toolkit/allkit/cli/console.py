@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-from allkit.text import visible, visible_lines
+from allkit.support.text import visible, visible_lines
 
 _PIPE_COLUMNS = 200
 

@@ -49,7 +49,7 @@ def synth(folder: Path, per_class: int, size_px: int, seed: int) -> None:
     trying and testing allkit and carry no medical meaning.
     """
     from allkit.cli.progress import counting
-    from allkit.dataset.synth import CLASSES, synthesize
+    from allkit.data.synth import CLASSES, synthesize
 
     total = per_class * len(CLASSES)
     with counting("drawing smears", total) as advance:
@@ -65,8 +65,8 @@ def download() -> None:
 
     It is fetched once and kept in kagglehub's cache; KAGGLEHUB_CACHE names another place for it.
     """
-    from allkit.dataset.download import CITATION
-    from allkit.dataset.download import download as fetch
+    from allkit.data.download import CITATION
+    from allkit.data.download import download as fetch
 
     folder = fetch()
     click.echo(folder)

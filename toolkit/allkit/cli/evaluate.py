@@ -63,14 +63,14 @@ def evaluate(
     from allkit.cli.progress import counting, read_with_progress
     from allkit.cli.shift_table import print_shifts
     from allkit.cli.terminal import say
-    from allkit.contract import INTENDED_USE
-    from allkit.dataset.index import scan
-    from allkit.dataset.protocol import remarks
-    from allkit.dataset.split import Split
+    from allkit.data.index import scan
+    from allkit.data.protocol import remarks
+    from allkit.data.split import Split
     from allkit.evaluation.evaluate import SCHEMA_VERSION, class_labels, paired
     from allkit.evaluation.evaluate import evaluate as evaluate_model
     from allkit.evaluation.shift_suite import evaluate_shifts
     from allkit.evaluation.subject import part_of, subject, without_trained
+    from allkit.model.contract import INTENDED_USE
 
     found = scan(data)
     split = Split.load(split_file) if split_file else None

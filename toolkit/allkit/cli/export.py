@@ -116,8 +116,8 @@ def export(
 
     from allkit.cli.terminal import say
     from allkit.errors import AllkitError
-    from allkit.files import check_folder
-    from allkit.training.run import Run, newest_finished, newest_of_each
+    from allkit.runs.run import Run, newest_finished, newest_of_each
+    from allkit.support.files import check_folder
 
     check_folder(out)
     if every:
@@ -134,9 +134,9 @@ def export(
 
     prepare("tensorflow", "tf2onnx")
     from allkit.cli.export_table import fastest, print_exports, print_failure, print_file
-    from allkit.export.export import Options
-    from allkit.export.export import export as export_run
-    from allkit.runtime.at_hand import keep_default, name_default
+    from allkit.exporting.export import Options
+    from allkit.exporting.export import export as export_run
+    from allkit.runtime.default_model import keep_default, name_default
 
     options = Options(precisions, heatmap, seven_bit, max_drop, coverage)
     rows = []

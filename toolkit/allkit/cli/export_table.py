@@ -9,12 +9,12 @@ from rich.table import Table
 from allkit.cli.console import wide_console
 from allkit.cli.tables import with_interval
 from allkit.cli.terminal import say
-from allkit.contract import Contract
 from allkit.errors import AllkitError
-from allkit.export.export import Exported
-from allkit.graph import read_graph, summarise
-from allkit.stats import Interval
-from allkit.training.run import Run
+from allkit.exporting.export import Exported
+from allkit.metrics import Interval
+from allkit.model.contract import Contract
+from allkit.model.graph import read_graph, summarise
+from allkit.runs.run import Run
 
 Row = tuple[Run, str, Exported | AllkitError]
 

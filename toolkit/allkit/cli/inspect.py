@@ -35,7 +35,7 @@ def inspect(ctx: click.Context, model: Path, as_json: bool, check: bool) -> None
             ctx.exit(1)
         return
 
-    from allkit.graph import read_graph, summarise
+    from allkit.model.graph import read_graph, summarise
 
     proto, contract = read_graph(model)
     summary = summarise(proto)
@@ -57,7 +57,7 @@ def _check(path: Path, as_json: bool) -> bool:
     from dataclasses import asdict
 
     from allkit.cli.check_table import print_check
-    from allkit.model_file import read_model
+    from allkit.model.file import read_model
     from allkit.runtime.kernels import Kernels
     from allkit.runtime.machine import identity
     from allkit.runtime.session import check_kernels, known_kernels

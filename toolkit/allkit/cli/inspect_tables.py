@@ -10,8 +10,8 @@ from typing import Any
 from rich.table import Table
 
 from allkit.cli.console import wide_console
-from allkit.contract import Contract
-from allkit.graph import Summary
+from allkit.model.contract import Contract
+from allkit.model.graph import Summary
 
 
 def print_contract(contract: Contract) -> None:

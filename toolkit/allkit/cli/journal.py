@@ -21,10 +21,10 @@ import msgspec
 import numpy as np
 
 from allkit.errors import AllkitError, reason
-from allkit.files import OPEN_FLAGS, make_folder
-from allkit.locks import claim, is_named
-from allkit.reading import parse_json
 from allkit.runtime.classifier import Prediction
+from allkit.support.files import OPEN_FLAGS, make_folder
+from allkit.support.locks import claim, is_named
+from allkit.support.reading import parse_json
 
 # Far more than a line has: a journal without line ends must not be read in one piece.
 _MOST_BYTES = 2**24

@@ -15,7 +15,7 @@ import click
 
 from allkit.cli.terminal import say
 from allkit.errors import AllkitError, reason
-from allkit.text import visible_lines
+from allkit.support.text import visible_lines
 
 # Name, module and one line of help: `--help` lists the commands without importing them.
 COMMANDS = {

@@ -15,11 +15,11 @@ from typing import TextIO
 
 import click
 
-from allkit.csvtext import path_field, text_field, write_rows
 from allkit.errors import AllkitError
-from allkit.files import replacing
 from allkit.runtime.classifier import Prediction
-from allkit.text import visible
+from allkit.support.csvtext import path_field, text_field, write_rows
+from allkit.support.files import replacing
+from allkit.support.text import visible
 
 Rows = Iterable[tuple[Path, Prediction]]
 Writer = Callable[[Rows, Sequence[str], TextIO, Sequence[str]], None]

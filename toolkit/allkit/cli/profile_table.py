@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from allkit.cli.console import stderr
-from allkit.cpus import cores
 from allkit.runtime.profile import STAGES
+from allkit.support.cpus import cores
 
 
 def print_profile(

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from allkit.cli.console import Description, stderr
-from allkit.dataset.index import Dataset, Images, read
-from allkit.images import PixelPath
-from allkit.text import visible
-from allkit.training.recipe import Recipe
+from allkit.data.index import Dataset, Images, read
+from allkit.imaging.pixel_path import PixelPath
+from allkit.runs.recipe import Recipe
+from allkit.support.text import visible
 
 
 @contextmanager

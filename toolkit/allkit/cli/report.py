@@ -29,9 +29,9 @@ def report(
     sources: tuple[Path, ...], html: Path | None, markdown: Path | None, title: str, notes: tuple[str, ...]
 ) -> None:
     """Results of trainings and models, beside the paper's tables and figures."""
-    from allkit.files import check_text_file, write_text
     from allkit.report.page import as_html, as_markdown
     from allkit.report.sources import gather
+    from allkit.support.files import check_text_file, write_text
 
     models = [model for source in sources if source.is_dir() for model in source.glob("*.onnx")]
     for path in filter(None, (html, markdown)):

@@ -8,11 +8,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from allkit.dataset.protocol import FOLDS, PROTOCOLS
-from allkit.dataset.split import Split
+from allkit.data.protocol import FOLDS, PROTOCOLS
+from allkit.data.split import Split
 from allkit.errors import AllkitError
-from allkit.files import content_hash
-from allkit.training.run import Run
+from allkit.runs.run import Run
+from allkit.support.files import content_hash
 
 
 def refuse_changes(ctx: click.Context, run: Run, fold: int) -> None:

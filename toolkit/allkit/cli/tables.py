@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from allkit.cli.console import PlainConsole
-from allkit.dataset.index import BASELINE
+from allkit.data.index import BASELINE
 
 if TYPE_CHECKING:
     # scikit-learn takes seconds to load, and `allkit train --help` needs none of it.
-    from allkit.metrics import Metrics
-    from allkit.stats import Interval
+    from allkit.metrics import Interval
+    from allkit.metrics.classification import Metrics
 
 
 def with_interval(share: Interval | None, digits: int = 1) -> str:

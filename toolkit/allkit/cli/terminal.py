@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from allkit.text import visible_lines
+from allkit.support.text import visible_lines
 
 
 def say(text: object, err: bool = False, label: str = "", **style: Any) -> None:

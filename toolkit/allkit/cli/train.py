@@ -17,15 +17,15 @@ from allkit.cli.progress import TrainingProgress, read_with_progress
 from allkit.cli.resume import refuse_changes
 from allkit.cli.tables import print_metrics
 from allkit.cli.terminal import say
-from allkit.dataset.index import Images, scan
-from allkit.dataset.protocol import BLOCK_LENGTH, FOLDS, PROTOCOLS, make_split, remarks
-from allkit.dataset.split import Split
+from allkit.data.index import Images, scan
+from allkit.data.protocol import BLOCK_LENGTH, FOLDS, PROTOCOLS, make_split, remarks
+from allkit.data.split import Split
 from allkit.errors import AllkitError
-from allkit.files import check_folder
-from allkit.images import PixelPath
-from allkit.training.folds import check_next_fold, earlier_fold, fold_folder
-from allkit.training.recipe import RECIPES, SCRATCH, Recipe
-from allkit.training.run import VGG16, Run, Settings, begun, model_name, newest_unfinished
+from allkit.imaging.pixel_path import PixelPath
+from allkit.runs.folds import check_next_fold, earlier_fold, fold_folder
+from allkit.runs.recipe import RECIPES, SCRATCH, Recipe
+from allkit.runs.run import VGG16, Run, Settings, begun, model_name, newest_unfinished
+from allkit.support.files import check_folder
 
 RUNS = Path("runs")
 

@@ -33,10 +33,10 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     from rich.table import Table
 
     from allkit.cli.console import wide_console
-    from allkit.files import cache_folder
     from allkit.runtime.inputs import expand
     from allkit.runtime.session import Model
     from allkit.runtime.tuning import measure, remember
+    from allkit.support.files import cache_folder
 
     Model(model)  # a file that is no model is named before anything is drawn or measured
     with tempfile.TemporaryDirectory(prefix="allkit-tune-") as folder:
@@ -60,7 +60,7 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
 
 
 def _drawn(folder: Path) -> list[Path]:
-    from allkit.dataset.synth import CLASSES, synthesize
+    from allkit.data.synth import CLASSES, synthesize
 
     say("no images named: drawing synthetic smears", err=True)
     return sorted(synthesize(folder / "smears", _IMAGES // len(CLASSES)).rglob("*.jpg"))

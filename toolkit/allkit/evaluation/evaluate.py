@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from allkit.contract import INTENDED_USE
 from allkit.errors import AllkitError
 from allkit.evaluation.subject import Subject, trained_on
-from allkit.files import content_hash
-from allkit.metrics import Metrics, PairedComparison, compare, score
+from allkit.metrics import Interval, expected_calibration_error, proportion
+from allkit.metrics.classification import Metrics, PairedComparison, compare, score
+from allkit.model.contract import INTENDED_USE
+from allkit.model.training_images import TrainedOn
 from allkit.runtime.classifier import Classifier, Prediction
-from allkit.stats import Interval, expected_calibration_error, proportion
-from allkit.text import visible
-from allkit.training_images import TrainedOn
+from allkit.support.files import content_hash
+from allkit.support.text import visible
 
 SCHEMA_VERSION = 1
 

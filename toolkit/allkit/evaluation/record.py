@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from allkit.reading import Share, Text
-from allkit.records import BaselineRecord, MetricsRecord, NamedSplitRecord
-from allkit.training_images import TrainedOn
+from allkit.metrics.records import BaselineRecord, MetricsRecord, NamedSplitRecord
+from allkit.model.training_images import TrainedOn
+from allkit.support.reading import Share, Text
 
 
 @dataclass(frozen=True)

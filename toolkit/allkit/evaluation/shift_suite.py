@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from allkit.errors import AllkitError
-from allkit.evaluation.shifts import SHIFTS, Picture
-from allkit.images import read_bytes
-from allkit.metrics import compare
+from allkit.imaging.pixel_path import read_bytes
+from allkit.imaging.shifts import SHIFTS, Picture
+from allkit.metrics import Interval
+from allkit.metrics.classification import compare
 from allkit.runtime.classifier import Classifier
-from allkit.stats import Interval
 
 SCHEMA_VERSION = 1
 UNSHIFTED = "none"

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from allkit.dataset.index import BASELINE, Images
-from allkit.dataset.split import Split
+from allkit.data.index import BASELINE, Images
+from allkit.data.split import Split
 from allkit.errors import AllkitError
+from allkit.metrics import Interval
+from allkit.model.training_images import Found, TrainedOn, TrainingImages
 from allkit.runtime.classifier import Classifier
-from allkit.stats import Interval
-from allkit.training_images import Found, TrainedOn, TrainingImages
 
 _LEAVING_ONE_OUT = f"{BASELINE}, leaving one out"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from allkit.bench.charts import STYLE, Axis, Point, scatter
-from allkit.page import confusion, document, text
+from allkit.report.bench_charts import STYLE, Axis, Point, scatter
+from allkit.report.frame import confusion, document, text
 from allkit.report.sources import Sources, Training
 from allkit.report.tables import Table, tables
-from allkit.text import markdown
+from allkit.support.text import markdown
 
 _HONESTY = (
     "For research; not for diagnosis. A figure measured on one public dataset says how well a model fits that dataset; "

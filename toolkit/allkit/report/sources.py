@@ -9,16 +9,16 @@ from typing import Any
 
 from msgspec import UNSET, Raw
 
-from allkit.bench.record import Figures, Record, figures, load
-from allkit.contract import Contract
+from allkit.benchmark.record.record import Figures, Record, figures, load
 from allkit.errors import AllkitError
 from allkit.evaluation.record import EvaluationRecord, EvaluationsRecord
-from allkit.files import content_hash, listing
-from allkit.model_file import read_model
-from allkit.reading import as_plain, read_json
-from allkit.training.record import TrainingRecord
-from allkit.training.run import Run
-from allkit.training_images import TrainedOn
+from allkit.model.contract import Contract
+from allkit.model.file import read_model
+from allkit.model.training_images import TrainedOn
+from allkit.runs.record import TrainingRecord
+from allkit.runs.run import Run
+from allkit.support.files import content_hash, listing
+from allkit.support.reading import as_plain, read_json
 
 _KNOWN = (
     "give a finished run folder, an ONNX file, a folder of them, or a JSON record of allkit train, evaluate or bench"

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from allkit.bench.paper import METRICS, TABLE_1, methods
-from allkit.dataset.duplicates import connected_groups
+from allkit.data.duplicates import connected_groups
+from allkit.metrics import SIGNIFICANT, Interval, by_group, holm, least_difference, sign_flip_exact
+from allkit.model.training_images import TrainedOn
+from allkit.report.paper import METRICS, TABLE_1, methods
 from allkit.report.sources import Exported, Sources, Training
-from allkit.stats import SIGNIFICANT, Interval, by_group, holm, least_difference, sign_flip_exact
-from allkit.training_images import TrainedOn
 
 
 @dataclass(frozen=True)

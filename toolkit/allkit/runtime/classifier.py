@@ -12,19 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from allkit.contract import Contract
 from allkit.errors import AllkitError
-from allkit.images import PixelPath, check_bits, decode, read_bytes, refuse
 from allkit.imaging.limits import OnDamage
-from allkit.model_file import ModelFile, read_model
-from allkit.runtime.at_hand import check_default, default_model
+from allkit.imaging.pixel_path import PixelPath, check_bits, decode, read_bytes, refuse
+from allkit.model.contract import Contract
+from allkit.model.file import ModelFile, read_model
+from allkit.model.training_images import Copy, TrainingImages
+from allkit.runtime.default_model import check_default, default_model
 from allkit.runtime.pipeline import Results, Source, run_in_batches
 from allkit.runtime.plan import Plan, default_plan, gpu_plan
 from allkit.runtime.profile import Profile
 from allkit.runtime.providers import CPU
 from allkit.runtime.session import Model
 from allkit.runtime.tuning import tuned_plan
-from allkit.training_images import Copy, TrainingImages
 
 MODES = ("throughput", "latency")
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from allkit.errors import AllkitError
-from allkit.images import SUFFIXES, is_image_name, natural_key
-from allkit.tree import walk
+from allkit.imaging.pixel_path import SUFFIXES, is_image_name, natural_key
+from allkit.support.tree import walk
 
 
 def expand(files_or_folders: Iterable[Path]) -> list[Path]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from allkit.cpus import cores
+from allkit.support.cpus import cores
 
 # Made by tests/saturation.py: a MatMulInteger and a QLinearConv.
 _PROBE = Path(__file__).with_name("saturation.onnx")

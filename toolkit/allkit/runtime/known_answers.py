@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from allkit.contract import KnownAnswers
 from allkit.errors import AllkitError
+from allkit.model.contract import KnownAnswers
 
 # What rounding explains, see `benchmarks/README.md`: over all processors and models the largest differences of exact
 # kernels were 0.01 of a probability and 0.002 of a distance, those of kernels that saturate 0.06 and 0.33 at least.

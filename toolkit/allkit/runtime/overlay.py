@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from allkit.contract import Contract
 from allkit.errors import AllkitError
-from allkit.files import replacing
+from allkit.model.contract import Contract
 from allkit.runtime.classifier import Prediction
-from allkit.text import visible
+from allkit.support.files import replacing
+from allkit.support.text import visible
 
 CONTACT_SHEET = "contact-sheet.png"
 

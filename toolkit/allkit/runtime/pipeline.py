@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from allkit.errors import AllkitError
-from allkit.images import PixelPath
+from allkit.imaging.pixel_path import PixelPath
 from allkit.runtime.plan import Plan
 from allkit.runtime.profile import Profile
 from allkit.runtime.workers import Task, Workers

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from allkit.cpus import cores
+from allkit.support.cpus import cores
 
 # A file up to this size holds a small network.
 SMALL_BYTES = 8 * 2**20

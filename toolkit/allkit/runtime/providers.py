@@ -17,9 +17,9 @@ from typing import Any
 
 import onnxruntime
 
-from allkit.contract import INPUT_NAME, Contract
 from allkit.errors import AllkitError
-from allkit.files import content_hash, writable_cache
+from allkit.model.contract import INPUT_NAME, Contract
+from allkit.support.files import content_hash, writable_cache
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"

@@ -17,11 +17,11 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
-from allkit.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, OUTPUT_NAME, Contract
 from allkit.errors import AllkitError
-from allkit.model_file import ModelFile, read_model
+from allkit.model.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, OUTPUT_NAME, Contract
+from allkit.model.file import ModelFile, read_model
 from allkit.runtime import verdicts
-from allkit.runtime.bound import BoundRunner, on_card, pinned
+from allkit.runtime.io_binding import BoundRunner, on_card, pinned
 from allkit.runtime.kernels import Kernels, saturates, session_options
 from allkit.runtime.known_answers import Differences, differences, draw
 from allkit.runtime.providers import (

@@ -16,14 +16,14 @@ import msgspec
 import numpy as np
 import onnxruntime
 
-from allkit.cpus import cores
 from allkit.errors import AllkitError
-from allkit.files import cache_folder, content_hash, read_cache, write_cache
 from allkit.runtime.machine import identity
 from allkit.runtime.pipeline import Source, run_in_batches
 from allkit.runtime.plan import Plan
 from allkit.runtime.profile import Profile
 from allkit.runtime.session import Model
+from allkit.support.cpus import cores
+from allkit.support.files import cache_folder, content_hash, read_cache, write_cache
 
 _PLANS = "plans.json"
 _LEAST_ROUNDS = 3

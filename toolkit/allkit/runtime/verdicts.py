@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import onnxruntime
 
-from allkit.files import read_cache, write_cache
-from allkit.model_file import ModelFile
+from allkit.model.file import ModelFile
 from allkit.runtime.machine import identity
 from allkit.runtime.providers import Request
+from allkit.support.files import read_cache, write_cache
 
 _NAME = "verdicts.json"
 # More than anybody has models; what was not asked for the longest goes first.

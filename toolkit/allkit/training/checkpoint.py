@@ -18,9 +18,9 @@ from tokenize import TokenError
 import numpy as np
 
 from allkit.errors import AllkitError
-from allkit.files import replacing
-from allkit.reading import parse_json
-from allkit.training.history import Epoch, check_consecutive
+from allkit.runs.history import Epoch, check_consecutive
+from allkit.support.files import replacing
+from allkit.support.reading import parse_json
 
 _HISTORY = "history"
 # What NumPy writes before the numbers of an array is 128 bytes for a few dimensions; a history of 10,000 epochs has

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from allkit.dataset.index import BASELINE
-from allkit.metrics import Metrics, score
-from allkit.stats import Interval, proportion
+from allkit.data.index import BASELINE
+from allkit.metrics import Interval, proportion
+from allkit.metrics.classification import Metrics, score
+from allkit.runs.folds import check_folds
+from allkit.runs.run import SCHEMA_VERSION, Run, write_json
 from allkit.training.figures import save_confusion
-from allkit.training.folds import check_folds
-from allkit.training.run import SCHEMA_VERSION, Run, write_json
 
 
 def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:

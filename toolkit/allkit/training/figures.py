@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from allkit.files import replacing
-from allkit.pictures import Figure
-from allkit.text import drawn
-from allkit.training.history import Epoch
+from allkit.runs.history import Epoch
+from allkit.support.files import replacing
+from allkit.support.pictures import Figure
+from allkit.support.text import drawn
 
 
 def save_curves(history: Sequence[Epoch], path: Path) -> None:

@@ -19,10 +19,10 @@ import keras
 import numpy as np
 
 from allkit.errors import AllkitError
+from allkit.imaging.augment import augmented_batch
+from allkit.runs.history import Epoch
+from allkit.runs.recipe import Recipe
 from allkit.training import checkpoint
-from allkit.training.augment import augmented_batch
-from allkit.training.history import Epoch
-from allkit.training.recipe import Recipe
 
 _PREDICT_BATCH = 64
 

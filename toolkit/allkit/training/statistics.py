@@ -11,9 +11,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from allkit.training.augment import augmented_batch
+from allkit.imaging.augment import augmented_batch
+from allkit.runs.recipe import Recipe
 from allkit.training.fit import chunks
-from allkit.training.recipe import Recipe
 
 
 def retake_statistics(model: keras.Model, recipe: Recipe, pixels: np.ndarray, seed: int) -> None:

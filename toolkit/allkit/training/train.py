@@ -9,16 +9,16 @@ from pathlib import Path
 
 import keras
 
-from allkit.dataset.index import BASELINE, Images
+from allkit.data.index import BASELINE, Images
 from allkit.errors import AllkitError
-from allkit.files import replacing
-from allkit.metrics import Metrics, score
-from allkit.stats import Interval, proportion
+from allkit.metrics import Interval, proportion
+from allkit.metrics.classification import Metrics, score
+from allkit.runs.history import Epoch
+from allkit.runs.run import SCHEMA_VERSION, Run, Settings, earlier_run
+from allkit.support.files import replacing
 from allkit.training import architecture, figures
 from allkit.training.backend import device, versions
 from allkit.training.fit import Labelled, Observer, compile_model, fit, predict
-from allkit.training.history import Epoch
-from allkit.training.run import SCHEMA_VERSION, Run, Settings, earlier_run
 from allkit.training.statistics import retake_statistics
 from allkit.training.weights import load_imagenet, load_run, network
 

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from allkit.errors import AllkitError
+from allkit.runs.run import Run
 from allkit.training.architecture import conv_names
-from allkit.training.run import Run
 
 # What Keras, h5py and zipfile raise for a file that is cut short, changed, or another.
 _DAMAGE = (

@@ -1,0 +1,109 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from allkit.exporting.gradient import gradient_maps
+from allkit.exporting.half import halved
+from allkit.exporting.heatmap import METHODS, add_heatmap
+from allkit.exporting.measure import open_session, outputs
+from allkit.exporting.quantise import calibrate, quantise
+from allkit.imaging.pixel_path import PixelPath
+from networks import random_network
+
+
+def with_map(proto, network, method="hirescam"):
+    twin = onnx.ModelProto.FromString(proto.SerializeToString())
+    add_heatmap(twin, method, network.feature_shape)
+    onnx.checker.check_model(twin, full_check=True)
+    return twin
+
+
+def maps(proto, pixels):
+    return outputs(open_session(proto), ["heatmap"], pixels)[0]
+
+
+def relative(got, expected):
+    return (np.abs(got - expected).max((1, 2)) / np.abs(expected).max((1, 2))).max()
+
+
+@pytest.fixture(scope="module")
+def int8(network, noise):
+    return quantise(network.proto, calibrate(network.proto, noise)["min-max"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_map_is_that_of_automatic_differentiation(network, noise, method):
+    got = maps(with_map(network.proto, network, method), noise)
+    assert got.shape == (12, 3, 3)
+    assert relative(got, gradient_maps(network.model, noise, method, network.temperature)) < 1e-4
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_so_it_is_on_real_images(network, shared_data, method):
+    paths = [path for folder in sorted((shared_data / "all").iterdir()) for path in sorted(folder.glob("*.jpg"))[:4]]
+    pixels = np.stack([PixelPath(96).load(path) for path in paths])
+    assert len(pixels) == 16
+    got = maps(with_map(network.proto, network, method), pixels)
+    assert relative(got, gradient_maps(network.model, pixels, method, network.temperature)) < 1e-4
+
+
+def test_hirescam_adds_up_to_the_logit_less_the_biases(network, noise):
+    proto = with_map(network.proto, network)
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in ("logits", "fc_relu"))
+    heatmap, logits, hidden = outputs(open_session(proto), ["heatmap", "logits", "fc_relu"], noise)
+    constants = {item.name: numpy_helper.to_array(item) for item in proto.graph.initializer}
+    best = logits.argmax(1)
+    active = (hidden > 0) * constants["logits.weight"].T[best]
+    biases = active @ constants["fc.bias"] + constants["logits.bias"][best]
+    assert np.allclose(heatmap.sum((1, 2)), logits.max(1) - biases, atol=1e-4)
+
+
+def test_the_map_depends_on_the_weights_of_the_head(network, noise):
+    # The randomisation check of Adebayo et al. 2018: a map that survives it shows the image, not the network.
+    before = maps(with_map(network.proto, network), noise)
+    randomised = onnx.ModelProto.FromString(network.proto.SerializeToString())
+    rng = np.random.default_rng(1)
+    for item in randomised.graph.initializer:
+        if item.name in ("fc.weight", "logits.weight"):
+            values = numpy_helper.to_array(item)
+            item.CopyFrom(numpy_helper.from_array(rng.permutation(values.ravel()).reshape(values.shape), item.name))
+    after = maps(with_map(randomised, network), noise)
+    alike = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(before, after, strict=True)]
+    assert np.mean(alike) < 0.5
+
+
+def test_in_an_int8_graph_the_map_is_that_of_its_own_weights(network, noise, int8):
+    proto = with_map(int8, network)
+    names = ["heatmap", "probabilities", "flatten_DequantizeLinear_Output", "fc_relu_DequantizeLinear_Output"]
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names[2:])
+    got, probabilities, flat, hidden = outputs(open_session(proto), names, noise)
+    constants = {item.name: numpy_helper.to_array(item) for item in proto.graph.initializer}
+    kernel = constants["fc.weight_quantized"] * constants["fc.weight_scale"]
+    seed = constants["logits.weight"].T[probabilities.argmax(1)] * (hidden > 0)
+    expected = (seed @ kernel.T * flat).reshape(len(noise), *network.feature_shape).sum(1)
+    # The seed is rounded to 8 bits.
+    assert relative(got, expected) < 0.02
+
+
+def test_in_an_int8_graph_the_map_of_an_image_does_not_depend_on_its_batch(network, noise, int8):
+    session = open_session(with_map(int8, network))
+    (together,) = session.run(["heatmap"], {"image": noise})
+    alone = np.concatenate([session.run(["heatmap"], {"image": image[None]})[0] for image in noise])
+    assert np.allclose(together, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_a_float16_graph_has_the_map_in_float32(network, noise):
+    half = halved(with_map(network.proto, network))
+    assert half.graph.output[-1].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert relative(maps(half, noise), maps(with_map(network.proto, network), noise)) < 0.02
+
+
+def test_the_probabilities_are_the_same_with_and_without_a_map(network, noise):
+    plain = outputs(open_session(network.proto), ["probabilities"], noise)[0]
+    assert np.array_equal(outputs(open_session(with_map(network.proto, network)), ["probabilities"], noise)[0], plain)
+
+
+def test_another_network_has_another_map(network, noise):
+    other = random_network(seed=5)
+    assert relative(maps(with_map(other.proto, other), noise), maps(with_map(network.proto, network), noise)) > 0.1

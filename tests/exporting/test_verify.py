@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from allkit.errors import AllkitError
+from allkit.exporting.verify import compare
+
+EXPECTED = np.array([[0.7, 0.3], [0.2, 0.8]])
+DISTANCES = np.array([2.0, 8.0])
+
+
+def check(probabilities, distances=DISTANCES, expected=EXPECTED):
+    return compare((expected, DISTANCES[: len(expected)]), (probabilities, distances[: len(expected)]))
+
+
+def test_equal_outputs_pass():
+    same = check(EXPECTED.copy())
+    assert (same.n, same.max_probability_difference, same.agreement, same.passed) == (2, 0.0, 1.0, True)
+
+
+def test_the_largest_difference_decides():
+    assert check(np.add(EXPECTED, [[0, 0.00009], [0, 0]])).passed
+    wrong = check(np.add(EXPECTED, [[0, 0], [0, 0.00011]]))
+    assert wrong.max_probability_difference == pytest.approx(0.00011)
+    assert not wrong.passed
+
+
+def test_another_top_class_fails_however_near_the_probabilities():
+    wrong = check(np.array([[0.49999, 0.50001]]), expected=np.array([[0.50001, 0.49999]]))
+    assert wrong.agreement == 0.0
+    assert not wrong.passed
+
+
+def test_a_distance_that_differs_by_more_than_a_hundredth_fails():
+    assert check(EXPECTED, DISTANCES * [1, 1.009]).passed
+    wrong = check(EXPECTED, DISTANCES * [1, 1.011])
+    assert wrong.max_distance_difference == pytest.approx(0.011)
+    assert not wrong.passed
+
+
+def test_not_a_number_fails():
+    assert not check(np.array([[np.nan, 0.3], [0.2, 0.8]])).passed
+    assert not check(EXPECTED, np.array([2.0, np.nan])).passed
+
+
+def test_outputs_of_different_shapes_cannot_be_compared():
+    with pytest.raises(AllkitError, match="shapes"):
+        compare((EXPECTED, DISTANCES), (EXPECTED[:1], DISTANCES[:1]))

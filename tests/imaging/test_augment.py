@@ -1,0 +1,150 @@
+import colorsys
+
+import numpy as np
+import pytest
+
+from allkit.imaging import shifts
+from allkit.imaging.augment import augment, augmented_batch, colour_matrix
+from allkit.runs.recipe import SCRATCH
+
+STILL = SCRATCH.override(brightness=0.0, rotation_degrees=0.0, reflection=False, channel_gain=0.0)
+IMAGE = np.random.default_rng(0).integers(0, 200, (24, 24, 3)).astype(np.uint8)
+
+
+def variants(recipe, count=40):
+    return [augment(IMAGE, recipe, np.random.default_rng(i)) for i in range(count)]
+
+
+def test_with_everything_off_the_image_stays_as_it_is():
+    assert all(np.array_equal(variant, IMAGE) for variant in variants(STILL, 3))
+
+
+def test_reflection_gives_exactly_the_four_mirror_images():
+    mirrors = [IMAGE, IMAGE[::-1], IMAGE[:, ::-1], IMAGE[::-1, ::-1]]
+    found = [
+        [np.array_equal(variant, mirror) for mirror in mirrors] for variant in variants(STILL.override(reflection=True))
+    ]
+    assert all(sum(row) == 1 for row in found)
+    assert all(np.any(found, axis=0))
+
+
+def test_brightness_scales_all_channels_by_one_factor_within_its_range():
+    for variant in variants(STILL.override(brightness=0.2)):
+        factors = variant.mean((0, 1)) / IMAGE.mean((0, 1))
+        assert np.ptp(factors) < 0.01
+        assert 0.79 < factors.mean() < 1.21
+
+
+def test_channel_gain_scales_each_channel_by_its_own_factor():
+    spread = [np.ptp(v.mean((0, 1)) / IMAGE.mean((0, 1))) for v in variants(STILL.override(channel_gain=0.1))]
+    assert max(spread) > 0.05
+
+
+def test_channel_offset_moves_each_channel_by_its_own_share_of_the_full_scale():
+    image = np.full((8, 8, 3), 100, np.uint8)
+    moves = np.array([augment(image, STILL.override(channel_offset=0.1), np.random.default_rng(i)) for i in range(40)])
+    moves = moves[:, 0, 0].astype(int) - 100
+    assert np.abs(moves).max() <= 26
+    assert moves.min() < -15
+    assert moves.max() > 15
+    assert np.ptp(moves, axis=1).max() > 10
+
+
+def test_gamma_keeps_black_and_white_and_moves_the_middle_both_ways():
+    image = np.tile(np.array([0, 128, 255], np.uint8)[:, None, None], (1, 3, 3))
+    middles = []
+    for i in range(40):
+        variant = augment(image, STILL.override(gamma=1.0), np.random.default_rng(i))
+        assert (variant[0].max(), variant[2].min()) == (0, 255)
+        middles.append(variant[1, 0, 0])
+    # 255 (128 / 255) ** 2 = 64.3 and 255 (128 / 255) ** 0.5 = 180.7
+    assert 64 <= min(middles) < 90
+    assert 150 < max(middles) <= 181
+
+
+def test_grey_takes_all_colour_from_its_share_of_the_images_and_keeps_luma():
+    # One level apart at most: OpenCV rounds its own grey in fixed-point numbers.
+    distances = [np.abs(v.astype(int) - shifts.grey(IMAGE)).max() for v in variants(STILL.override(grey=0.5))]
+    assert 10 < sum(distance <= 1 for distance in distances) < 30
+
+
+def test_zoom_of_two_looks_at_the_central_half_and_keeps_the_centre():
+    ramp = np.tile(np.arange(101, dtype=np.uint8)[None, :, None], (101, 1, 3))
+    zoomed = [augment(ramp, STILL.override(zoom=1.0), np.random.default_rng(i)) for i in range(60)]
+    widths = [np.ptp(variant[50, 25:76, 0]) for variant in zoomed]
+    # The 51 columns in the middle show 25 of the image at zoom 2, and at zoom 1/2 all 101, mirrored at the edge.
+    assert 24 <= min(widths) < 32
+    assert max(widths) > 80
+    assert all(variant[50, 50, 0] == 50 for variant in zoomed)
+
+
+@pytest.mark.parametrize(("hue", "saturation"), [(0, 1), (360, 1)])
+def test_the_colour_matrix_that_changes_nothing(hue, saturation):
+    np.testing.assert_allclose(colour_matrix(hue, saturation), np.eye(3), atol=1e-12)
+
+
+def test_the_colour_matrix_keeps_greys_and_luma_and_its_turns_add_up():
+    turned = colour_matrix(30, 0.7)
+    np.testing.assert_allclose(turned @ np.ones(3), np.ones(3))
+    np.testing.assert_allclose(np.array([0.299, 0.587, 0.114]) @ turned, [0.299, 0.587, 0.114])
+    np.testing.assert_allclose(colour_matrix(20, 0.5) @ colour_matrix(10, 1.4), turned)
+
+
+@pytest.mark.parametrize("degrees", [-16, 16])
+def test_a_turn_of_the_hue_goes_the_way_that_hsv_goes(degrees):
+    purple = np.array([150, 90, 170])
+    before, after = (colorsys.rgb_to_hsv(*colour)[0] * 360 for colour in (purple, colour_matrix(degrees, 1) @ purple))
+    assert after - before == pytest.approx(degrees, rel=0.4)
+
+
+def test_bright_pixels_saturate_instead_of_wrapping_round():
+    white = np.full((8, 8, 3), 250, np.uint8)
+    for i in range(20):
+        assert augment(white, STILL.override(brightness=0.2), np.random.default_rng(i)).min() >= 199
+
+
+def test_rotation_keeps_the_centre_in_place_and_leaves_no_border():
+    image = np.full((25, 25, 3), 100, np.uint8)
+    image[12, 12] = 255
+    for i in range(10):
+        turned = augment(image, STILL.override(rotation_degrees=180.0), np.random.default_rng(i))
+        assert turned[12, 12, 0] > 250
+        assert turned.min() == 100
+
+
+def test_right_angles_only_move_pixels():
+    found = {
+        augment(IMAGE, STILL.override(rotation_degrees=180.0, rotation_step=90.0), np.random.default_rng(i)).tobytes()
+        for i in range(40)
+    }
+    assert found == {np.rot90(IMAGE, turns).tobytes() for turns in range(4)}
+
+
+@pytest.mark.parametrize("side", [1, 5])
+def test_the_centre_of_an_odd_square_is_inside(side):
+    for i in range(100):
+        assert (augment(IMAGE, STILL.override(erase=side / 24), np.random.default_rng(i)) != IMAGE).any()
+
+
+def test_a_square_is_painted_in_the_mean_colour():
+    whole = []
+    for i in range(30):
+        erased = augment(IMAGE, STILL.override(erase=0.25), np.random.default_rng(i))
+        changed = np.argwhere((erased != IMAGE).any(2))
+        (top, left), (bottom, right) = changed.min(0), changed.max(0) + 1
+        # A quarter of 24 pixels, less where it runs out of the image, but never more than half of it.
+        assert all(3 <= side <= 6 for side in (bottom - top, right - left))
+        assert np.abs(erased[top:bottom, left:right] - IMAGE.mean((0, 1))).max() <= 0.5
+        whole.append((bottom - top, right - left) == (6, 6))
+    assert 10 < sum(whole) < 30
+
+
+def test_the_draw_depends_on_seed_epoch_and_row_alone():
+    pixels = np.stack([IMAGE, IMAGE, IMAGE])
+    rows = np.array([0, 1, 2])
+    batch = augmented_batch(pixels, rows, SCRATCH, seed=1, epoch=2)
+    assert batch.shape == (3, 24, 24, 3)
+    assert np.array_equal(augmented_batch(pixels, rows[::-1], SCRATCH, 1, 2), batch[::-1])
+    assert not np.array_equal(batch[0], batch[1])
+    assert not np.array_equal(augmented_batch(pixels, rows, SCRATCH, 1, 3), batch)
+    assert not np.array_equal(augmented_batch(pixels, rows, SCRATCH, 2, 2), batch)

@@ -1,0 +1,1 @@
+"""What stands between a folder of labelled images and an honest accuracy."""

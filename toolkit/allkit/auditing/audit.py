@@ -1,0 +1,274 @@
+"""What stands between a folder of labelled images and an honest accuracy.
+
+One record answers four questions: can every file be read, does a picture stand there twice, what does
+a method score that cannot see a cell, and does something burnt into a corner give the class away. The
+record is data; `audit_text` puts it into words, the command line and `audit_page` lay it out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from allkit.data import baselines
+from allkit.data.duplicates import NEAR_THRESHOLD, connected_groups, near_pairs, repeated
+from allkit.data.index import Dataset, Images, fingerprint, read
+from allkit.data.protocol import BLOCK_LENGTH, FOLDS, grouped_split, random_split, remarks
+from allkit.errors import AllkitError
+from allkit.imaging.pixel_path import decode, read_bytes
+from allkit.metrics import Interval, proportion
+
+SCHEMA_VERSION = 1
+COLOUR_HISTOGRAM = "colour_histogram"
+MAJORITY_CLASS = "majority_class"
+# Light falls off towards the corners, by itself worth a few points in any set from one microscope.
+CORNER_MARGIN = 0.05
+
+_SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
+
+
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Images (relative paths) linked by a chain of duplicates, and the classes they stand in."""
+
+    paths: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ProtocolAudit:
+    """What methods that cannot see a cell score under one split protocol.
+
+    The folds of one seed are pooled, less those that a class has too few groups for: n images were tested, each
+    once, on the images of its training part. groups: how many the tested images fall into. baselines and patches:
+    accuracy by name with its 95 % Wilson interval over these groups. twins: how many of the tested images have an
+    exact or near duplicate in the training part. remarks: of the groups, in sentences.
+    """
+
+    n: int
+    groups: int
+    folds: int
+    twins: int
+    baselines: Mapping[str, Interval]
+    patches: Mapping[str, Interval]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def revealing_corners(self) -> tuple[str, ...]:
+        """Corners that give the class better than the centre patch and the commonest class do.
+
+        Their interval must lie above the others' by `CORNER_MARGIN`.
+        """
+        usual = max(self.patches[baselines.CENTRE].high, self.baselines[MAJORITY_CLASS].high)
+        return tuple(name for name, share in self.patches.items() if share.low > usual + CORNER_MARGIN)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The record of an audit.
+
+    counts: readable images by class. sizes: of the decoded images, as "224x224" (width x height). formats: by the
+    files' signatures, not their names. skipped: files that are not images by name or place; unreadable: images that
+    cannot be decoded; both path to reason. exact_pairs: pairs of byte-identical files; near_pairs:
+    pairs of other files within near_threshold of 256 bits. exact_twins, near_twins: how many test images of a random
+    80/10/10 split made image by image are expected to have an exact, or any, duplicate in training.
+    protocols: name to figures; not_split: name to the reason why the protocol could not be followed.
+    """
+
+    root: str
+    data_fingerprint: str
+    seed: int
+    block_length: int
+    near_threshold: int
+    counts: Mapping[str, int]
+    sizes: Mapping[str, int]
+    formats: Mapping[str, int]
+    skipped: Mapping[str, str]
+    unreadable: Mapping[str, str]
+    exact_pairs: int
+    near_pairs: int
+    exact_twins: float
+    near_twins: float
+    exact_duplicates: tuple[DuplicateGroup, ...]
+    near_duplicates: tuple[DuplicateGroup, ...]
+    protocols: Mapping[str, ProtocolAudit]
+    not_split: Mapping[str, str]
+
+    @property
+    def n(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def cross_class(self) -> tuple[DuplicateGroup, ...]:
+        """Groups whose images stand in more than one class: a label is wrong, or doubtful for near copies."""
+        groups = dict.fromkeys(self.near_duplicates + self.exact_duplicates)
+        return tuple(group for group in groups if len(group.classes) > 1)
+
+    @property
+    def errors(self) -> int:
+        """Unreadable images and groups of duplicates across classes: what has to be mended before training."""
+        return len(self.unreadable) + len(self.cross_class)
+
+    def to_dict(self) -> dict[str, Any]:
+        record = {"schema_version": SCHEMA_VERSION, "n": self.n, "errors": self.errors, **asdict(self)}
+        record["cross_class"] = [asdict(group) for group in self.cross_class]
+        for name, protocol in self.protocols.items():
+            record["protocols"][name]["revealing_corners"] = protocol.revealing_corners
+        return record
+
+
+def audit(
+    dataset: Dataset,
+    near_threshold: int = NEAR_THRESHOLD,
+    seed: int = 0,
+    block_length: int = BLOCK_LENGTH,
+    on_image: Callable[[], None] = lambda: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> Audit:
+    """Read all images of a scanned dataset and examine them.
+
+    near_threshold: bits of 256 in which near duplicates may differ. seed: of the splits. block_length: file numbers
+    in a block of the grouped protocol. `on_image` is called once an image read, `on_stage` with the name of each
+    stage that follows. Raises AllkitError when no image of a class can be read.
+    """
+    images = read(dataset, baselines.PIXELS, on_image)
+    readable = images.dataset
+    on_stage("looking at sizes and formats")
+    formats, sizes = _file_facts(readable)
+    on_stage("looking for duplicates")
+    pairs = near_pairs(images.difference_hashes, near_threshold)
+    digests = np.array(images.hashes)
+    identical = digests[pairs[:, 0]] == digests[pairs[:, 1]]
+    same = connected_groups(len(readable), pairs[identical])
+    alike = connected_groups(len(readable), pairs)
+    protocols, not_split = _protocols(images, alike, seed, block_length, on_stage)
+    return Audit(
+        root=str(readable.root),
+        data_fingerprint=fingerprint(images.hashes_by_path),
+        seed=seed,
+        block_length=block_length,
+        near_threshold=near_threshold,
+        counts=readable.counts(),
+        sizes=sizes,
+        formats=formats,
+        skipped=dataset.skipped,
+        unreadable={path: reason for path, reason in readable.skipped.items() if path not in dataset.skipped},
+        exact_pairs=int(identical.sum()),
+        near_pairs=int((~identical).sum()),
+        exact_twins=_expected_twins(pairs[identical], len(readable)),
+        near_twins=_expected_twins(pairs, len(readable)),
+        exact_duplicates=_groups(readable, repeated(same)),
+        near_duplicates=_groups(readable, [rows for rows in repeated(alike) if len(set(same[rows])) > 1]),
+        protocols=protocols,
+        not_split=not_split,
+    )
+
+
+def file_format(data: bytes) -> str:
+    """JPEG, PNG, BMP, TIFF or WebP by the first bytes of a file, else "other"."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    return next((name for signature, name in _SIGNATURES.items() if data.startswith(signature)), "other")
+
+
+def _file_facts(dataset: Dataset) -> tuple[dict[str, int], dict[str, int]]:
+    """How many files there are of each format and of each size, the commonest first."""
+    formats: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    for path in dataset.paths:
+        data = read_bytes(dataset.root / path)
+        height, width = decode(data).shape[:2]
+        formats[file_format(data)] += 1
+        sizes[f"{width}x{height}"] += 1
+    return dict(formats.most_common()), dict(sizes.most_common())
+
+
+def _groups(dataset: Dataset, groups: Sequence[np.ndarray]) -> tuple[DuplicateGroup, ...]:
+    return tuple(
+        DuplicateGroup(
+            tuple(dataset.paths[row] for row in rows),
+            tuple(dataset.classes[label] for label in np.unique(dataset.labels[rows])),
+        )
+        for rows in groups
+    )
+
+
+def _expected_twins(pairs: np.ndarray, n: int, train: float = 0.8, test: float = 0.1) -> float:
+    """Test images expected to have a duplicate in training, when each of n images is dealt out by itself.
+
+    An image with d duplicates is in the test part with probability `test`, and one of them is in training with
+    probability 1 - (1 - train)**d.
+    """
+    duplicates = np.bincount(pairs.ravel(), minlength=n)
+    return float(test * (1 - (1 - train) ** duplicates).sum())
+
+
+def _protocols(
+    images: Images, alike: np.ndarray, seed: int, block_length: int, on_stage: Callable[[str], None]
+) -> tuple[dict[str, ProtocolAudit], dict[str, str]]:
+    """The figures of each protocol, and the reasons of those that the images do not suffice for."""
+    on_stage("measuring colours")
+    features = {
+        COLOUR_HISTOGRAM: images.colour_histograms,
+        "grey_histogram": baselines.grey_histograms(images.pixels),
+        "background_colour": baselines.background_colours(images.pixels),
+    }
+    patches = baselines.patch_features(images.pixels)
+    makers = {"random": random_split, "grouped": partial(grouped_split, block_length=block_length)}
+    done: dict[str, ProtocolAudit] = {}
+    failed: dict[str, str] = {}
+    for name, make in makers.items():
+        on_stage(f"measuring the baselines, {name} protocol")
+        splits = []
+        for fold in range(FOLDS):
+            try:
+                splits.append(make(images, seed, fold=fold))
+            except AllkitError as error:
+                failed[name] = str(error)
+        if splits:
+            failed.pop(name, None)
+            rows = [tuple(images.dataset.select(split.parts[part]) for part in ("train", "test")) for split in splits]
+            # Groups are numbered alike in all folds.
+            groups = np.array([splits[0].groups[path] for path in images.dataset.paths])
+            measured = _measure(images.dataset.labels, alike, groups, features, patches, rows)
+            done[name] = replace(measured, remarks=remarks(images, splits[0]))
+    return done, failed
+
+
+def _measure(
+    labels: np.ndarray,
+    alike: np.ndarray,
+    groups: np.ndarray,
+    features: Mapping[str, np.ndarray],
+    patches: Mapping[str, np.ndarray],
+    rows: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> ProtocolAudit:
+    """Every baseline on every fold, pooled.
+
+    groups: of all images, int64 (n,). rows: the training and the test rows of each fold.
+    """
+    tested = np.concatenate([test for _, test in rows])
+
+    def accuracy(predict: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Interval:
+        predicted = np.concatenate([predict(train, test) for train, test in rows])
+        return proportion(predicted == labels[tested], groups[tested])
+
+    def nearest(values: np.ndarray) -> Interval:
+        return accuracy(partial(baselines.nearest_labels, values, labels))
+
+    return ProtocolAudit(
+        n=len(tested),
+        groups=len(np.unique(groups[tested])),
+        folds=len(rows),
+        twins=sum(int(np.isin(alike[test], alike[train]).sum()) for train, test in rows),
+        baselines={
+            **{name: nearest(values) for name, values in features.items()},
+            MAJORITY_CLASS: accuracy(partial(baselines.majority_labels, labels)),
+        },
+        patches={name: nearest(values) for name, values in patches.items()},
+    )

@@ -1,0 +1,1 @@
+"""Measuring models: latency, throughput, accuracy, start-up, memory and energy."""

@@ -1,0 +1,65 @@
+"""What a model costs to start: `python -m allkit.benchmark.measure.probe MODEL DEVICE IMAGE...` in its own process.
+
+Prints JSON: seconds to load the model and to the first result after that, when that was (seconds since the epoch), and
+the largest resident set in MiB after all images (null where the system does not tell).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from allkit.errors import AllkitError
+
+
+def probe(model: Path, device: str, images: Sequence[Path]) -> dict[str, Any]:
+    """The figures of a fresh process, start_s too: seconds from nothing to its first result.
+
+    AllkitError with its last line when it fails.
+    """
+    command = [sys.executable, "-m", "allkit.benchmark.measure.probe", str(model), device, *map(str, images)]
+    # Not a performance counter: what it counts from need not be the same in another process.
+    begin = time.time()
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise AllkitError(f"{model.name} fails in a fresh process: {(done.stderr.splitlines() or ['no message'])[-1]}")
+    # The last line: what a library may have said before is not of interest.
+    figures = json.loads(done.stdout.splitlines()[-1])
+    return {"start_s": figures.pop("first_at") - begin, **figures}
+
+
+def _main(model: str, device: str, *images: str) -> None:
+    from allkit import Classifier
+
+    begin = time.perf_counter()
+    classifier = Classifier(model, device=device)
+    loaded = time.perf_counter()
+    next(iter(classifier(images[:1])))
+    first, first_at = time.perf_counter(), time.time()
+    for _ in classifier(images):
+        pass
+    seconds = {"load_s": loaded - begin, "first_run_s": first - loaded, "first_at": first_at}
+    print(json.dumps({**seconds, "peak_mib": _peak_mib()}))
+
+
+def _peak_mib() -> float | None:
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not getrusage: on Linux a child begins with the peak of the process that started it.
+        lines = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(lines[0].split()[1]) / 2**10 if lines else None
+    try:
+        import resource
+    except ImportError:
+        return None
+    # In bytes on macOS, where the peak is a process's own.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Records of benchmarks: reading, summarising, comparing, choosing. Loads no ONNX Runtime."""

@@ -1,0 +1,95 @@
+"""One model for a budget, and why."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from allkit.benchmark.measure.accuracy import shortfall
+from allkit.benchmark.record.record import Figures, Record, figures
+from allkit.metrics import NonInferiority
+
+# How much accuracy may be lost for speed.
+MARGIN = 0.01
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most milliseconds from file to result (median), the most MiB, the least accuracy; None for no matter."""
+
+    ms: float | None = None
+    mib: float | None = None
+    accuracy: float | None = None
+
+    def excess(self, row: Figures) -> dict[str, float]:
+        """By which share a row misses each limit that it does not keep."""
+        found = {}
+        if self.ms is not None and row.milliseconds > self.ms:
+            found[f"{row.milliseconds:.2f} ms, {self.ms:g} allowed"] = row.milliseconds / self.ms - 1
+        if self.mib is not None and row.mib > self.mib:
+            found[f"{row.mib:.2f} MiB, {self.mib:g} allowed"] = row.mib / self.mib - 1
+        if self.accuracy is not None and (row.accuracy is None or row.accuracy.value < self.accuracy):
+            reached = row.accuracy.value if row.accuracy else 0.0
+            words = f"accuracy {reached:.2%}" if row.accuracy else "no accuracy measured"
+            # Of the errors, not of the accuracy: from 98 to 99 % half of them have to go.
+            found[f"{words}, {self.accuracy:.2%} asked for"] = (1 - reached) / max(1 - self.accuracy, 1e-3) - 1
+        return found
+
+
+def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> tuple[str | None, str]:
+    """The model and the reason; None and what comes nearest where nothing qualifies.
+
+    Of those within the budget the fastest that is shown to lose less than `margin` (a share) of accuracy against the
+    most accurate one, on the same images by `non_inferiority`. What the images cannot show is not recommended: the
+    reason says so of the faster model that lacks the fewest images, and how many would do.
+    """
+    rows = [row for row in figures(record) if not row.failed and row.milliseconds is not None]
+    if not rows:
+        return None, "no model could be measured"
+    fit = [row for row in rows if not budget.excess(row)]
+    if not fit:
+        nearest = min(rows, key=lambda row: sum(budget.excess(row).values()))
+        return None, f"nothing qualifies; {nearest.model} comes nearest: {'; '.join(budget.excess(nearest))}"
+    if not all(row.accuracy for row in fit):
+        best = min(fit, key=lambda row: row.milliseconds)
+        return best.model, f"the fastest within the budget, {best.milliseconds:.2f} ms; accuracy was not measured"
+    best = max(fit, key=lambda row: (row.accuracy.value, -row.milliseconds))
+    accuracies = {row["model"]: row.get("accuracy") for row in record["rows"]}
+    faster = sorted((row for row in fit if row.milliseconds < best.milliseconds), key=lambda row: row.milliseconds)
+    tests = {row.model: shortfall(accuracies[best.model], accuracies[row.model], margin) for row in faster}
+    chosen = next((row for row in faster if tests[row.model] and tests[row.model].shown), best)
+    reason = f"{chosen.accuracy.percent(2)} at {chosen.milliseconds:.2f} ms and {chosen.mib:.2f} MiB: "
+    if chosen is best:
+        reason += f"the most accurate of the {len(fit)} within the budget"
+    else:
+        reason += (
+            f"of the {len(fit)} within the budget {best.model} is the most accurate, {best.accuracy.percent(2)}; this "
+            f"one is shown to lose less than {_points(margin)} (one-sided p = {tests[chosen.model].p_value:.3f}), and "
+            f"is {best.milliseconds / chosen.milliseconds:.1f} times as fast"
+        )
+    if passed := [row for row in faster if row.milliseconds < chosen.milliseconds]:
+        nearest = min(passed, key=lambda row: _needed(tests[row.model]))
+        reason += f". {nearest.model}, {nearest.milliseconds:.2f} ms, {_not_shown(tests[nearest.model], margin)}"
+    return chosen.model, reason
+
+
+def _needed(test: NonInferiority | None) -> float:
+    """How many images would show it; infinite where none would."""
+    return math.inf if test is None or test.needed is None else test.needed
+
+
+def _not_shown(test: NonInferiority | None, margin: float) -> str:
+    if test is None:
+        return f"was measured on other images, which cannot show that it loses less than {_points(margin)}"
+    if test.needed is None:
+        lost = f"has {_points(test.loss)} less on these {test.n} images"
+        return f"{lost}: more of them would not show that it loses less than {_points(margin)}"
+    return (
+        f"is not shown to lose less than {_points(margin)} on these {test.n} images (one-sided p = "
+        f"{test.p_value:.2f}): about {test.needed:,} like them would do"
+    )
+
+
+def _points(share: float) -> str:
+    number = f"{100 * share:.2f}".rstrip("0").rstrip(".")
+    return f"{number} point{'' if number == '1' else 's'}"

@@ -1,0 +1,128 @@
+"""Two records of benchmarks: which differences are real."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from allkit.benchmark.measure.accuracy import paired
+from allkit.benchmark.measure.machine import differences
+from allkit.benchmark.measure.series import medians
+from allkit.benchmark.record.record import Record, seen
+from allkit.errors import AllkitError
+from allkit.metrics import SIGNIFICANT, Interval, holm, least_difference, mann_whitney_exact, ratio
+
+_ACCURACY = "accuracy"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A measure of one model in two records.
+
+    first, second: medians of the rounds, or accuracies. ratio: by which factor the second is larger, None where there
+    are too few rounds for an interval, and of accuracies. p_value: adjusted by Holm for all measures compared.
+    """
+
+    model: str
+    measure: str
+    first: float
+    second: float
+    ratio: Interval | None
+    p_value: float
+
+    @property
+    def real(self) -> bool:
+        """Whether chance alone would hardly have made it."""
+        return self.p_value < SIGNIFICANT
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All measures that two records have in common, and what else is not the same in them, in sentences."""
+
+    changes: list[Change]
+    remarks: list[str]
+
+
+def compare(first: Record, second: Record, across_machines: bool = False) -> Comparison:
+    """Compare every measure that both records have. Raises AllkitError for different machines, unless told to go on,
+    and when there is nothing in common.
+
+    Rounds are what is compared, not queries: queries of one round share what the machine did meanwhile, and thousands
+    of them would call every breeze significant. Accuracies on the same images are compared by the exact test by group.
+    """
+    if not across_machines and (found := differences(first["machine"], second["machine"])):
+        raise AllkitError(
+            f"the records are of different machines ({'; '.join(found)}): the difference would be theirs; "
+            "--across-machines compares them all the same"
+        )
+    others = {row["model"]: row for row in second["rows"] if "error" not in row}
+    pairs = [(row, others[row["model"]]) for row in first["rows"] if "error" not in row and row["model"] in others]
+    changes = [change for a, b in pairs for change in _changes(a, b)]
+    if not changes:
+        raise AllkitError("the records have no measured model in common")
+    adjusted = holm([change.p_value for change in changes])
+    changes = [replace(change, p_value=p) for change, p in zip(changes, adjusted, strict=True)]
+    # By Holm, an accuracy that is found to differ no longer stands in the way of the rounds.
+    left = sum(change.measure != _ACCURACY or not change.real for change in changes)
+    remarks = [*_too_few(first, second, left), *_unseen(changes, pairs), *_remarks(first, second, pairs)]
+    return Comparison(changes, remarks)
+
+
+def _changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Change]:
+    series, others = _series(first), _series(second)
+    for measure in (name for name in series if name in others):
+        a, b = medians(series[measure]), medians(others[measure])
+        middles = float(np.median(a)), float(np.median(b))
+        yield Change(first["model"], measure, *middles, ratio(a, b), mann_whitney_exact(a, b))
+    judged = all(row.get("accuracy") and not seen(row) for row in (first, second))
+    if judged and (found := paired(first["accuracy"], second["accuracy"])):
+        shares = (row["accuracy"]["metrics"]["accuracy"]["value"] for row in (first, second))
+        yield Change(first["model"], _ACCURACY, *shares, None, found["p_value"])
+
+
+def _series(row: Mapping[str, Any]) -> dict[str, list]:
+    single = {"model ms": row["single"]["model_ms"], "file to result ms": row["single"]["end_to_end_ms"]}
+    offline = {f"images/s at batch {batch}": rounds for batch, rounds in row["offline"].items()}
+    return {name: rounds for name, rounds in {**single, **offline}.items() if rounds}
+
+
+def _too_few(first: Record, second: Record, measures: int) -> Iterator[str]:
+    counts = [record["settings"]["rounds"] for record in (first, second)]
+    apart = mann_whitney_exact(np.arange(counts[0]), counts[0] + np.arange(counts[1]))
+    # By Holm the smallest p value is multiplied by the number of measures: nothing at all could be called real.
+    if apart * measures >= SIGNIFICANT:
+        yield (
+            f"{counts[0]} and {counts[1]} rounds are too few for {measures} measures: even rounds that are all apart "
+            "would not be called real; measure with more --rounds, or fewer models"
+        )
+
+
+def _unseen(changes: list[Change], pairs: list[tuple[Mapping, Mapping]]) -> Iterator[str]:
+    """For each accuracy of another file of which no difference was found, which one could have been found."""
+    others = {row["model"]: row for row, other in pairs if row["sha256"] != other["sha256"]}
+    unseen = (change for change in changes if change.measure == _ACCURACY and not change.real)
+    for change in (change for change in unseen if change.model in others):
+        found = others[change.model]["accuracy"]
+        n, groups = found["metrics"]["n"], found.get("groups")
+        least = least_difference(n, groups and len(set(groups)), len(changes))
+        told = f"smaller than {least:.2%} could not" if least else "whatever its size could not"
+        yield f"{change.model}: a difference of accuracy {told} have been called real, on {n} images in this comparison"
+
+
+def _remarks(first: Record, second: Record, pairs: list[tuple[Mapping, Mapping]]) -> Iterator[str]:
+    for row, other in pairs:
+        for key, name in (("sha256", "the file"), ("provider", "the provider"), ("plans", "the plan")):
+            if row[key] != other[key]:
+                told = f": {row[key]} and {other[key]}" if key == "provider" else ""
+                yield f"{row['model']}: {name} is not the same{told}"
+    for key in ("data", "settings"):
+        yield from (f"{key}, {found}" for found in differences(first[key], second[key], first[key] | second[key]))
+    yield from differences(first["machine"], second["machine"], ("libraries", "python", "system", "governor"))
+    yield (
+        "each record is one run: what changes from run to run, such as clocks, memory or neighbours, is in no p value; "
+        "a difference that matters is worth a second pair"
+    )

@@ -1,0 +1,133 @@
+"""Train, validation and test parts, as a file that can be read back and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from allkit.data.index import fingerprint
+from allkit.errors import AllkitError
+from allkit.support.files import write_text
+from allkit.support.names import check_image_paths
+from allkit.support.reading import Count, Text, read_json
+
+PARTS = ("train", "validation", "test")
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A split file, as far as types tell."""
+
+    schema_version: int
+    hash: str
+    protocol: Text
+    parameters: dict[str, int | float | str]
+    parts: dict[Literal["train", "validation", "test"], Annotated[tuple[str, ...], Meta(min_length=1)]]
+    hashes: dict[str, str]
+    groups: dict[str, Count]
+
+    def __post_init__(self):
+        if len(self.parts) < len(PARTS):
+            raise ValueError("a part is missing")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which relative paths belong to which part.
+
+    protocol names how it was made (see `protocol`) and parameters how exactly. hashes: content hash of every image
+    that was dealt out. groups: the number of the group that each was dealt out with. An image in no part was left
+    out on purpose, as an embargo between neighbours. `hash` covers all of it.
+    """
+
+    protocol: str
+    parameters: Mapping[str, Any]
+    parts: Mapping[str, tuple[str, ...]]
+    hashes: Mapping[str, str]
+    groups: Mapping[str, int]
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """What a record says of the split: protocol, parameters, hash, and how many groups and images."""
+        n = {part: len(paths) for part, paths in self.parts.items()}
+        return {
+            "protocol": self.label,
+            "parameters": dict(self.parameters),
+            "hash": self.hash,
+            "groups": self.group_count,
+            "n": {**n, "left_out": len(self.hashes) - sum(n.values())},
+        }
+
+    @property
+    def group_count(self) -> int:
+        """How many groups the images fall into."""
+        return len(set(self.groups.values()))
+
+    @property
+    def label(self) -> str:
+        """The protocol as it is called wherever a result appears."""
+        return "random (paper protocol)" if self.protocol == "random" else self.protocol
+
+    def save(self, path: Path) -> None:
+        record = {"schema_version": SCHEMA_VERSION, "hash": self.hash, **asdict(self)}
+        write_text(path, json.dumps(record, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Split:
+        """Read a split file; AllkitError when it is missing, is not one, was edited by hand, or contradicts itself."""
+        fix = "it is not a split file of allkit; a run folder holds one as split.json"
+        record = read_json(path, _Record, fix, f"the split file {path}")
+        if record.schema_version != SCHEMA_VERSION:
+            raise AllkitError(
+                f"{path} has split schema version {record.schema_version}, this allkit reads {SCHEMA_VERSION}"
+            )
+        parts = {part: record.parts[part] for part in PARTS}
+        split = cls(record.protocol, record.parameters, parts, record.hashes, record.groups)
+        if split.hash != record.hash:
+            raise AllkitError(f"{path} was changed after it was written: its hash does not match its content")
+        try:
+            split._check()
+        except AllkitError as error:
+            raise AllkitError(f"{path} is no split that allkit makes: {error}; make a new one") from error
+        return split
+
+    def _check(self) -> None:
+        """AllkitError where a path leads out of the images, is in two parts, or has no hash or no group."""
+        check_image_paths(self.hashes)
+        dealt = [path for paths in self.parts.values() for path in paths]
+        if len(set(dealt)) < len(dealt):
+            raise AllkitError("an image is in two parts, or twice in one")
+        if not self.hashes.keys() == self.groups.keys() >= set(dealt):
+            raise AllkitError("an image has no hash or no group")
+
+    def check(self, hashes: Mapping[str, str]) -> None:
+        """Refuse a tree whose images are not those that were split: AllkitError names the first difference."""
+        advice = "use the images it was made from, or make a new split"
+        for path, digest in self.hashes.items():
+            if path not in hashes:
+                raise AllkitError(f"the split names {path}, which is not among the images: {advice}")
+            if hashes[path] != digest:
+                raise AllkitError(f"{path} has changed since the split was made: {advice}")
+        extra = next((path for path in hashes if path not in self.hashes), None)
+        if extra is not None:
+            raise AllkitError(f"{extra} is not in the split: {advice}")
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the images that were split."""
+        return fingerprint(self.hashes)
+
+
+def class_of(path: str) -> str:
+    """The class of an image by its relative path, whose first part is the class folder."""
+    return path.partition("/")[0]

@@ -1,0 +1,240 @@
+"""One run to verified files, one a precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from allkit.errors import AllkitError
+from allkit.exporting import gate
+from allkit.exporting.figures import save_reliability
+from allkit.exporting.gradient import gradient_maps
+from allkit.exporting.heatmap import LAYER, STRIDE_PX
+from allkit.exporting.measure import in_batches, median_latencies, open_session, outputs
+from allkit.exporting.precision import Variant, kernels_for, make_variant, with_heatmap
+from allkit.exporting.prepare import Prepared, Say, prepare_run
+from allkit.exporting.seal import embed, seal
+from allkit.exporting.uncertainty import METHOD, QUANTILE, familiar_threshold
+from allkit.exporting.verify import Verification, compare
+from allkit.metrics import conformal_threshold, expected_calibration_error, proportion
+from allkit.model.card import model_card
+from allkit.model.contract import DISTANCE_NAME, HEATMAP_NAME, OUTPUT_NAME, Contract
+from allkit.model.training_images import entry_digest
+from allkit.runs.run import Run
+from allkit.runtime.machine import processor
+from allkit.runtime.session import Model, Output
+from allkit.support.cpus import cores
+from allkit.support.files import replacing, write_text
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked of an export.
+
+    precisions: fp32, fp16, int8; one file each. heatmap: a method of `heatmap`, or None. seven_bit: whether the weights
+    of int8 have seven bits, whose products no kernel can saturate. max_drop: how much lower the
+    validation accuracy of fp16 and int8 may be than that of fp32. coverage: the share of images whose prediction set
+    shall hold the truth.
+    """
+
+    precisions: Sequence[str] = ("fp32",)
+    heatmap: str | None = None
+    seven_bit: bool = False
+    max_drop: float = gate.MAX_DROP
+    coverage: float = 0.95
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that passed, its card and its contract. replaced: whether a file of that name was there before."""
+
+    path: Path
+    card: Path
+    contract: Contract
+    replaced: bool
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """The float32 graph held against the trained network: what it gave for the verification images, and the result."""
+
+    output: Output
+    verification: Verification
+
+
+def export(run: Run, data: Path, out: Path, options: Options, say: Say) -> dict[str, Exported | AllkitError]:
+    """Convert a finished run and write each precision that passes, with its card, into `out`.
+
+    `data` is the folder of the images that the run was trained on; `say` is told what goes on. A precision that loses
+    more than `max_drop` is an AllkitError in its place, and no file of its name is new. Raises AllkitError when the
+    run is unfinished, its images are not there, or the graph does not agree with the trained network.
+    """
+    prepared = prepare_run(run, data, say)
+    fp32 = _checked(prepared, options)
+    if not fp32.verification.passed:
+        raise AllkitError(
+            f"{run.folder} is not exported, its graph does not agree with the Keras model: {fp32.verification}"
+        )
+    say(f"verified: {fp32.verification}")
+    results: dict[str, Exported | AllkitError] = {}
+    variants: dict[str, Variant] = {}
+    for precision in options.precisions:
+        try:
+            variants[precision] = make_variant(
+                prepared, precision, options.heatmap, options.max_drop, options.seven_bit, say
+            )
+        except AllkitError as error:
+            results[precision] = error
+    if not variants:
+        return results
+    say("timing the files against fp32")
+    protos = {"fp32": prepared.proto, **{precision: variant.proto for precision, variant in variants.items()}}
+    taken = median_latencies(protos, prepared.validation.pixels, kernels_for(options.seven_bit))
+    for precision in variants:
+        latency = {"ms": taken[precision], "fp32_ms": taken["fp32"], "cores": cores(), "processor": processor()}
+        try:
+            results[precision] = _write(prepared, precision, variants[precision], fp32, latency, options, out)
+        except AllkitError as error:
+            results[precision] = error
+    return {precision: results[precision] for precision in options.precisions}
+
+
+def _write(
+    prepared: Prepared,
+    precision: str,
+    variant: Variant,
+    fp32: _Checked,
+    latency: dict[str, Any],
+    options: Options,
+    out: Path,
+) -> Exported:
+    settings, proto = prepared.run.settings, variant.proto
+    path = out / f"{settings.name}-{precision}.onnx"
+    replaced = path.exists()
+    contract = replace(_draft(prepared, precision, variant, latency, options), verification=asdict(fp32.verification))
+    with replacing(path) as temporary:
+        embed(proto, contract, prepared.images)
+        onnx.save(proto, temporary)
+        # From here on the file itself speaks, through the code that classifies.
+        model = Model(temporary)
+        if variant.gate is not None:
+            contract = replace(contract, gate={**contract.gate, **_differences(prepared, model, fp32)})
+        test = _run(model, prepared.test.pixels)
+        measured = _measured(prepared, contract, _run(model, prepared.validation.pixels), test, options.coverage)
+        contract = replace(contract, **measured)
+        embed(proto, contract, prepared.images)
+        onnx.save(proto, temporary)
+        onnx.checker.check_model(str(temporary), full_check=True)
+    _, _, before = prepared.run.read_predictions()
+    save_reliability(before, test.probabilities, prepared.test.labels, path.with_suffix(".reliability.png"))
+    card = path.with_suffix(".md")
+    write_text(card, model_card(path, contract))
+    return Exported(path, card, contract, replaced)
+
+
+def _checked(prepared: Prepared, options: Options) -> _Checked:
+    """The float32 graph against the trained network."""
+    pixels, expected = prepared.verification, prepared.expected
+    names = [OUTPUT_NAME, DISTANCE_NAME]
+    if options.heatmap:
+        names.append(HEATMAP_NAME)
+        temperature = prepared.doubt.temperature
+        maps = [gradient_maps(prepared.model, batch, options.heatmap, temperature) for batch in in_batches(pixels)]
+        expected = (*expected, np.concatenate(maps))
+    got = outputs(open_session(with_heatmap(prepared, prepared.proto, options.heatmap)), names, pixels)
+    return _Checked(Output(*got), compare(expected, got))
+
+
+def _differences(prepared: Prepared, model: Model, fp32: _Checked) -> dict[str, Any]:
+    """How far distance and heat map of a variant's file lie from those of float32, on the verification images."""
+    _, distance, maps = fp32.output
+    got = _run(model, prepared.verification, heatmaps=maps is not None)
+    if not all(np.isfinite(values).all() for values in got if values is not None):
+        raise AllkitError(f"{model.contract.precision} is not written, it gives numbers that are not finite")
+    record = {"max_distance_difference": float((np.abs(got.distance - distance) / np.maximum(distance, 1.0)).max())}
+    if maps is not None:
+        largest = np.maximum(np.abs(maps).max((1, 2)), np.finfo(np.float32).tiny)
+        record["median_heatmap_difference"] = float(np.median(np.abs(got.heatmap - maps).max((1, 2)) / largest))
+    return record
+
+
+def _run(model: Model, pixels: np.ndarray, heatmaps: bool = False) -> Output:
+    batches = [model.run(batch, heatmaps)[: 3 if heatmaps else 2] for batch in in_batches(pixels)]
+    return Output(*(np.concatenate(column) for column in zip(*batches, strict=True)))
+
+
+def _measured(
+    prepared: Prepared, contract: Contract, validation: Output, test: Output, coverage: float
+) -> dict[str, Any]:
+    """What the file's own outputs decide: thresholds on the validation part, accuracy on the test part."""
+    right = test.probabilities.argmax(1) == prepared.test.labels
+    labels = prepared.validation.labels
+    return {
+        "accuracy": {
+            **contract.accuracy,
+            **asdict(proportion(right, prepared.test.groups)),
+        },
+        "calibration": {
+            **contract.calibration,
+            "ece_after": expected_calibration_error(test.probabilities, prepared.test.labels),
+        },
+        "abstention": {
+            **contract.abstention,
+            "threshold": conformal_threshold(validation.probabilities, labels, coverage),
+        },
+        "familiarity": {
+            **contract.familiarity,
+            "threshold": familiar_threshold(validation.distance),
+        },
+    }
+
+
+def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[str, Any], options: Options) -> Contract:
+    """What the file says of itself before it has been run."""
+    run = prepared.run
+    settings, record = run.settings, run.metrics()
+    _, labels, probabilities = run.read_predictions()
+    _, height, width = prepared.feature_shape
+    # Thresholds, accuracy and calibration follow from the file's own outputs (`_measured`).
+    fitted = {"threshold": 0.0, "n": len(prepared.validation.labels)}
+    return Contract(
+        classes=settings.classes,
+        pixels=settings.pixels,
+        architecture=settings.architecture,
+        width=settings.width,
+        precision=precision,
+        recipe=settings.public()["recipe"],
+        split=run.split.summary(),
+        data_fingerprint=run.split.fingerprint,
+        accuracy={"value": 0.0, "low": 0.0, "high": 1.0, "n": len(labels), "part": record["part"]},
+        baseline=record["baseline"],
+        verification={},
+        temperature=prepared.doubt.temperature,
+        calibration={
+            "part": record["part"],
+            "n": len(labels),
+            "ece_before": expected_calibration_error(probabilities, labels),
+            "ece_after": 0.0,
+        },
+        abstention={"method": "split conformal", "coverage": options.coverage, **fitted},
+        familiarity={"method": METHOD, "quantile": QUANTILE, **fitted},
+        gate=variant.gate and variant.gate.to_dict(),
+        quantisation=variant.quantisation,
+        latency=latency,
+        heatmap=options.heatmap
+        and {"method": options.heatmap, "layer": LAYER, "height": height, "width": width, "stride_px": STRIDE_PX},
+        **seal(variant.proto),
+        images_digest=entry_digest(prepared.images),
+        versions={
+            **record["versions"],
+            **{name: version(name) for name in ("tf2onnx", "onnx")},
+            "onnxruntime": onnxruntime.__version__,
+        },
+    )

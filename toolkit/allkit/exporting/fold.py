@@ -1,0 +1,59 @@
+"""The inference twin of a trained network: no batch normalisation, no dropout, scale in the kernel, a plain head.
+
+In inference batch normalisation is an affine map of each channel, so it joins the convolution before
+it: w' = w g / sqrt(v + e), b' = b + (0 - m) g / sqrt(v + e) (Jacob et al. 2018, section 3.2). Dividing
+the input by 255 joins the first kernel likewise; since the padding stays 0, the borders are exact too.
+ImageNet's mean is different: after it is subtracted, padding with 0 means padding with the mean colour,
+which no bias can express, so that subtraction stays in the graph, where it costs one pass over three channels.
+
+ONNX convolutions have their channels first, Keras flattens with the channels last. The twin flattens channels first
+and has the rows of the first Dense kernel in that order, so that nothing is transposed on the way.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from allkit.model.contract import OUTPUT_NAME
+from allkit.runs.run import Settings
+from allkit.training import architecture
+
+
+def folded(model: keras.Model, settings: Settings) -> keras.Model:
+    """A float32 network with the same function as the trained `model` in inference."""
+    recipe = settings.recipe
+    scale = 1 / 255 if recipe.normalisation == "unit" else 1.0
+    plain = recipe.override(
+        batch_norm=False,
+        dropout=0.0,
+        normalisation="none" if recipe.normalisation == "unit" else recipe.normalisation,
+    )
+    keras.config.set_dtype_policy("float32")
+    twin = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, plain)
+    for i, name in enumerate(architecture.conv_names()):
+        kernel, bias = _convolution(model, name, recipe.batch_norm)
+        twin.get_layer(name).set_weights([kernel * scale if i == 0 else kernel, bias])
+    features = twin.get_layer("flatten").input
+    _, height, width, channels = features.shape
+    flat = ops.reshape(ops.transpose(features, (0, 3, 1, 2)), (-1, channels * height * width))
+    kernel, bias = model.get_layer("fc").get_weights()
+    kernel = kernel.reshape(height, width, channels, -1).transpose(2, 0, 1, 3).reshape(len(kernel), -1)
+    hidden = layers.Dense(len(bias), activation="relu", name="fc")
+    last = layers.Dense(len(settings.classes), activation="softmax", name=OUTPUT_NAME)
+    plain_head = keras.Model(twin.inputs, last(hidden(flat)))
+    hidden.set_weights([kernel, bias])
+    last.set_weights(model.get_layer(OUTPUT_NAME).get_weights())
+    return plain_head
+
+
+def _convolution(model: keras.Model, name: str, batch_norm: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel (3, 3, in, out) and bias (out,) of a convolution with its batch normalisation folded in."""
+    if not batch_norm:
+        return tuple(model.get_layer(name).get_weights())
+    (kernel,) = model.get_layer(name).get_weights()
+    layer = model.get_layer(f"{name}_bn")
+    gamma, beta, mean, variance = (weights.astype(np.float64) for weights in layer.get_weights())
+    factor = gamma / np.sqrt(variance + layer.epsilon)
+    return (kernel * factor).astype(np.float32), (beta - mean * factor).astype(np.float32)

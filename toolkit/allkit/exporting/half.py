@@ -1,0 +1,57 @@
+"""float16 for graphics cards: the network in half precision, what reads its results in float32.
+
+The library converters cast to and fro around each node that stays in float32; here a tensor is cast once, where it
+leaves the network.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from allkit.exporting.tidy import LOGITS
+
+
+def halved(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A twin of a tidy float graph whose logits, and all that they depend on, are float16.
+
+    The input stays uint8 and the outputs float32: softmax, distance and heat map are computed in float32, because a
+    squared distance can exceed the largest float16 (65,504).
+    """
+    half = onnx.ModelProto.FromString(proto.SerializeToString())
+    graph = half.graph
+    network = _needed_for(graph, LOGITS)
+    halves = {output for node in graph.node if node.name in network for output in node.output}
+    read = {name for node in graph.node if node.name in network for name in node.input}
+    for initializer in graph.initializer:
+        if initializer.name in read and initializer.data_type == TensorProto.FLOAT:
+            halves.add(initializer.name)
+            values = numpy_helper.to_array(initializer).astype(np.float16)
+            initializer.CopyFrom(numpy_helper.from_array(values, initializer.name))
+    nodes, singles = [], set()
+    for node in graph.node:
+        if node.name not in network:
+            for i, name in enumerate(node.input):
+                if name in halves:
+                    node.input[i] = single = f"{name}_single"
+                    if single not in singles:
+                        nodes.append(helper.make_node("Cast", [name], [single], single, to=TensorProto.FLOAT))
+                        singles.add(single)
+        elif node.op_type == "Cast":
+            node.attribute[0].i = TensorProto.FLOAT16
+        nodes.append(node)
+    graph.ClearField("node")
+    graph.node.extend(nodes)
+    onnx.checker.check_model(half, full_check=True)
+    return half
+
+
+def _needed_for(graph: onnx.GraphProto, last: str) -> set[str]:
+    """The names of a node and of all nodes that it depends on."""
+    tensors, names = set(), set()
+    for node in reversed(graph.node):
+        if node.name == last or tensors.intersection(node.output):
+            tensors.update(node.input)
+            names.add(node.name)
+    return names

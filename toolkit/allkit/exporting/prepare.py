@@ -1,0 +1,177 @@
+"""A finished run made ready: the float32 graph, the fitted doubt, and the images that the variants are judged on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+
+from allkit.data.index import scan
+from allkit.data.split import PARTS, Split, class_of
+from allkit.errors import AllkitError
+from allkit.exporting import convert
+from allkit.exporting.fold import folded
+from allkit.exporting.measure import in_batches, open_session, outputs
+from allkit.exporting.uncertainty import Doubt, fit_familiarity, with_doubt, with_features
+from allkit.imaging.pixel_path import PixelPath, decode, read_bytes, stack
+from allkit.metrics import fit_temperature, log_probabilities
+from allkit.model.contract import OUTPUT_NAME
+from allkit.model.training_images import TrainingImages, perceptual_hashes
+from allkit.runs.run import Run
+from allkit.support.cpus import cores
+from allkit.training import architecture
+from allkit.training.weights import load_run
+
+# The least number of images that a file is verified on, where the dataset has as many.
+VERIFY_IMAGES = 64
+
+# How many training images calibrate int8 (300 is the least that is advised) and the distance.
+CALIBRATION_IMAGES, FAMILIAR_IMAGES = 320, 512
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images uint8 (n, S, S, 3), labels and groups int64 (n,) of a part of the run's split."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What every variant of one run is made from and held against.
+
+    model: the trained network in float32. proto: its tidy float32 graph. calibration: training images. verification:
+    at least VERIFY_IMAGES images; expected: calibrated probabilities (n, k) and distances (n,) of the trained network
+    for them. feature_shape: channels, height and width of the last feature map. images: which images the run was
+    trained on, as the text of the metadata entry.
+    """
+
+    run: Run
+    model: keras.Model
+    doubt: Doubt
+    proto: onnx.ModelProto
+    validation: Part
+    test: Part
+    calibration: np.ndarray
+    verification: np.ndarray
+    expected: tuple[np.ndarray, np.ndarray]
+    feature_shape: tuple[int, int, int]
+    images: str
+
+    @cached_property
+    def reference(self) -> np.ndarray:
+        """What the float32 graph gives for the validation part, probabilities (n, k); fp32 alone never asks."""
+        return outputs(open_session(self.proto), [OUTPUT_NAME], self.validation.pixels)[0]
+
+
+def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
+    """Read the images, load the network, fit its doubt, convert it.
+
+    `data` is the folder of the images that the run was trained on. Raises AllkitError when the run is unfinished or
+    its images are not there.
+    """
+    run.require_finished()
+    split, settings, root = run.split, run.settings, scan(data).root
+    if stranger := next((path for path in split.hashes if class_of(path) not in settings.classes), None):
+        raise AllkitError(f"{stranger!r} in the split of {run.folder} is of no class of the run: train again")
+    say("reading the images of the run")
+    model = load_model(run)
+    tap = with_features(model)
+
+    def part(name: str) -> Part:
+        paths = split.parts[name]
+        labels = np.array([settings.classes.index(class_of(path)) for path in paths])
+        groups = np.array([split.groups[path] for path in paths])
+        return Part(read_part(split, paths, root, settings.pixels), labels, groups)
+
+    validation, test = part("validation"), part("test")
+    familiar = read_part(split, _spread(split.parts["train"], FAMILIAR_IMAGES), root, settings.pixels)
+    verification = verification_images(split, root, settings.pixels)
+    say("fitting temperature and distance")
+    probabilities, _ = _predict(tap, validation.pixels)
+    temperature = fit_temperature(log_probabilities(probabilities), validation.labels)
+    doubt = Doubt(temperature, fit_familiarity(_predict(tap, familiar)[1]))
+    probabilities, features = _predict(tap, verification)
+    say("converting to ONNX")
+    proto = convert.to_onnx(with_doubt(folded(model, settings), doubt))
+    _, height, width, channels = model.get_layer("flatten").input.shape
+    return Prepared(
+        run=run,
+        model=model,
+        doubt=doubt,
+        proto=proto,
+        validation=validation,
+        test=test,
+        calibration=familiar[_evenly(len(familiar), CALIBRATION_IMAGES)],
+        verification=verification,
+        expected=(doubt.calibrate(probabilities), doubt.familiarity.distances(features)),
+        feature_shape=(channels, height, width),
+        images=training_images(split, root).to_text(),
+    )
+
+
+def load_model(run: Run) -> keras.Model:
+    """The trained network in float32; AllkitError when its file is missing or damaged."""
+    settings = run.settings
+    # A network trained in mixed bfloat16 would compute in it; its weights are float32, and so is the exported file.
+    keras.config.set_dtype_policy("float32")
+    model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, settings.recipe)
+    load_run(model, run)
+    return model
+
+
+def verification_images(split: Split, root: Path, pixels: PixelPath) -> np.ndarray:
+    """At least VERIFY_IMAGES validation images, uint8 (n, S, S, 3), spread evenly over the part.
+
+    A small validation part is filled up from the other parts.
+    """
+    chosen = _spread(split.parts["validation"], VERIFY_IMAGES)
+    others = [path for part in PARTS if part != "validation" for path in split.parts[part]]
+    return read_part(split, chosen + _spread(others, VERIFY_IMAGES - len(chosen)), root, pixels)
+
+
+def read_part(split: Split, paths: Sequence[str], root: Path, pixels: PixelPath) -> np.ndarray:
+    """Images uint8 (n, S, S, 3) of some paths of a split; AllkitError unless each file is the one that was split."""
+    return stack([pixels.load(_read(split, path, root)) for path in paths], pixels.size_px)
+
+
+def training_images(split: Split, root: Path) -> TrainingImages:
+    """What a file keeps of the images of its split; AllkitError unless each of them is the one that was split."""
+    known = [*split.parts["train"], *split.parts["validation"]]
+    with ThreadPoolExecutor(cores()) as pool:
+        pictures = pool.map(lambda path: perceptual_hashes(decode(_read(split, path, root)))[0], known)
+        return TrainingImages.of(split.parts, split.hashes, split.groups, dict(zip(known, pictures, strict=True)))
+
+
+def _read(split: Split, path: str, root: Path) -> bytes:
+    data = read_bytes(root / path)
+    if hashlib.sha256(data).hexdigest() != split.hashes[path]:
+        raise AllkitError(f"{root / path} has changed since the run was trained: give --data the images it used")
+    return data
+
+
+def _predict(tap: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and features of uint8 images (n, S, S, 3)."""
+    batches = [tap.predict_on_batch(batch) for batch in in_batches(pixels)]
+    probabilities, features = (np.concatenate(column) for column in zip(*batches, strict=True))
+    return probabilities, features
+
+
+def _spread(paths: Sequence[str], count: int) -> list[str]:
+    return [paths[i] for i in _evenly(len(paths), count)]
+
+
+def _evenly(total: int, count: int) -> list[int]:
+    count = min(count, total)
+    return [i * total // count for i in range(count)]

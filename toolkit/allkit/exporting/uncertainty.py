@@ -1,0 +1,102 @@
+"""What lets a model doubt: calibrated probabilities, a conformal threshold, a distance to the training images.
+
+The temperature is fitted to images that the network was not trained on, the distance to those it was. Both live in
+the graph: the temperature inside the last Dense layer, the distance as a second output. The thresholds that go with
+them are fitted to what each exported file gives for the validation images, and stand in its contract.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from allkit.metrics import log_probabilities, softmax
+from allkit.model.contract import DISTANCE_NAME, OUTPUT_NAME
+
+# Chosen by measurement (benchmarks/results/familiarity.json): channel means after block 3 told foreign smears from
+# the test part without an error, at 64 numbers an image; deeper layers forget what an image looks like.
+LAYER = "block3_pool"
+METHOD = f"Mahalanobis distance of the channel means of {LAYER} to those of the training images"
+
+# An image farther out than this share of the validation images is called unfamiliar.
+QUANTILE = 0.99
+
+# Of the mean variance, added to each: channels that never fire would have no inverse.
+_RIDGE = 1e-3
+_LEAST_VARIANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """Mean (d,) and whitening matrix (d, d) of the training features.
+
+    The distance of features x is |(x - mean) whitening|, the Mahalanobis distance (Lee et al. 2018, without classes).
+    """
+
+    mean: np.ndarray
+    whitening: np.ndarray
+
+    def distances(self, features: np.ndarray) -> np.ndarray:
+        """Distance float64 (n,) of features (n, d)."""
+        return np.linalg.norm((features - self.mean) @ self.whitening, axis=1)
+
+
+def fit_familiarity(train: np.ndarray) -> Familiarity:
+    """Fit to features (n, d) of training images."""
+    train = np.asarray(train, np.float64)
+    mean = train.mean(0)
+    covariance = np.cov(train, rowvar=False)
+    covariance += _RIDGE * max(np.trace(covariance) / len(mean), _LEAST_VARIANCE) * np.eye(len(mean))
+    return Familiarity(mean, np.linalg.cholesky(np.linalg.inv(covariance)))
+
+
+def familiar_threshold(distances: np.ndarray) -> float:
+    """The distance above which an image is unfamiliar, from those (n,) of validation images."""
+    return float(np.quantile(distances, QUANTILE, method="higher"))
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What the graph takes in."""
+
+    temperature: float
+    familiarity: Familiarity
+
+    def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
+        """Probabilities (n, k) of the network as the exported graph gives them, float64."""
+        return softmax(log_probabilities(probabilities), self.temperature)
+
+
+def with_features(model: keras.Model) -> keras.Model:
+    """The network with two outputs: its probabilities and the features of the distance, float32 (n, d)."""
+    # Channels first, as in the exported graph: there the two transpositions cancel.
+    features = ops.transpose(model.get_layer(LAYER).output, (0, 3, 1, 2))
+    means = ops.mean(ops.cast(features, "float32"), (2, 3))
+    return keras.Model(model.inputs, [model.output, means])
+
+
+def with_doubt(model: keras.Model, doubt: Doubt) -> keras.Model:
+    """A plain float32 network with calibrated probabilities and the distance as its two outputs.
+
+    The last Dense layer of `model` is changed in place: dividing the logits by the temperature divides its weights.
+    """
+    last = model.get_layer(OUTPUT_NAME)
+    last.set_weights([weights / doubt.temperature for weights in last.get_weights()])
+    probabilities, means = with_features(model).outputs
+    distance = _Distance(doubt.familiarity, name=DISTANCE_NAME)(means)
+    return keras.Model(model.inputs, {OUTPUT_NAME: probabilities, DISTANCE_NAME: distance})
+
+
+class _Distance(layers.Layer):
+    """`Familiarity.distances` as a layer: the name of a layer becomes the name of the output."""
+
+    def __init__(self, familiarity: Familiarity, **options):
+        super().__init__(**options)
+        self._whitening = familiarity.whitening.astype(np.float32)
+        self._offset = (-familiarity.mean @ familiarity.whitening).astype(np.float32)
+
+    def call(self, features):
+        return ops.sqrt(ops.sum(ops.square(ops.matmul(features, self._whitening) + self._offset), axis=1))

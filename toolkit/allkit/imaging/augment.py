@@ -1,0 +1,73 @@
+"""The paper's augmentation on uint8 arrays, brightness, rotation and reflection, and changes of colour and zoom.
+
+Colour nearly gives the class away on the ALL set, so a network that is to look at cells has to see them in other
+colours.
+
+It works on numpy with OpenCV, so that every Keras backend trains on the same pixels, and each
+image's draw depends on (seed, epoch, row) alone: a resumed training sees what an uninterrupted
+one would have seen.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from allkit.runs.recipe import Recipe
+
+_LEVELS = np.linspace(0, 1, 256)
+
+# The matrix leads from the result back to the image: a zoom above 1 looks at less of it.
+_WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+# RGB to luma and the two colour differences of ITU-R BT.601.
+_LUMA = np.array([0.299, 0.587, 0.114])
+_YUV = np.stack([_LUMA, 0.492 * (np.array([0, 0, 1]) - _LUMA), 0.877 * (np.array([1, 0, 0]) - _LUMA)])
+
+
+def augment(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
+    """One random variant of a uint8 RGB image (S, S, 3), same shape and dtype.
+
+    The square that is painted over lies anywhere, with its centre inside: DeVries and Taylor 2017, arXiv:1708.04552.
+    """
+    angle = rng.uniform(-recipe.rotation_degrees, recipe.rotation_degrees)
+    if recipe.rotation_step:
+        angle = round(angle / recipe.rotation_step) * recipe.rotation_step
+    flip_x, flip_y = rng.choice((-1.0, 1.0), 2) if recipe.reflection else (1.0, 1.0)
+    gains = rng.uniform(1 - recipe.brightness, 1 + recipe.brightness) * rng.uniform(
+        1 - recipe.channel_gain, 1 + recipe.channel_gain, 3
+    )
+    offsets = rng.uniform(-recipe.channel_offset, recipe.channel_offset, 3)
+    exponent, zoom = (np.exp(rng.uniform(-1, 1) * np.log1p(most)) for most in (recipe.gamma, recipe.zoom))
+    hue = rng.uniform(-recipe.hue_degrees, recipe.hue_degrees)
+    saturation = rng.uniform(1 - recipe.saturation, 1 + recipe.saturation) * (rng.random() >= recipe.grey)
+
+    cos, sin = np.cos(np.deg2rad(angle)) / zoom, np.sin(np.deg2rad(angle)) / zoom
+    linear = np.array([[cos * flip_x, -sin * flip_y], [sin * flip_x, cos * flip_y]])
+    centre = np.full(2, (image.shape[0] - 1) / 2)
+    matrix = np.column_stack([linear, centre - linear @ centre])
+    image = cv2.warpAffine(image, matrix, image.shape[:2], flags=_WARP, borderMode=cv2.BORDER_REFLECT_101)
+    if (hue, saturation) != (0, 1):
+        image = cv2.transform(image, colour_matrix(hue, saturation))
+    if recipe.erase:
+        side = round(recipe.erase * image.shape[0])
+        top, left = rng.integers(-(side // 2), image.shape[0] - side // 2, 2)
+        hole = np.s_[max(top, 0) : top + side, max(left, 0) : left + side]
+        image[hole] = np.rint(image.mean((0, 1)))
+    table = _LEVELS[:, None] ** exponent * gains + offsets
+    return cv2.LUT(image, np.rint(np.clip(table, 0, 1) * 255).astype(np.uint8)[None])
+
+
+def colour_matrix(hue_degrees: float, saturation: float) -> np.ndarray:
+    """The (3, 3) matrix on RGB that keeps luma, turns the colour differences and multiplies them.
+
+    Haeberli 1993, "Matrix Operations for Image Processing", with the colour differences of ITU-R BT.601.
+    """
+    turn = np.deg2rad(hue_degrees)
+    chroma = saturation * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return np.linalg.inv(_YUV) @ np.block([[np.ones((1, 1)), np.zeros((1, 2))], [np.zeros((2, 1)), chroma]]) @ _YUV
+
+
+def augmented_batch(pixels: np.ndarray, rows: np.ndarray, recipe: Recipe, seed: int, epoch: int) -> np.ndarray:
+    """Augmented images of the given rows of `pixels` (n, S, S, 3): uint8 (len(rows), S, S, 3)."""
+    return np.stack([augment(pixels[row], recipe, np.random.default_rng((seed, epoch, int(row)))) for row in rows])

@@ -1,0 +1,97 @@
+"""Do the probabilities mean what they say: temperature scaling and calibration error.
+
+Confidence is the largest probability of a row, and the prediction its class, as in Guo, Pleiss, Sun
+and Weinberger 2017, On Calibration of Modern Neural Networks (ICML), the source of this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from allkit.errors import AllkitError
+from allkit.metrics.checks import labelled_scores
+
+TEMPERATURE_BOUNDS = (0.05, 20.0)
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> np.ndarray:
+    """exp(z / T) over its row sum: logits (n, k) to float64 probabilities (n, k)."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def log_probabilities(probabilities: ArrayLike) -> np.ndarray:
+    """Natural logarithm as float64, for `fit_temperature` where a model gives no logits.
+
+    They are logits up to a constant a row, which softmax ignores. A probability that float32 rounded to
+    zero counts as its smallest normal number, 1.2e-38, so that the result is finite.
+    """
+    return np.log(np.maximum(np.asarray(probabilities, np.float64), np.finfo(np.float32).tiny))
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+    """The T that minimises the negative log-likelihood of softmax(logits / T) (Guo et al. 2017, section 4.2).
+
+    logits: logits or log-probabilities (n, k); labels: int (n,). T > 1 softens, T < 1 sharpens; the
+    class order never changes. T lies in TEMPERATURE_BOUNDS. A model worse than chance gets the upper
+    bound. Where the likelihood still rises at the lower bound, as it does without end when every image
+    is right, the data do not say how sure the model may be, and T is 1: nothing changes.
+    """
+    logits, labels = labelled_scores(logits, labels)
+    # Relative to the truth, so that the slope of a row that is right cannot round to above zero.
+    margins = logits - logits[np.arange(len(labels)), labels][:, None]
+
+    def slope(sharpness: float) -> float:
+        return float((softmax(margins, 1 / sharpness) * margins).sum(1).mean())
+
+    # In 1 / T the likelihood is convex and its slope increases, so halving cannot miss the root.
+    flat, sharp = 1 / TEMPERATURE_BOUNDS[1], 1 / TEMPERATURE_BOUNDS[0]
+    if slope(sharp) <= 0:
+        return 1.0
+    if slope(flat) >= 0:
+        return TEMPERATURE_BOUNDS[1]
+    for _ in range(60):
+        middle = (flat + sharp) / 2
+        flat, sharp = (middle, sharp) if slope(middle) < 0 else (flat, middle)
+    return 2 / (flat + sharp)
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability diagram: bin i holds the confidences in (i / bins, (i + 1) / bins].
+
+    count int64 (bins,); confidence and accuracy float64 (bins,), the means of a bin, NaN where it is empty.
+    """
+
+    count: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+
+def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> Reliability:
+    """Count, mean confidence and accuracy in bins of equal width, from probabilities (n, k) and labels (n,)."""
+    if bins < 1:
+        raise AllkitError(f"{bins} bins cannot hold anything: give 1 or more")
+    probabilities, labels = labelled_scores(probabilities, labels)
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == labels
+    place = np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")
+    count = np.bincount(place, minlength=bins)
+    filled = np.where(count, count, np.nan)
+    return Reliability(
+        count,
+        np.bincount(place, confidence, bins) / filled,
+        np.bincount(place, right, bins) / filled,
+    )
+
+
+def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
+    """Mean over images of |accuracy - confidence| of their bin (Naeini, Cooper and Hauskrecht 2015, AAAI)."""
+    diagram = reliability(probabilities, labels, bins)
+    filled = diagram.count > 0
+    gaps = np.abs(diagram.accuracy - diagram.confidence)[filled]
+    return float(np.average(gaps, weights=diagram.count[filled]))

@@ -1,0 +1,287 @@
+"""The figures by which a classifier is judged, each with its uncertainty where it has one.
+
+The figures are scikit-learn's. It checks its arguments at every call, milliseconds that thousands of
+resamples cannot spend, so the bootstrap intervals use lean forms of the same statistics; the tests
+hold the two equal. Averages follow the paper, whose recall equals its accuracy: weighted by support.
+
+A ratio without a denominator is undefined, None in a record, and is left out of averages, as in scikit-learn with
+zero_division=nan: the precision of a class that was never predicted, the recall of one without images, the F1 of one
+with neither, and MCC where truth or prediction is all one class. In a resample the same holds of what was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import confusion_matrix, matthews_corrcoef, precision_recall_fscore_support, roc_auc_score
+
+from allkit.errors import AllkitError
+from allkit.metrics.checks import labelled_scores
+from allkit.metrics.intervals import Interval, cluster_bootstrap, proportion
+from allkit.metrics.paired import by_group, sign_flip_exact
+
+BENIGN = "benign"
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """One class against the rest. What has no denominator is None."""
+
+    precision: Interval | None
+    recall: Interval | None
+    f1: float | None
+    support: int
+    auroc: float | None
+
+
+@dataclass(frozen=True)
+class Averages:
+    """Precision, recall and F1 averaged over classes; precision is None when only other classes were predicted."""
+
+    precision: float | None
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Screening:
+    """Malignant (every class but Benign) against Benign. None where there is no image of that side."""
+
+    sensitivity: Interval | None
+    specificity: Interval | None
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Figures of one model on n labelled images; all are shares from 0 to 1, mcc from -1 to 1.
+
+    groups: how many groups the images fall into, None where that is not known. accuracy, and precision and recall of
+    a class, carry 95 % Wilson intervals, which respect the groups and take images for independent where none are
+    known. precision, recall, f1: weighted by support, as in the paper. macro, balanced_accuracy:
+    plain means over the classes that occur in the truth. auroc: mean of the one-vs-rest AUROCs, None
+    unless every class occurs. confusion: counts, rows the truth, columns the prediction, in class order.
+    malignant_vs_benign: None unless a class is named Benign. intervals: 95 % cluster bootstrap intervals
+    of all that has no Wilson interval, by name: mcc, precision, f1, balanced_accuracy, auroc, macro_precision,
+    macro_f1, and f1 and auroc of a class as `f1 Pre`; empty without two groups, and without a figure that
+    the resamples leave undefined or give no variation: of images that are all right they show none.
+    """
+
+    n: int
+    groups: int | None
+    accuracy: Interval
+    precision: float | None
+    recall: float
+    f1: float
+    mcc: float | None
+    balanced_accuracy: float
+    macro: Averages
+    auroc: float | None
+    per_class: dict[str, ClassMetrics]
+    confusion: list[list[int]]
+    malignant_vs_benign: Screening | None
+    intervals: dict[str, Interval]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A record of plain types, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Models A and B on the same n images.
+
+    difference: accuracy of A less that of B. p_value: exact permutation test by group; of images on their own, None
+    in groups, it is the exact McNemar test.
+    """
+
+    n: int
+    groups: int | None
+    accuracy_a: Interval
+    accuracy_b: Interval
+    difference: float
+    only_a_right: int
+    only_b_right: int
+    p_value: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """A record of plain types, ready for JSON."""
+        return asdict(self)
+
+
+def score(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    classes: Sequence[str],
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+    samples: int = 1000,
+) -> Metrics:
+    """Judge probabilities (n, k) against labels int (n,); the prediction is the first largest of a row.
+
+    classes: k names. groups (n,): which images belong together (a patient, a block of neighbours), for the intervals,
+    of which the bootstrap draws `samples` resamples. Raises AllkitError when the shapes do not fit or there are no
+    images.
+    """
+    probabilities, labels = labelled_scores(probabilities, labels)
+    if probabilities.shape[1] != len(classes):
+        raise AllkitError(f"the model gives {probabilities.shape[1]} probabilities for {len(classes)} classes")
+    predictions = probabilities.argmax(1)
+    if groups is not None and np.shape(groups) != labels.shape:
+        raise AllkitError(f"groups must be one value an image: {np.shape(groups)} for {len(labels)} images")
+    every, present = np.arange(len(classes)), np.unique(labels)
+    matrix = confusion_matrix(labels, predictions, labels=every)
+    aurocs = [_auroc(labels == k, probabilities[:, k]) for k in every]
+    f1s = _by_class(labels, predictions, labels=every)[2]
+    weighted, macro = (
+        Averages(*map(_defined, _by_class(labels, predictions, labels=present, average=average)))
+        for average in ("weighted", "macro")
+    )
+    figures = {
+        # scikit-learn's answer for a single class is 0.
+        "mcc": float(matthews_corrcoef(labels, predictions)) if np.ptp(labels) and np.ptp(predictions) else None,
+        "f1": weighted.f1,
+        "balanced_accuracy": macro.recall,
+        "auroc": None if None in aurocs else float(np.mean(aurocs)),
+    }
+    intervals = {}
+    count = None if groups is None else len(np.unique(groups))
+    if count and count > 1:
+        statistics = _resampled(labels, predictions, probabilities)
+        ends = zip(*cluster_bootstrap(statistics, groups, samples=samples, seed=seed), strict=True)
+        resampled = {
+            **figures,
+            "precision": weighted.precision,
+            "macro_precision": macro.precision,
+            "macro_f1": macro.f1,
+            **{f"f1 {name}": _defined(f1) for name, f1 in zip(classes, f1s, strict=True)},
+            **{f"auroc {name}": auroc for name, auroc in zip(classes, aurocs, strict=True)},
+        }
+        intervals = {
+            name: Interval(value, float(low), float(high))
+            for (name, value), (low, high) in zip(resampled.items(), ends, strict=True)
+            if value is not None and low < high
+        }
+    right = predictions == labels
+    return Metrics(
+        n=len(labels),
+        groups=count,
+        accuracy=proportion(right, groups),
+        precision=weighted.precision,
+        recall=weighted.recall,
+        macro=macro,
+        per_class={
+            name: ClassMetrics(
+                precision=_share(right, predictions == k, groups),
+                recall=_share(right, labels == k, groups),
+                f1=_defined(f1s[k]),
+                support=int(matrix[k].sum()),
+                auroc=aurocs[k],
+            )
+            for k, name in enumerate(classes)
+        },
+        confusion=matrix.tolist(),
+        malignant_vs_benign=_screening(labels, predictions, classes, groups),
+        intervals=intervals,
+        **figures,
+    )
+
+
+def compare(
+    labels: ArrayLike, predictions_a: ArrayLike, predictions_b: ArrayLike, groups: ArrayLike | None = None
+) -> PairedComparison:
+    """Compare two models by their predicted classes, int (n,) each, on the same images.
+
+    groups (n,): which images belong together. Raises AllkitError when the lengths differ or there are no images.
+    """
+    labels, a, b = map(np.asarray, (labels, predictions_a, predictions_b))
+    if not labels.shape == a.shape == b.shape or labels.ndim != 1:
+        raise AllkitError(f"a paired comparison needs the same images: {labels.shape}, {a.shape} and {b.shape}")
+    right_a, right_b = a == labels, b == labels
+    only_a, only_b = right_a & ~right_b, right_b & ~right_a
+    return PairedComparison(
+        n=len(labels),
+        groups=None if groups is None else len(np.unique(groups)),
+        accuracy_a=proportion(right_a, groups),
+        accuracy_b=proportion(right_b, groups),
+        difference=(int(only_a.sum()) - int(only_b.sum())) / len(labels),
+        only_a_right=int(only_a.sum()),
+        only_b_right=int(only_b.sum()),
+        p_value=sign_flip_exact(by_group(only_a, only_b, groups)),
+    )
+
+
+def _by_class(truth: np.ndarray, predictions: np.ndarray, **options: Any) -> tuple[Any, ...]:
+    """Precision, recall and F1 of scikit-learn, NaN where there is no denominator."""
+    return precision_recall_fscore_support(truth, predictions, zero_division=np.nan, **options)[:3]
+
+
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _share(right: np.ndarray, chosen: np.ndarray, groups: ArrayLike | None) -> Interval | None:
+    """How many of the chosen images are right; of a group only the chosen ones count."""
+    if not chosen.any():
+        return None
+    return proportion(right[chosen], None if groups is None else np.asarray(groups)[chosen])
+
+
+def _auroc(positive: np.ndarray, scores: np.ndarray) -> float | None:
+    return None if positive.all() or not positive.any() else float(roc_auc_score(positive, scores))
+
+
+def _screening(
+    labels: np.ndarray, predictions: np.ndarray, classes: Sequence[str], groups: ArrayLike | None
+) -> Screening | None:
+    benign = np.array([name.casefold() == BENIGN for name in classes])
+    if not benign.any():
+        return None
+    right = benign[predictions] == benign[labels]
+    return Screening(
+        sensitivity=_share(right, ~benign[labels], groups), specificity=_share(right, benign[labels], groups)
+    )
+
+
+def _resampled(
+    labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Rows to the figures of `Metrics.intervals` in its order, NaN where a ratio is 0 / 0.
+
+    MCC of several classes: Gorodkin 2004, Computational Biology and Chemistry 28:367. AUROC: the
+    Mann-Whitney share of pairs in order, ties counting half (Hanley and McNeil 1982, Radiology 143:29).
+    """
+    k = probabilities.shape[1]
+    cells = labels * k + predictions
+    present = np.bincount(labels, minlength=k) > 0
+    positive = labels == np.arange(k)[:, None]
+    ranks = [np.unique(column, return_inverse=True)[1] for column in probabilities.T]
+
+    def auroc(column: int, rows: np.ndarray) -> float:
+        rank, hit = ranks[column][rows], positive[column][rows]
+        hits = np.bincount(rank[hit], minlength=len(labels))
+        misses = np.bincount(rank[~hit], minlength=len(labels))
+        return hits @ (misses.cumsum() - misses / 2) / (hits.sum() * misses.sum())
+
+    def statistics(rows: np.ndarray) -> np.ndarray:
+        matrix = np.bincount(cells[rows], minlength=k * k).reshape(k, k).astype(np.float64)
+        right, truth, predicted, n = matrix.diagonal(), matrix.sum(1), matrix.sum(0), len(rows)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            chance = np.sqrt((n * n - truth @ truth) * (n * n - predicted @ predicted))
+            mcc = (n * right.sum() - truth @ predicted) / chance
+            f1, precision, recall = 2 * right / (truth + predicted), right / predicted, right / truth
+            aurocs = [auroc(column, rows) for column in range(k)]
+            weighted = _mean(f1, truth), _mean(precision, truth)
+            balanced, *macro = (_mean(values, present) for values in (recall, precision, f1))
+            return np.array([mcc, weighted[0], balanced, np.mean(aurocs), weighted[1], *macro, *f1, *aurocs])
+
+    return statistics
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
+    """The weighted mean of those that are not NaN; NaN where they have no weight."""
+    known = ~np.isnan(values)
+    return (values[known] * weights[known]).sum() / weights[known].sum()

@@ -1,0 +1,122 @@
+"""What records of several commands have in common, as the types that they are read back as.
+
+A record is written by one command and read by another, maybe years later and on another machine, maybe edited between.
+The types here say what code that reads one relies on; a field that may be absent is UNSET. What contradicts itself
+is refused as well: it would be shown as a figure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+
+from allkit.support.reading import Count, Share, Text
+
+
+@dataclass(frozen=True)
+class Versioned:
+    """Any record with a version of its schema."""
+
+    schema_version: int
+
+
+# A correlation, which may be negative, and the ends of its interval.
+_Figure = Annotated[float, Meta(ge=-1 - 1e-9, le=1 + 1e-9)]
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class ShareRecord:
+    """A share with its Wilson interval."""
+
+    value: Share
+    low: Share
+    high: Share
+
+    def __post_init__(self):
+        if not self.low - _ROUNDING <= self.value <= self.high + _ROUNDING:
+            raise ValueError(f"the share {self.value} is not inside its interval")
+
+
+@dataclass(frozen=True)
+class FigureRecord:
+    """Any figure with its bootstrap interval, which need not hold it."""
+
+    value: _Figure
+    low: _Figure
+    high: _Figure
+
+
+@dataclass(frozen=True)
+class BaselineRecord(ShareRecord):
+    """What a method blind to shape scores on the same images."""
+
+    method: Text
+
+
+@dataclass(frozen=True)
+class ClassRecord:
+    """The figures of one class."""
+
+    recall: ShareRecord | None
+    precision: ShareRecord | UnsetType | None = UNSET
+    f1: Share | UnsetType | None = UNSET
+    support: Count | UnsetType = UNSET
+    auroc: Share | UnsetType | None = UNSET
+
+
+@dataclass(frozen=True)
+class ScreeningRecord:
+    """Malignant against benign."""
+
+    sensitivity: ShareRecord | None
+    specificity: ShareRecord | None
+
+
+@dataclass(frozen=True)
+class MetricsRecord:
+    """`metrics.Metrics` as a record."""
+
+    n: Annotated[int, Meta(ge=1, le=2**48)]
+    accuracy: ShareRecord
+    precision: Share | None
+    recall: Share
+    f1: Share
+    mcc: _Figure | None
+    per_class: Annotated[dict[Text, ClassRecord], Meta(min_length=1, max_length=10_000)]
+    confusion: list[list[Count]]
+    groups: Count | UnsetType | None = UNSET
+    balanced_accuracy: Share | UnsetType = UNSET
+    macro: dict[Text, Share | None] | UnsetType = UNSET
+    auroc: Share | UnsetType | None = UNSET
+    malignant_vs_benign: ScreeningRecord | UnsetType | None = UNSET
+    intervals: dict[Text, FigureRecord] | UnsetType = UNSET
+
+    def __post_init__(self):
+        k = len(self.per_class)
+        if len(self.confusion) != k or any(len(row) != k for row in self.confusion):
+            raise ValueError(f"the confusion matrix is not {k} x {k}")
+        if sum(map(sum, self.confusion)) != self.n:
+            raise ValueError(f"the confusion matrix does not hold {self.n} images")
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """`Split.summary` as a record; the protocol alone where no split was made."""
+
+    protocol: Text | UnsetType = UNSET
+    parameters: dict[Text, Any] | UnsetType = UNSET
+    hash: Text | UnsetType = UNSET
+    n: dict[Text, Count] | UnsetType = UNSET
+    groups: Count | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class NamedSplitRecord(SplitRecord):
+    """The same where the protocol is shown."""
+
+    def __post_init__(self):
+        if self.protocol is UNSET:
+            raise ValueError("the split has no protocol")

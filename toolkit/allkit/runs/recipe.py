@@ -1,0 +1,153 @@
+"""How a network is trained, as a value.
+
+A recipe is frozen, printable and serialisable, and travels in the run folder and in the contract
+of every model made from it. The command line makes one option of each field, so a recipe has no
+setting that cannot be seen and changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from allkit.errors import AllkitError
+from allkit.support.reading import as_kind
+from allkit.support.text import unprintable
+
+
+def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
+    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+
+
+_SHARES = (
+    "teacher_share",
+    "brightness",
+    "channel_gain",
+    "channel_offset",
+    "saturation",
+    "grey",
+    "erase",
+    "plain_statistics",
+)
+_NOT_NEGATIVE = (
+    *_SHARES,
+    "weight_decay",
+    "warmup_epochs",
+    "rotation_degrees",
+    "rotation_step",
+    "hue_degrees",
+    "gamma",
+    "zoom",
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The fields of a training; the defaults are recipe `scratch`.
+
+    Rotation and reflection have no stated range in the paper; a smear has no upright, so all angles are used.
+    """
+
+    name: str = "scratch"
+    weights: str = _option(
+        "random", "random, imagenet, a Keras weights file of VGG16 without top, or the folder of a run to go on from"
+    )
+    teacher: tuple[str, ...] = _option(
+        (), "folder of a run whose network is to be imitated; repeat it for the mean of several"
+    )
+    teacher_share: float = _option(0.5, "share of the teachers' probabilities in the targets, the rest is the label")
+    batch_norm: bool = _option(True, "batch normalisation after each convolution; export folds it away")
+    trainable_blocks: int = _option(5, "how many of the five convolution blocks train, counted from the input")
+    normalisation: str = _option(
+        "unit", "unit divides by 255, imagenet subtracts its mean, none does neither", ("unit", "imagenet", "none")
+    )
+    dropout: float = _option(0.25, "dropout rate between the two Dense layers")
+    epochs: int = _option(30, "passes over the training part")
+    batch_size: int = _option(32, "images a step")
+    learning_rate: float = _option(1e-3, "peak learning rate")
+    weight_decay: float = _option(1e-2, "decoupled weight decay of the kernels (AdamW); 0 is plain Adam")
+    warmup_epochs: float = _option(1.0, "epochs of linear warm-up")
+    schedule: str = _option("cosine", "learning rate after the warm-up", ("cosine", "constant"))
+    brightness: float = _option(0.2, "brightness factor drawn from 1 +- this")
+    rotation_degrees: float = _option(180.0, "rotation drawn from +- this, borders mirrored")
+    rotation_step: float = _option(0.0, "rotation rounded to multiples of this; 90 blurs no pixel, 0 is any angle")
+    reflection: bool = _option(True, "reflect half of the images left-right and half up-down")
+    channel_gain: float = _option(0.1, "factor drawn for each colour channel from 1 +- this")
+    channel_offset: float = _option(0.0, "offset drawn for each colour channel from +- this share of the full scale")
+    gamma: float = _option(0.0, "gamma drawn from 1 / (1 + this) to 1 + this")
+    hue_degrees: float = _option(0.0, "hue turned by an angle drawn from +- this")
+    saturation: float = _option(0.0, "saturation factor drawn from 1 +- this")
+    grey: float = _option(0.0, "share of the images that turn grey, before gains and offsets")
+    zoom: float = _option(0.0, "scale drawn from 1 / (1 + this) to 1 + this")
+    erase: float = _option(0.0, "side of a square painted in the mean colour, as a share of the image's")
+    plain_statistics: float | None = _option(
+        0.5,
+        "share of unchanged images among those that batch normalisation takes its final statistics from; none keeps "
+        "the running averages of the training",
+    )
+    precision: str = _option("fp32", "bf16 trains in mixed bfloat16", ("fp32", "bf16"))
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            choices = field.metadata.get("choices")
+            if choices and getattr(self, field.name) not in choices:
+                raise AllkitError(f"{field.name} is {getattr(self, field.name)!r}: choose {' or '.join(choices)}")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", self.name):
+            raise AllkitError(f"{self.name!r} is no name of a recipe: give letters, digits, - and _")
+        if bad := next((text for text in (self.weights, *self.teacher) if unprintable(text)), None):
+            raise AllkitError(f"the recipe names {bad!r}, which holds control characters or is not UTF-8: rename it")
+        numbers = [value for value in dataclasses.astuple(self) if isinstance(value, float)]
+        if not all(math.isfinite(number) for number in numbers):
+            raise AllkitError("a field of the recipe is not a finite number: give ordinary numbers")
+        if bad := next((name for name in _SHARES if (getattr(self, name) or 0) > 1), None):
+            raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be above 1")
+        positive = ("epochs", "batch_size", "learning_rate")
+        if bad := next((name for name in positive if getattr(self, name) <= 0), None):
+            raise AllkitError(f"{bad} is {getattr(self, bad)}: it must be above 0")
+        if bad := next((name for name in _NOT_NEGATIVE if (getattr(self, name) or 0) < 0), None):
+            raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be below 0")
+        if not 0 <= self.dropout < 1:
+            raise AllkitError(f"dropout is {self.dropout}: it must be at least 0 and below 1")
+        if not 0 <= self.trainable_blocks <= 5:
+            raise AllkitError(f"trainable_blocks is {self.trainable_blocks}: VGG16 has 5 blocks")
+
+    def override(self, **changes: Any) -> Recipe:
+        """The recipe with the given fields changed; AllkitError for one that is out of range."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Recipe:
+        """A recipe from a record; AllkitError for a field that is unknown, of another type, or out of range."""
+        fix = "it is not one this version of allkit reads"
+        if unknown := record.keys() - {field.name for field in dataclasses.fields(cls)}:
+            raise AllkitError(f"the recipe has the unknown field {min(unknown)!r}: {fix}")
+        # Before it was a field, statistics were not taken anew.
+        return as_kind({"plain_statistics": None, **record}, cls, "the recipe", fix)
+
+
+SCRATCH = Recipe()
+
+# Najjar et al. 2025: block1_conv1 ... block4_conv3 train, block5 stays frozen; Adam is the reading
+# of an optimiser that the paper does not name.
+PAPER = Recipe(
+    name="paper",
+    weights="imagenet",
+    batch_norm=False,
+    trainable_blocks=4,
+    normalisation="imagenet",
+    epochs=25,
+    learning_rate=1e-5,
+    weight_decay=0.0,
+    warmup_epochs=0.0,
+    schedule="constant",
+    channel_gain=0.0,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (PAPER, SCRATCH)}

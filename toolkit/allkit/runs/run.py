@@ -1,0 +1,339 @@
+"""A run folder: everything that one training leaves behind.
+
+run.json          settings: architecture, size, width, seed, recipe, classes, where the images were
+split.json        the split, with content hashes
+checkpoint.npz    variables and history after the last finished epoch; gone when the run is finished
+history.csv       one row an epoch, with the running statistics of batch normalisation
+model.keras       the trained network; its statistics of batch normalisation are taken anew after the last epoch
+predictions.csv   path, label and probabilities of the test part
+metrics.json      the record; its presence marks a finished run
+curves.png        Figure 2 of the paper
+confusion.png     Figure 3 of the paper
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from msgspec import Meta
+
+from allkit.data.split import Split, class_of
+from allkit.errors import AllkitError, reason
+from allkit.imaging.pixel_path import PixelPath, natural_key
+from allkit.runs.history import Epoch, check_consecutive
+from allkit.runs.recipe import Recipe
+from allkit.runs.record import TrainingRecord
+from allkit.support.csvtext import read_rows, write_rows
+from allkit.support.files import listing, remove_abandoned, write_text
+from allkit.support.names import check_class_names
+from allkit.support.reading import Share, as_kind, as_plain, read_json
+from allkit.support.text import unprintable
+
+SCHEMA_VERSION = 1
+
+_DAMAGED = "train again"
+# Of probabilities that were written with six digits.
+_ROUNDING = 1e-3
+
+# The one architecture there is: the modified VGG16 of the paper.
+VGG16 = "vgg16"
+
+# The least and the largest image, in pixels, that a network is trained for.
+SIZES = (32, 1024)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked of a training. `data` is the folder the images were read from.
+
+    Every name of a file that is made from a run begins with its architecture: it is one of those there are.
+    """
+
+    architecture: Literal["vgg16"]
+    pixels: PixelPath
+    width: Annotated[float, Meta(gt=0, le=4)]
+    seed: Annotated[int, Meta(ge=0, lt=2**32)]
+    recipe: Recipe
+    classes: tuple[str, ...]
+    data: str
+
+    @property
+    def name(self) -> str:
+        """Architecture, width and size, as in `vgg16x0.25-150`."""
+        return model_name(self.architecture, self.width, self.pixels.size_px)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+
+    def public(self) -> dict[str, Any]:
+        """The settings for a record that travels: without folders of this machine."""
+        record = self.to_dict()
+        del record["data"]
+        record["recipe"]["weights"] = Path(self.recipe.weights).name
+        record["recipe"]["teacher"] = [Path(folder).name for folder in self.recipe.teacher]
+        return record
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Settings:
+        """Settings from a record; AllkitError for what is missing, of another type, or out of range."""
+        recipe = record.get("recipe")
+        if isinstance(recipe, dict):
+            record = {**record, "recipe": Recipe.from_dict(recipe).to_dict()}
+        settings = as_kind(record, cls, "the record of the settings", "train again")
+        check_class_names(settings.classes)
+        if not SIZES[0] <= settings.pixels.size_px <= SIZES[1] or unprintable(settings.data):
+            raise AllkitError(
+                f"no training has images of {settings.pixels.size_px} px in {settings.data!r}: train again"
+            )
+        return settings
+
+
+def model_name(architecture: str, width: float, size_px: int) -> str:
+    return f"{architecture}x{width:g}-{size_px}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that exists. Create one with `create`, read one with `open`."""
+
+    folder: Path
+    settings: Settings
+    split: Split
+
+    @classmethod
+    def create(cls, folder: Path, settings: Settings, split: Split) -> Run:
+        """A new run. Raises AllkitError when the folder holds anything but a run that never finished an epoch, when a
+        teacher is not finished or sees other pixels or classes, or when the split would test the network on what it has
+        seen in a run that its weights come from or that it imitates, or what that one has learnt from has seen."""
+        if any(name not in ("run.json", "split.json") for name in _entries(folder)):
+            raise AllkitError(f"{folder} is not empty: give another --out, or --resume to go on with the run in it")
+        _check_teachers(settings)
+        _refuse_seen(split, settings.recipe)
+        check_class_names(settings.classes)
+        if unprintable(settings.data):
+            raise AllkitError(
+                f"the folder of the images {settings.data!r} has no name that a record can hold: rename it"
+            )
+        split.save(folder / "split.json")
+        write_json(folder / "run.json", settings.to_dict())
+        return cls(folder, settings, split)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Run:
+        """The run in a folder; AllkitError where there is none, or its settings or split are damaged."""
+        folder = Path(folder)
+        path = folder / "run.json"
+        if not path.is_file():
+            raise AllkitError(f"{folder} is not a run folder: it has no run.json")
+        try:
+            settings = Settings.from_dict(read_json(path, dict[str, Any], "train again"))
+        except AllkitError as error:
+            raise AllkitError(f"{path} is damaged: {error}") from error
+        return cls(folder, settings, Split.load(folder / "split.json"))
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.npz"
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / "model.keras"
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / "metrics.json").is_file()
+
+    def require_finished(self) -> None:
+        """AllkitError with the command that goes on, unless the run is finished."""
+        if not self.finished:
+            raise AllkitError(f"{self.folder} is not finished: allkit train --out {self.folder} --resume")
+
+    def metrics(self) -> dict[str, Any]:
+        """The record of a finished run, as plain types; AllkitError where it is missing or damaged."""
+        return as_plain(read_json(self.folder / "metrics.json", TrainingRecord, _DAMAGED))
+
+    def write_metrics(self, record: Mapping[str, Any]) -> None:
+        write_json(self.folder / "metrics.json", record)
+
+    def write_history(self, rows: Sequence[Any]) -> None:
+        """`rows` are dataclasses of numbers, one an epoch."""
+        names = [field.name for field in fields(rows[0])]
+        figures = ([f"{value:.6g}" for value in asdict(row).values()] for row in rows)
+        self._write_csv("history.csv", [names, *figures])
+
+    def read_history(self) -> list[dict[str, float]]:
+        """One dictionary of figures an epoch, as `Epoch` names them; AllkitError where the file is damaged."""
+        path = self.folder / "history.csv"
+        header, *rows = read_rows(path, _DAMAGED)
+        if not rows:
+            raise AllkitError(f"{path} holds no epoch: {_DAMAGED}")
+        history = as_kind(
+            [dict(zip(header, row, strict=True)) for row in rows], list[Epoch], path, _DAMAGED, texts=True
+        )
+        try:
+            check_consecutive(history)
+        except ValueError as error:
+            raise AllkitError(f"{path} is not whole, {error}: {_DAMAGED}") from error
+        return [asdict(epoch) for epoch in history]
+
+    def write_predictions(self, paths: Sequence[str], labels: np.ndarray, probabilities: np.ndarray) -> None:
+        classes = self.settings.classes
+        rows = (
+            [path, classes[label], *(f"{p:.6f}" for p in row)]
+            for path, label, row in zip(paths, labels, probabilities, strict=True)
+        )
+        self._write_csv("predictions.csv", [["path", "truth", *classes], *rows])
+
+    def read_predictions(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Paths, labels int64 (n,) and probabilities float64 (n, classes) of the test part.
+
+        Raises AllkitError where the file is missing or damaged, or is that of another split.
+        """
+        path, classes = self.folder / "predictions.csv", self.settings.classes
+        header, *rows = read_rows(path, _DAMAGED)
+        if header != ["path", "truth", *classes]:
+            raise AllkitError(f"{path} has other columns than path, truth and the classes of the run: {_DAMAGED}")
+        paths = [row[0] for row in rows]
+        if tuple(paths) != self.split.parts["test"] or any(row[1] != class_of(row[0]) for row in rows):
+            raise AllkitError(
+                f"{path} does not hold the images of the test part of the run with their classes: {_DAMAGED}"
+            )
+        shares = as_kind([row[2:] for row in rows], list[list[Share]], path, _DAMAGED, texts=True)
+        probabilities = np.array(shares, np.float64)
+        if np.abs(probabilities.sum(1) - 1).max() > _ROUNDING:
+            raise AllkitError(f"{path} has probabilities that do not add up to 1: {_DAMAGED}")
+        return paths, np.array([classes.index(row[1]) for row in rows]), probabilities
+
+    def _write_csv(self, name: str, rows: Iterable[Sequence[str]]) -> None:
+        text = io.StringIO()
+        write_rows(text, rows)
+        write_text(self.folder / name, text.getvalue())
+
+
+def begun(folder: Path) -> bool:
+    """Whether there is a run to go on with, or anything else; not where its making ended before it had settings."""
+    return any(name != "split.json" for name in _entries(folder))
+
+
+def _entries(folder: Path) -> list[str]:
+    """The names in a folder, none where it does not exist, without what a process that was killed left half written."""
+    if not folder.exists():
+        return []
+    try:
+        remove_abandoned(folder)
+        return [entry.name for entry in folder.iterdir()]
+    except OSError as error:
+        raise AllkitError(f"cannot read the folder {folder}: {reason(error)}; give another --out") from error
+
+
+def earlier_run(recipe: Recipe) -> Run | None:
+    """The run that the recipe takes its weights from, if it does."""
+    named = recipe.weights not in ("random", "imagenet") and Path(recipe.weights).is_dir()
+    return Run.open(recipe.weights) if named else None
+
+
+def _check_teachers(settings: Settings) -> None:
+    for teacher in map(Run.open, settings.recipe.teacher):
+        teacher.require_finished()
+        for name in ("pixels", "classes"):
+            own, wanted = getattr(teacher.settings, name), getattr(settings, name)
+            if own != wanted:
+                raise AllkitError(
+                    f"the teacher {teacher.folder} has other {name} ({own}) than this training ({wanted}): give its "
+                    "--size, --jpeg-scale and --shrink and images of its classes, or another --teacher"
+                )
+
+
+def _refuse_seen(split: Split, recipe: Recipe) -> None:
+    tested = {split.hashes[path] for part in ("validation", "test") for path in split.parts[part]}
+    waiting, walked = _learnt_from(recipe), set()
+    while waiting:
+        earlier = waiting.pop()
+        if earlier.folder.resolve() in walked:
+            continue
+        walked.add(earlier.folder.resolve())
+        if tested & {earlier.split.hashes[path] for path in earlier.split.parts["train"]}:
+            raise AllkitError(
+                f"{earlier.folder} was trained on images that this split would test it with: give --split "
+                f"{earlier.folder / 'split.json'}, or images that it has not seen"
+            )
+        recipe = earlier.settings.recipe
+        for named in map(Path, (recipe.weights, *recipe.teacher)):
+            if named.is_absolute() and not named.exists() and named.suffix not in (".h5", ".keras"):
+                raise AllkitError(
+                    f"{earlier.folder} learnt from {named}, which is gone: it cannot be told whether the images that "
+                    "are to test it were trained on; put it back, or train anew"
+                )
+        waiting += _learnt_from(recipe)
+
+
+def _learnt_from(recipe: Recipe) -> list[Run]:
+    """The runs that a training goes on from or imitates."""
+    weights = earlier_run(recipe)
+    return [*map(Run.open, recipe.teacher), *([weights] if weights else [])]
+
+
+def find_runs(folder: Path) -> list[Run]:
+    """The readable runs directly below `folder`, newest first by the time of their settings."""
+    found = [path / "run.json" for path in listing(folder) if os.path.isfile(path / "run.json")]
+    settings = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    runs = []
+    for path in settings:
+        # A damaged run must not stand in the way of the others; opened by its name it says what is wrong.
+        with contextlib.suppress(AllkitError):
+            runs.append(Run.open(path.parent))
+    return runs
+
+
+def newest_of_each(folder: Path) -> list[Run]:
+    """The newest finished run of each name (architecture, width, size), by name; AllkitError when there is none."""
+    newest: dict[str, Run] = {}
+    for run in find_runs(folder):
+        if run.finished:
+            newest.setdefault(run.settings.name, run)
+    if not newest:
+        raise AllkitError(f"no finished run in {folder}: train one with allkit train")
+    return [newest[name] for name in sorted(newest, key=natural_key)]
+
+
+def newest_finished(folder: Path, size_px: int | None = None) -> Run:
+    """The newest finished run below `folder`, of the given size if one is given.
+
+    AllkitError names the sizes there are, the unfinished runs, and the command that would train the missing one.
+    """
+    runs = find_runs(folder)
+    finished = [run for run in runs if run.finished]
+    for run in finished:
+        if size_px in (None, run.settings.pixels.size_px):
+            return run
+    wanted = "" if size_px is None else f" at {size_px} px"
+    sizes = sorted({run.settings.pixels.size_px for run in finished})
+    there = f"there are runs at {', '.join(map(str, sizes))} px" if sizes else "there is no finished run"
+    waiting = [run.folder for run in runs if not run.finished and size_px in (None, run.settings.pixels.size_px)]
+    advice = (
+        f"go on with the unfinished one: allkit train --out {waiting[0]} --resume"
+        if waiting
+        else f"train one: allkit train --data DIR --recipe scratch --size {size_px or 150}"
+    )
+    raise AllkitError(f"no finished run{wanted} in {folder}: {there}; {advice}")
+
+
+def newest_unfinished(folder: Path) -> Run:
+    """The run to go on with; AllkitError when all are finished."""
+    for run in find_runs(folder):
+        if not run.finished:
+            return run
+    raise AllkitError(f"no unfinished run in {folder}: name its folder with --out, or train without --resume")
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record as JSON, whole or not at all."""
+    write_text(path, json.dumps(record, indent=1) + "\n")

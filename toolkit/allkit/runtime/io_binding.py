@@ -1,0 +1,152 @@
+"""Runs on a graphics card from buffers that stay where they are.
+
+A plain run allocates, copies and launches one kernel a node each time. Here the input of a batch size has a place on
+the card that is filled anew, the outputs have theirs, and with CUDA graphs all launches of a run are recorded once and
+repeated as one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import onnxruntime
+from onnxruntime import OrtValue
+
+from allkit.model.contract import INPUT_NAME
+from allkit.runtime.providers import driver
+
+Result = TypeVar("Result")
+
+# Each holds its own buffers and its own recording on the card.
+_MOST_BINDINGS = 64
+
+# Onnxruntime's name for which recording a run is to repeat, and its value for none.
+_GRAPH_ID, _NO_GRAPH = "gpu_graph_id", -1
+
+_CARD_THREAD = "card"
+
+# Pinning takes longer than the copy of one image saves. The driver's CU_MEMHOSTREGISTER_PORTABLE.
+_LEAST_PINNED_BYTES, _FOR_ALL_CONTEXTS = 2**20, 1
+
+
+@functools.cache
+def _card_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, _CARD_THREAD)
+
+
+def on_card(call: Callable[[], Result]) -> Result:
+    """The result of a call that is made in the one thread of this process that speaks to the card.
+
+    A recording belongs to the thread that made it, and is spoilt by what any other thread asks of the card meanwhile.
+    """
+    if threading.current_thread().name.startswith(_CARD_THREAD):
+        return call()
+    return _card_thread().submit(call).result()
+
+
+class BoundRunner:
+    """A session whose runs reuse their buffers, one set a batch size that comes more than once.
+
+    device: onnxruntime's name of where the buffers are, cuda or cpu. graphs: whether the session records CUDA graphs.
+    Runs of several threads take turns (`on_card`).
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, device: str, graphs: bool):
+        self._session, self._device, self._graphs = session, device, graphs
+        self._bindings: dict[tuple[tuple[str, ...], int], _Binding] = {}
+        self._seen: set[tuple[tuple[str, ...], int]] = set()
+
+    def run(self, names: Sequence[str], batch: np.ndarray) -> list[np.ndarray]:
+        """The named outputs, float32, for a batch uint8 (n, S, S, 3)."""
+        return on_card(lambda: self._run(tuple(names), batch))
+
+    def _run(self, names: tuple[str, ...], batch: np.ndarray) -> list[np.ndarray]:
+        key = names, len(batch)
+        if key not in self._bindings:
+            # The last batch of a folder is short and comes once: not worth buffers of its own.
+            if key not in self._seen or len(self._bindings) == _MOST_BINDINGS:
+                self._seen.add(key)
+                return self._session.run(list(names), {INPUT_NAME: batch}, _options(_NO_GRAPH))
+            graph = len(self._bindings) if self._graphs else _NO_GRAPH
+            self._bindings[key] = _Binding(self._session, names, batch, self._device, graph)
+        return self._bindings[key].run(batch)
+
+
+class _Binding:
+    """The buffers of one batch size and one choice of outputs."""
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, names: Sequence[str], batch: np.ndarray, device: str, graph: int
+    ):
+        self._session, self._options = session, _options(graph)
+        self._binding = session.io_binding()
+        self._input = OrtValue.ortvalue_from_shape_and_type(batch.shape, np.uint8, device, 0)
+        self._binding.bind_ortvalue_input(INPUT_NAME, self._input)
+        shapes = {output.name: output.shape for output in session.get_outputs()}
+        self._outputs = [
+            OrtValue.ortvalue_from_shape_and_type((len(batch), *shapes[name][1:]), np.float32, device, 0)
+            for name in names
+        ]
+        for name, value in zip(names, self._outputs, strict=True):
+            self._binding.bind_ortvalue_output(name, value)
+
+    def run(self, batch: np.ndarray) -> list[np.ndarray]:
+        self._input.update_inplace(batch)
+        self._session.run_with_iobinding(self._binding, self._options)
+        self._binding.synchronize_outputs()
+        # A copy where the buffer is the host's own: the next run fills it again.
+        return [np.array(value.numpy()) for value in self._outputs]
+
+
+def _options(graph: int) -> onnxruntime.RunOptions:
+    options = onnxruntime.RunOptions()
+    options.only_execute_path_to_fetches = True
+    options.add_run_config_entry(_GRAPH_ID, str(graph))
+    return options
+
+
+def pinned(shape: Sequence[int], dtype: type) -> np.ndarray:
+    """An array whose memory stays in place, so that an NVIDIA card copies it by itself, at the full rate of the bus.
+
+    An ordinary array where it is small, where there is no card or where the driver declines: a matter of speed alone.
+    """
+    array = np.empty(shape, dtype)
+    if array.nbytes < _LEAST_PINNED_BYTES or (cuda := driver()) is None:
+        return array
+    address = ctypes.c_void_p(array.ctypes.data)
+
+    def register() -> bool:
+        context = _context()
+        return (
+            context is not None
+            and not cuda.cuCtxSetCurrent(context)
+            and not cuda.cuMemHostRegister_v2(address, ctypes.c_size_t(array.nbytes), _FOR_ALL_CONTEXTS)
+        )
+
+    if on_card(register):
+        # Before the memory is given back.
+        weakref.finalize(array, _unregister, cuda, address).atexit = False
+    return array
+
+
+def _unregister(cuda: ctypes.CDLL, address: ctypes.c_void_p) -> None:
+    # A worker may end after the card's thread has: at the end of the process all memory goes at once.
+    with contextlib.suppress(RuntimeError):
+        on_card(lambda: cuda.cuMemHostUnregister(address))
+
+
+@functools.cache
+def _context() -> ctypes.c_void_p | None:
+    """The primary context of the first card, which is the one that onnxruntime works in."""
+    cuda, device, context = driver(), ctypes.c_int(), ctypes.c_void_p()
+    if cuda is None or cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), 0):
+        return None
+    return None if cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device) else context

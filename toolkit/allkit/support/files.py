@@ -1,0 +1,234 @@
+"""Files that are either whole or not there.
+
+What is being written has a hidden name that allkit alone uses, and a lock while its process lives. What a process that
+was killed has left is removed by the next one that writes into the same folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from allkit.errors import AllkitError, reason
+from allkit.support.locks import claim
+from allkit.support.reading import read_json
+
+_TEMPORARY = re.compile(r"\.allkit-[0-9a-f]{16}(\..*)?", re.DOTALL)
+
+# Models, and `images.SUFFIXES`, a module that takes NumPy and OpenCV along.
+_NOT_TEXT = frozenset({".bmp", ".jpeg", ".jpg", ".keras", ".onnx", ".png", ".tif", ".tiff", ".webp"})
+
+# Names that others can foresee, in a folder that others may write to, may be links that they have put there.
+OPEN_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+@contextmanager
+def replacing(path: Path | str, tidy: bool = True) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; on success it becomes `path`, on failure it is removed.
+
+    The temporary name keeps the suffix, for writers that choose a format by it, and is an empty file to begin with.
+    Parent folders are made. tidy: look through the folder for what killed processes left; once is enough for a folder
+    of thousands. Raises AllkitError when the folder cannot be written, or as `check_replaceable` does.
+    """
+    path = Path(path)
+    check_replaceable(path)
+    try:
+        make_folder(path.parent)
+        if tidy:
+            remove_abandoned(path.parent)
+        temporary, descriptor = _create_temporary(path.parent, path.suffix[-20:])
+        try:
+            yield temporary
+            with temporary.open("r+b") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+            if descriptor is not None:
+                os.close(descriptor)
+    except OSError as error:
+        raise AllkitError(f"cannot write {path}: {reason(error)}") from error
+
+
+def check_replaceable(path: Path, sources: Iterable[Path] = ()) -> None:
+    """AllkitError where `replacing` would fail: before long work whose result is to be written there.
+
+    A link is refused, not followed, and so is whatever else is not a regular file. sources: what the work reads; none
+    of them may be replaced, whatever the spelling.
+    """
+    try:
+        there = os.lstat(path)
+    except FileNotFoundError:
+        there = None
+    except (OSError, ValueError) as error:
+        raise AllkitError(f"cannot write {path}: {reason(error)}") from error
+    if there and stat.S_ISLNK(there.st_mode):
+        raise AllkitError(f"cannot write {path}: it is a link; name the file that it leads to, or remove it")
+    if there and not stat.S_ISREG(there.st_mode):
+        raise AllkitError(f"cannot write {path}: it is there already and is not a regular file")
+    for source in sources if there else ():
+        with suppress(OSError, ValueError):
+            if os.path.samestat(there, os.stat(source)):
+                raise AllkitError(f"cannot write {path}: it is {source}, which is to be read; give another name")
+    check_folder(path.parent, path.name)
+
+
+def check_text_file(path: Path, sources: Iterable[Path] = ()) -> None:
+    """`check_replaceable` for text; AllkitError too where the name is that of a model or an image, read now or not."""
+    check_replaceable(path, sources)
+    suffix = path.suffix.lower()
+    if suffix in _NOT_TEXT:
+        raise AllkitError(f"cannot write {path}: files named {suffix} are models or images; give another name")
+
+
+def check_folder(folder: Path, name: str = "") -> None:
+    """AllkitError unless a file, maybe of a certain name, can be made in a folder, or in one that is made first."""
+    try:
+        with suppress(FileNotFoundError):
+            os.stat(folder)
+        whole = folder.absolute()
+        found = next(place for place in (whole, *whole.parents) if os.path.lexists(place))
+        for part in (*whole.relative_to(found).parts, name):
+            # Below a folder that is missing the system does not look at names.
+            with suppress(FileNotFoundError):
+                os.stat(found / part)
+        if not stat.S_ISDIR(os.stat(found).st_mode):
+            raise AllkitError(f"cannot write to {folder}: {found} is not a folder")
+    except (OSError, ValueError) as error:
+        raise AllkitError(f"cannot write to {folder}: {reason(error)}") from error
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise AllkitError(f"cannot write to {folder}: {found} may not be written")
+
+
+def listing(folder: Path) -> list[Path]:
+    """The entries of a folder whose names do not begin with a dot, sorted; none where there is no such folder.
+
+    Raises AllkitError for a folder that cannot be read, which is not to be taken for an empty one.
+    """
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, ValueError) as error:
+        raise AllkitError(f"cannot read {folder}: {reason(error)}") from error
+    return sorted(folder / name for name in names if not name.startswith("."))
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporaries of processes that are gone from a folder."""
+    if sys.platform == "win32":
+        return
+    try:
+        names = os.listdir(folder)
+    except PermissionError:
+        # One may be allowed to write into a folder and not to list it.
+        return
+    for path in (folder / name for name in names if _TEMPORARY.fullmatch(name)):
+        # A lock that is held, or a file of another user: not ours to remove.
+        with suppress(OSError):
+            descriptor = os.open(path, OPEN_FLAGS)
+            try:
+                if claim(descriptor, path):
+                    path.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _create_temporary(folder: Path, suffix: str) -> tuple[Path, int | None]:
+    """A new empty file, and the descriptor that holds its lock."""
+    while True:
+        temporary = folder / f".allkit-{secrets.token_hex(8)}{suffix}"
+        descriptor = os.open(temporary, OPEN_FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
+        if sys.platform == "win32":
+            # It renames no file that is open: there nothing is locked, and nothing removed.
+            os.close(descriptor)
+            return temporary, None
+        try:
+            whole = claim(descriptor, temporary)
+        except BlockingIOError:
+            # Another process took it for abandoned before it was locked.
+            whole = False
+        except OSError:
+            # Where there are no locks, nobody can claim it and remove it.
+            whole = True
+        if whole:
+            return temporary, descriptor
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and what is missing above it, at any depth."""
+    # `mkdir(parents=True)` calls itself once a level.
+    for place in [*reversed(folder.parents), folder] if not folder.is_dir() else ():
+        place.mkdir(exist_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text so that a reader sees the old file or the new one, never a part."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of the content of a file, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def cache_folder() -> Path | None:
+    """Where what can be made again is kept for a user: allkit in $XDG_CACHE_HOME, %LOCALAPPDATA% or ~/.cache.
+
+    None where none is named and the user has no home. Whether the folder can be made, read or written is not said.
+    """
+    folder = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
+    try:
+        return (Path(folder) if folder else Path.home() / ".cache") / "allkit"
+    except RuntimeError:
+        return None
+
+
+def writable_cache(*names: str) -> Path | None:
+    """A folder in the cache that is there and can be written, made where it is missing; None where that fails."""
+    cache = cache_folder()
+    if cache is None:
+        return None
+    folder = cache.joinpath(*names)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError):
+        return None
+    return folder if os.access(folder, os.R_OK | os.W_OK | os.X_OK) else None
+
+
+def read_cache(name: str) -> dict[str, Any]:
+    """The JSON object in a file of the cache, such as plans.json; empty where there is none that can be read."""
+    cache = cache_folder()
+    if cache is None:
+        return {}
+    try:
+        return read_json(cache / name, dict[str, Any], "it is made again")
+    except AllkitError:
+        return {}
+
+
+def write_cache(name: str, record: dict[str, Any]) -> bool:
+    """Keep a JSON object in a file of the cache, whole or not at all; whether it was kept.
+
+    A cache is only memory: where it cannot be written, nothing happens.
+    """
+    cache = cache_folder()
+    if cache is None:
+        return False
+    try:
+        write_text(cache / name, json.dumps(record, indent=1) + "\n")
+    except AllkitError:
+        return False
+    return True
