@@ -74,7 +74,7 @@ def test_whenever_its_making_is_killed_a_run_may_be_started_anew(tmp_path, after
         "import os, sys; from pathlib import Path; sys.path[:0] = sys.argv[3:];"
         "real = os.replace;"
         "os.replace = lambda a, b: os._exit(9) if Path(b).name == sys.argv[2] else real(a, b);"
-        "from training.test_run import make; make(Path(sys.argv[1]), finished=False)"
+        "from runs.test_run import make; make(Path(sys.argv[1]), finished=False)"
     )
     folder = tmp_path / "run"
     if after == "mkdir":

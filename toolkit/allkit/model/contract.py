@@ -25,7 +25,7 @@ from allkit.imaging.pixel_path import PixelPath
 from allkit.support.names import check_class_names
 from allkit.support.reading import Count, NotNegative, Positive, Share, parse_json
 
-METADATA_KEY = "allkit.model.contract"
+METADATA_KEY = "allkit.contract"
 SCHEMA_VERSION = 3
 INPUT_NAME = "image"
 OUTPUT_NAME = "probabilities"

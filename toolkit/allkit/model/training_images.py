@@ -32,7 +32,7 @@ from allkit.support.reading import Count
 
 Copy = Literal["exact", "near"]
 
-METADATA_KEY = "allkit.imaging.pixel_path"
+METADATA_KEY = "allkit.images"
 PARTS = ("train", "validation", "test", "left_out")
 
 # Of n known and m other images, n * m / 2^40 are found by chance: 0.0000082 for 2,770 and 3,256.
