@@ -1,7 +1,7 @@
 """What an exported model says of itself.
 
 An ONNX file alone does not tell how to feed it or what its numbers are worth. Every file
-that allkit exports carries one metadata entry, `allkit.model.contract`, a JSON object with all
+that allkit exports carries one metadata entry, `allkit.contract`, a JSON object with all
 that classify, bench and evaluate need; a file without it is refused, never guessed at.
 
 The graph around it is fixed: input `image`, uint8 [batch, S, S, 3], RGB, straight from
