@@ -48,7 +48,13 @@ def cross_validation(folder, images, wrong, baseline_wrong=()):
                 "part": "test",
                 "metrics": score(truth, np.eye(2)[told], settings.classes, samples=2).to_dict(),
                 "baseline": {"method": "none", "value": 1.0, "low": 0.9, "high": 1.0},
-                "baseline_wrong": [path for path in tested if path in baseline_wrong],
+                "predictions": {
+                    "path": list(tested),
+                    "group": [run.split.groups[path] for path in tested],
+                    "truth": truth.tolist(),
+                    "predicted": told.tolist(),
+                    "baseline_right": [path not in baseline_wrong for path in tested],
+                },
                 "split": run.split.summary(),
                 "training_seconds": 1.0,
                 "device": "cpu:0",
@@ -66,7 +72,7 @@ def test_the_record_holds_what_it_takes_to_respect_groups(tmp_path, images):
     wrong = [path for path in images.dataset.paths if path < "A/006"]
     metrics, baseline = pool(cross_validation(tmp_path, images, wrong, ["B/001.jpg"]), tmp_path)
     record = json.loads((tmp_path / "metrics.json").read_text())
-    found = record["out_of_fold"]
+    found = record["predictions"]
     assert sorted(found["path"]) == sorted(images.dataset.paths)
     # Blocks of five: the first of A, which is all wrong, is one of 32 groups.
     right = np.array(found["truth"]) == np.array(found["predicted"])
@@ -92,7 +98,7 @@ def test_two_records_alone_are_compared_by_group(tmp_path, images):
 def test_a_fold_that_does_not_say_where_the_baseline_was_wrong_is_refused(tmp_path, images):
     runs = cross_validation(tmp_path, images, ())
     record = runs[2].metrics()
-    del record["baseline_wrong"]
+    del record["predictions"]
     runs[2].write_metrics(record)
     with pytest.raises(AllkitError, match=r"fold-3.*train that fold again"):
         pool(runs, tmp_path)

@@ -115,7 +115,7 @@ def gather(paths: Sequence[Path]) -> Sources:
             if fields >= _OF_TRAINING:
                 record = _record(path)
                 label = path.parent.name if path.stem == "metrics" else path.stem
-                trainings.append(Training(label, record, (), *_out_of_fold(record)))
+                trainings.append(Training(label, record, (), *_predictions(record)))
             elif "machine" in fields:
                 speeds |= _speeds(load(path))
             elif "seen_in_training" in fields:
@@ -143,9 +143,9 @@ def _training(folder: Path) -> Training:
     return Training(name, record, (), right, folds[0].split.groups if folds else {})
 
 
-def _out_of_fold(record: Mapping[str, Any]) -> tuple[dict[str, bool], dict[str, int]]:
-    """What the record of a cross-validation says of each image: whether it was labelled rightly, and its group."""
-    if (found := record.get("out_of_fold")) is None:
+def _predictions(record: Mapping[str, Any]) -> tuple[dict[str, bool], dict[str, int]]:
+    """What a record says of each test image: whether it was labelled correctly, and its group."""
+    if (found := record.get("predictions")) is None:
         return {}, {}
     right = (truth == predicted for truth, predicted in zip(found["truth"], found["predicted"], strict=True))
     return dict(zip(found["path"], right, strict=True)), dict(zip(found["path"], found["group"], strict=True))

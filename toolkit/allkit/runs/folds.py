@@ -42,10 +42,10 @@ def check_folds(runs: Mapping[int, Run], folds: int) -> None:
         if different := _difference(first, run.settings, run.split, fold, folds):
             beside = "" if run is first else f" than {first.folder}"
             raise AllkitError(f"{run.folder} was trained with other settings{beside} ({different}): {_REPEAT}")
-        if run.finished and "baseline_wrong" not in run.metrics():
+        if run.finished and "predictions" not in run.metrics():
             raise AllkitError(
-                f"{run.folder / 'metrics.json'} does not say which images the baseline got wrong, so that its interval "
-                "could not respect groups: an earlier allkit wrote it; train that fold again"
+                f"{run.folder / 'metrics.json'} does not say which images the baseline got right, so that its interval "
+                "could not respect groups: an earlier version of allkit wrote it; train that fold again"
             )
 
 

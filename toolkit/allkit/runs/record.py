@@ -43,8 +43,8 @@ class FoldRecord:
 
 
 @dataclass(frozen=True)
-class OutOfFoldRecord:
-    """Every image of a cross-validation: its group, class and prediction by number, and whether colour told it."""
+class PredictionsRecord:
+    """Every test image: its group, true and predicted class by number, and whether the colour baseline was right."""
 
     path: list[Text]
     group: list[Count]
@@ -54,7 +54,7 @@ class OutOfFoldRecord:
 
     def __post_init__(self):
         if len({len(self.path), len(self.group), len(self.truth), len(self.predicted), len(self.baseline_right)}) > 1:
-            raise ValueError("the columns of out-of-fold predictions have different lengths")
+            raise ValueError("the columns of the predictions have different lengths")
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ class TrainingRecord:
     parameters: Count
     versions: dict[Text, Text]
     folds: Annotated[list[FoldRecord], Meta(min_length=1)] | UnsetType = UNSET
-    out_of_fold: OutOfFoldRecord | UnsetType = UNSET
-    baseline_wrong: list[Text] | UnsetType = UNSET
+    predictions: PredictionsRecord | UnsetType = UNSET
     note: Text | UnsetType = UNSET
 
     def __post_init__(self):

@@ -40,7 +40,7 @@ def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:
     metrics = score(truth, shares, settings.classes, groups)
     title = f"{settings.name}, {runs[0].split.label}, {len(runs)} folds, n = {metrics.n}"
     save_confusion(metrics.confusion, settings.classes, title, folder / "confusion.png")
-    told = ~np.isin(tested, _baseline_wrong(records))
+    told = np.array([right for record in records for right in record["predictions"]["baseline_right"]])
     baseline = proportion(told, groups)
     columns = {
         "path": tested,
@@ -49,13 +49,8 @@ def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:
         "predicted": shares.argmax(1).tolist(),
         "baseline_right": told.tolist(),
     }
-    write_json(folder / "metrics.json", {**_record(runs, records, metrics, baseline), "out_of_fold": columns})
+    write_json(folder / "metrics.json", {**_record(runs, records, metrics, baseline), "predictions": columns})
     return metrics, baseline
-
-
-def _baseline_wrong(records: Sequence[dict[str, Any]]) -> list[str]:
-    """The images that the baseline got wrong in the fold that tested them."""
-    return [path for record in records for path in record["baseline_wrong"]]
 
 
 def _record(
