@@ -49,7 +49,7 @@ def smears(tmp_path_factory) -> Path:
 def finished_run(tmp_path_factory, smears):
     """A slim network after one epoch of recipe scratch on `smears`, in `runs/tiny`."""
     from allkit.training.backend import prepare
-    from observers import Silent
+    from allkit.training.callback import TrainingCallback
 
     prepare()
     from allkit.data.index import read, scan
@@ -64,5 +64,5 @@ def finished_run(tmp_path_factory, smears):
     settings = Settings("vgg16", PixelPath(32), 0.0625, 3, recipe, images.dataset.classes, str(smears))
     split = random_split(images, seed=3)
     run = Run.create(tmp_path_factory.mktemp("work") / "runs" / "tiny", settings, split)
-    train(run, images, Silent())
+    train(run, images, TrainingCallback())
     return run

@@ -246,7 +246,7 @@ def work(monkeypatch):
     monkeypatch.setattr(allkit.report.sources, "gather", begin)
     monkeypatch.setattr(bench, "_measure", begin)
     monkeypatch.setattr(run, "newest_finished", begin)
-    monkeypatch.setattr("allkit.cli.train.scan", begin)
+    monkeypatch.setattr("allkit.training.job.scan", begin)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from allkit.training.backend import prepare
-from observers import Silent
+from allkit.training.callback import TrainingCallback
 
 prepare()
 
@@ -20,7 +20,7 @@ RNG = np.random.default_rng(0)
 TRAIN = Labelled(RNG.integers(0, 256, (20, 32, 32, 3)).astype(np.uint8), RNG.integers(0, 3, 20))
 
 
-class StopAfter(Silent):
+class StopAfter(TrainingCallback):
     def __init__(self, epochs: int):
         self.epochs = epochs
 
@@ -62,13 +62,13 @@ def standing_still(**changes):
 
 def test_a_resumed_training_reaches_the_weights_of_an_uninterrupted_one(tmp_path):
     whole = network()
-    history = fit(whole, RECIPE, TRAIN, TRAIN, 1, tmp_path / "whole.npz", Silent())
+    history = fit(whole, RECIPE, TRAIN, TRAIN, 1, tmp_path / "whole.npz", TrainingCallback())
 
     with pytest.raises(KeyboardInterrupt):
         fit(network(), RECIPE, TRAIN, TRAIN, 1, tmp_path / "cut.npz", StopAfter(1))
     resumed = network()
     keras.utils.set_random_seed(99)
-    history_resumed = fit(resumed, RECIPE, TRAIN, TRAIN, 1, tmp_path / "cut.npz", Silent())
+    history_resumed = fit(resumed, RECIPE, TRAIN, TRAIN, 1, tmp_path / "cut.npz", TrainingCallback())
 
     for expected, got in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         assert np.array_equal(expected, got)
@@ -81,7 +81,7 @@ def test_training_lowers_the_loss_on_what_can_be_learnt(tmp_path):
     dark = np.zeros((16, 32, 32, 3), np.uint8)
     data = Labelled(np.concatenate([dark, dark + 200]), np.repeat([0, 1], 16))
     recipe = RECIPE.override(epochs=6, dropout=0.0, learning_rate=0.01)
-    history = fit(network(recipe), recipe, data, data, 1, tmp_path / "c.npz", Silent())
+    history = fit(network(recipe), recipe, data, data, 1, tmp_path / "c.npz", TrainingCallback())
     assert history[-1].loss < history[0].loss
     assert history[-1].validation_accuracy == 1.0
 
@@ -89,7 +89,7 @@ def test_training_lowers_the_loss_on_what_can_be_learnt(tmp_path):
 def test_mixed_bfloat16_keeps_float32_weights_and_probabilities(tmp_path):
     recipe = RECIPE.override(precision="bf16", epochs=1)
     model = network(recipe)
-    fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", Silent())
+    fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback())
     assert model.get_layer("conv").compute_dtype == "bfloat16"
     assert all(weight.dtype == np.float32 for weight in model.get_weights())
     assert predict(model, TRAIN.pixels).dtype == np.float32
@@ -129,7 +129,7 @@ def test_a_constant_rate_without_warm_up_never_changes():
 
 
 def test_loss_and_accuracy_of_an_epoch_are_means_over_its_steps(tmp_path):
-    class Steps(Silent):
+    class Steps(TrainingCallback):
         def __init__(self):
             self.means = []
 
@@ -148,7 +148,7 @@ def test_loss_and_accuracy_of_an_epoch_are_means_over_its_steps(tmp_path):
 def test_a_training_that_diverges_says_so_at_once(tmp_path):
     recipe = RECIPE.override(epochs=5, learning_rate=1e30, warmup_epochs=0.0)
     with pytest.raises(AllkitError, match=r"diverged in epoch .: start anew"):
-        fit(network(recipe), recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", Silent())
+        fit(network(recipe), recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback())
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
@@ -165,5 +165,5 @@ def test_targets_are_the_labels_and_the_mean_of_the_teachers(tmp_path, share):
     told = np.log(predict(model, TRAIN.pixels).astype(np.float64))
     of_labels, of_teachers = -told[np.arange(len(told)), TRAIN.labels].mean(), -(told @ [0.2, 0.4, 0.4]).mean()
     teachers = [Teacher(0.1, 0.7, 0.2), Teacher(0.3, 0.1, 0.6)]
-    (row,) = fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", Silent(), teachers)
+    (row,) = fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback(), teachers)
     assert row.loss == pytest.approx((1 - share) * of_labels + share * of_teachers, rel=1e-4)

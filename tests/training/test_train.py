@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from allkit.training.backend import prepare
-from observers import Silent
+from allkit.training.callback import TrainingCallback
 
 prepare()
 
@@ -38,7 +38,7 @@ def test_the_statistics_of_a_finished_run_are_those_of_its_final_weights(finishe
     settings = replace(finished_run.settings, recipe=recipe)
     images = read(scan(smears), settings.pixels)
     run = Run.create(tmp_path / "run", settings, finished_run.split)
-    train.train(run, images, Silent())
+    train.train(run, images, TrainingCallback())
     model = keras.models.load_model(run.model_path, compile=False)
     first = model.get_layer("block1_conv1_bn")
     pixels = images.pixels[images.dataset.select(run.split.parts["train"])]

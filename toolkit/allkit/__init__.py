@@ -3,6 +3,7 @@
 Research use; not for diagnosis.
 """
 
+import importlib
 import os
 
 from allkit.errors import AllkitError
@@ -18,15 +19,25 @@ limit_pools()
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**26))
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
-__all__ = ["AllkitError", "Classifier", "Prediction", "__version__"]
+# Imported when they are first used: the runtime loads onnxruntime and OpenCV, training and export load Keras.
+_LAZY = {
+    "Classifier": "allkit.runtime.classifier",
+    "Prediction": "allkit.runtime.classifier",
+    "Recipe": "allkit.runs.recipe",
+    "RECIPES": "allkit.runs.recipe",
+    "TrainOptions": "allkit.training.options",
+    "TrainingCallback": "allkit.training.callback",
+    "TrainResult": "allkit.training.job",
+    "train": "allkit.training.job",
+    "cross_validate": "allkit.training.job",
+}
+
+__all__ = ["AllkitError", "__version__", *_LAZY]
 
 
 def __getattr__(name: str):
-    # The runtime loads onnxruntime and OpenCV; `allkit --help` must not wait for them.
-    if name in ("Classifier", "Prediction"):
-        from allkit.runtime import classifier
-
-        return getattr(classifier, name)
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     if name == "__version__":
         from importlib.metadata import version
 

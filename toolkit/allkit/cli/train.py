@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -13,21 +10,16 @@ import click
 from click.core import ParameterSource
 
 from allkit.cli.options import NamedPath, data_option
-from allkit.cli.progress import TrainingProgress, read_with_progress
-from allkit.cli.resume import refuse_changes
+from allkit.cli.progress import TrainingDisplay
 from allkit.cli.tables import print_metrics
 from allkit.cli.terminal import say
-from allkit.data.index import Images, scan
-from allkit.data.protocol import BLOCK_LENGTH, FOLDS, PROTOCOLS, make_split, remarks
-from allkit.data.split import Split
+from allkit.data.protocol import BLOCK_LENGTH
 from allkit.errors import AllkitError
-from allkit.imaging.pixel_path import PixelPath
-from allkit.runs.folds import check_next_fold, earlier_fold, fold_folder
 from allkit.runs.recipe import RECIPES, SCRATCH, Recipe
-from allkit.runs.run import VGG16, Run, Settings, begun, model_name, newest_unfinished
-from allkit.support.files import check_folder
-
-RUNS = Path("runs")
+from allkit.runs.run import SIZES, begun, newest_unfinished
+from allkit.training.job import RUNS, cross_validate, new_folder
+from allkit.training.job import train as train_run
+from allkit.training.options import TrainOptions
 
 EPILOG = """\b
 Examples:
@@ -39,7 +31,7 @@ Examples:
   allkit train --data ALL/ --recipe scratch --out runs/mine --resume
 
 The run folder holds the model, the recipe, the split, the history, two figures
-and metrics.json. An interrupted training goes on with the same command and --resume."""
+and metrics.json. To resume an interrupted training, repeat the command with --resume."""
 
 
 class OrNone(click.ParamType):
@@ -93,26 +85,26 @@ def recipe_options(command):
 @click.option(
     "--size",
     "sizes",
-    type=click.IntRange(32, 1024),
+    type=click.IntRange(*SIZES),
     multiple=True,
     default=(300,),
     show_default=True,
-    help="Image size in pixels; repeat it for one run a size.",
+    help="Image size in pixels; repeat the option for one run per size.",
 )
 @click.option(
     "--jpeg-scale",
     type=click.Choice([1, 2]),
     default=1,
     show_default=True,
-    help="2 decodes JPEG files at half size, in training and ever after: cheaper at inference for --size up to half "
-    "of the images'.",
+    help="2 decodes JPEG files at half size, in training and at inference: faster for sizes up to half that of the "
+    "images.",
 )
 @click.option(
     "--shrink",
     type=click.Choice(["area", "linear"]),
     default="area",
     show_default=True,
-    help="How larger images are made smaller, in training and ever after: area averages, linear is cheaper.",
+    help="How larger images are made smaller, in training and at inference: area averages, linear is faster.",
 )
 @click.option(
     "--width",
@@ -151,14 +143,14 @@ def recipe_options(command):
 @click.option(
     "--folds",
     type=click.IntRange(2),
-    help="Cross-validate: one run a fold below --out, and the pooled result.",
+    help="Cross-validate: one run per fold below --out, and the pooled result.",
 )
 @click.option(
     "--out",
     type=NamedPath(file_okay=False),
     help="Run folder; with several sizes, -SIZE is appended.  [runs/MODEL-RECIPE-TIME]",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in --out, else with the newest unfinished one.")
+@click.option("--resume", is_flag=True, help="Resume the run in --out, or the newest unfinished one.")
 @recipe_options
 @click.pass_context
 def train(
@@ -166,134 +158,50 @@ def train(
     data: Path,
     recipe_name: str,
     sizes: tuple[int, ...],
-    jpeg_scale: int,
-    shrink: str,
-    width: float,
-    seed: int,
-    split: str,
-    groups_file: Path | None,
-    block_length: int,
     folds: int | None,
     out: Path | None,
     resume: bool,
-    **overrides,
+    **named: Any,
 ) -> None:
     """Train the modified VGG16 on a folder with one sub-folder of images per class."""
-    _check_usage(split, groups_file, folds, sizes, out, resume)
-    # An earlier run is told apart by its folder, from wherever this one is resumed.
-    if (given := overrides["weights"]) and Path(given).is_dir():
-        overrides["weights"] = str(Path(given).resolve())
-    overrides["teacher"] = tuple(str(Path(folder).resolve()) for folder in overrides["teacher"])
-    ctx.params |= overrides
-    _check_earlier_runs([*overrides["teacher"], overrides["weights"]], folds, out)
-    typed = {name for name in overrides if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    recipe = RECIPES[recipe_name].override(**{name: overrides[name] for name in typed})
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-
-    @lru_cache(maxsize=1)
-    def images_of(root: Path, pixels: PixelPath) -> Images:
-        return read_with_progress(scan(root), pixels)
-
-    def split_for(images: Images, fold: int) -> Split:
-        if split in PROTOCOLS:
-            return make_split(images, split, seed, fold, folds or FOLDS, block_length, groups_file)
-        given = Split.load(split)
-        given.check(images.hashes_by_path)
-        return given
-
-    def run_in(folder: Path, size_px: int, fold: int = 0, target: Path | None = None, first: Run | None = None) -> Run:
-        root = data
-        if resume and begun(folder):
-            run = Run.open(folder)
-            refuse_changes(ctx, run, fold)
-            if ctx.get_parameter_source("data") != ParameterSource.COMMANDLINE:
-                root = Path(run.settings.data)
-        else:
-            pixels = PixelPath(size_px, shrink=shrink, jpeg_scale=jpeg_scale)
-            images = images_of(root, pixels)
-            home = str(images.dataset.root.resolve())
-            settings = Settings(VGG16, pixels, width, seed, recipe, images.dataset.classes, home)
-            made = split_for(images, fold)
-            if first:
-                check_next_fold(folder, settings, made, fold, folds, first)
-            if not fold:
-                for remark in remarks(images, made):
-                    click.echo(remark, err=True)
-            run = Run.create(folder, settings, made)
-        if run.finished:
-            say(f"{folder} is finished already", err=True)
-        else:
-            _train(run, images_of(root, run.settings.pixels), target or folder)
-        return run
-
-    if resume and out is None:
-        run_in(newest_unfinished(RUNS).folder, sizes[0])
-        return
-    names = {size_px: out or RUNS / f"{model_name(VGG16, width, size_px)}-{recipe.name}-{stamp}" for size_px in sizes}
-    if out and len(sizes) > 1:
-        names = {size_px: out.with_name(f"{out.name}-{size_px}") for size_px in sizes}
-    for folder in names.values():
-        check_folder(folder)
-    if folds and (alone := next((folder for folder in names.values() if (folder / "run.json").exists()), None)):
-        raise AllkitError(f"{alone} is a run and no cross-validation: leave out --folds, or give another --out")
-    if resume and not any(map(begun, names.values())):
-        raise AllkitError(f"there is no run in {', '.join(map(str, names.values()))}: leave out --resume to start one")
-    for size_px, folder in names.items():
-        if folds is None:
-            run_in(folder, size_px)
-        else:
-            first = earlier_fold(folder, folds) if resume else None
-            runs = [run_in(fold_folder(folder, fold), size_px, fold, out, first) for fold in range(folds)]
-            _pool(runs, folder)
-
-
-def _check_usage(
-    split: str, groups_file: Path | None, folds: int | None, sizes: Sequence[int], out: Path | None, resume: bool
-) -> None:
-    if folds and split not in PROTOCOLS:
-        raise click.UsageError("--folds deals out the images anew: give --split grouped or random, not a file")
-    if groups_file and split != "grouped":
-        raise click.UsageError("--groups names the groups of --split grouped: leave one of the two out")
+    typed = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    of_recipe = {field.name for field in dataclasses.fields(Recipe)} & named.keys()
+    recipe = RECIPES[recipe_name].override(**{name: named[name] for name in of_recipe & typed})
+    others = {name: value for name, value in named.items() if name not in of_recipe}
+    requested = [TrainOptions(data, recipe, size_px, **others) for size_px in sizes]
+    given = {{"recipe_name": "recipe", "sizes": "size_px"}.get(name, name) for name in typed}
     if folds and not out:
         raise click.UsageError("--folds needs --out, the folder of the cross-validation")
-    if out and not out.name and len(sizes) > 1:
+    if folds and not out:
+        raise click.UsageError("--folds needs --out, the folder of the cross-validation")
+    for folder, options in zip(_folders(requested, out, resume), requested, strict=True):
+        options = dataclasses.replace(options, out=folder)
+        with TrainingDisplay(recipe.epochs) as display:
+            try:
+                if folds is None:
+                    train_run(options, resume=resume, callback=display, given=given)
+                    continue
+                result = cross_validate(options, folds, resume=resume, callback=display, given=given)
+            except KeyboardInterrupt:
+                display.close()
+                again = "the same command and --resume" if folds else f"allkit train --out {folder} --resume"
+                say(f"interrupted; resume with: {again}", err=True)
+                raise
+        print_metrics(result.metrics, f"{result.name}, {result.split}", result.baseline)
+        say(f"\nrecord: {result.folder / 'metrics.json'}")
+
+
+def _folders(requested: list[TrainOptions], out: Path | None, resume: bool) -> list[Path]:
+    """The run folder of each size."""
+    if resume and not out:
+        if len(requested) > 1:
+            raise click.UsageError("--resume with several sizes needs the --out that they were started with")
+        return [newest_unfinished(RUNS).folder]
+    if out and not out.name and len(requested) > 1:
         raise click.UsageError(f"--out {out} has no name to append the sizes to: name a folder")
-    if resume and not out and len(sizes) > 1:
-        raise click.UsageError("--resume with several sizes needs the --out that they were started with")
-
-
-def _check_earlier_runs(named: Sequence[str | None], folds: int | None, out: Path | None) -> None:
-    folders = [Path(name) for name in named if name and Path(name).is_dir()]
-    if folds and folders:
-        raise click.UsageError(
-            f"--folds would test each fold but one on images that {folders[0]} was trained on: train the folds one by "
-            "one, with the split.json of an earlier run each"
-        )
-    if out and out.resolve() in folders:
-        raise click.UsageError(f"{out} cannot learn from itself: give another --out")
-
-
-def _train(run: Run, images: Images, target: Path) -> None:
-    from allkit.training.backend import device, prepare
-
-    prepare()
-    from allkit.training.train import train as train_run
-
-    say(f"training {run.settings.name} on {device()}", err=True)
-    try:
-        with TrainingProgress(run.settings.recipe) as progress:
-            metrics, baseline = train_run(run, images, progress)
-    except KeyboardInterrupt:
-        again = f"allkit train --out {target} --resume" if target == run.folder else "the same command and --resume"
-        say(f"interrupted; go on with: {again}", err=True)
-        raise
-    print_metrics(metrics, f"{run.settings.name}, test part of the {run.split.label} split", baseline)
-    say(f"\nrun folder: {run.folder}\nnext: allkit export --run {run.folder}")
-
-
-def _pool(runs: Sequence[Run], folder: Path) -> None:
-    from allkit.training.cross_validation import pool
-
-    metrics, baseline = pool(runs, folder)
-    print_metrics(metrics, f"{runs[0].settings.name}, {len(runs)} folds of the {runs[0].split.label} split", baseline)
-    say(f"\nrecord: {folder / 'metrics.json'}")
+    folders = [out or new_folder(options) for options in requested]
+    if out and len(requested) > 1:
+        folders = [out.with_name(f"{out.name}-{options.size_px}") for options in requested]
+    if resume and not any(map(begun, folders)):
+        raise AllkitError(f"there is no run in {', '.join(map(str, folders))}: leave out --resume to start one")
+    return folders

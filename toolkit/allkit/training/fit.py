@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import keras
 import numpy as np
@@ -23,6 +22,7 @@ from allkit.imaging.augment import augmented_batch
 from allkit.runs.history import Epoch
 from allkit.runs.recipe import Recipe
 from allkit.training import checkpoint
+from allkit.training.callback import TrainingCallback
 
 _PREDICT_BATCH = 64
 
@@ -33,14 +33,6 @@ class Labelled:
 
     pixels: np.ndarray
     labels: np.ndarray
-
-
-class Observer(Protocol):
-    """What a training tells while it runs; `on_epoch` gets all epochs so far, those before a resume included."""
-
-    def on_step(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None: ...
-
-    def on_epoch(self, history: Sequence[Epoch]) -> None: ...
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
@@ -75,7 +67,7 @@ def fit(
     validation: Labelled,
     seed: int,
     checkpoint_path: Path,
-    observer: Observer,
+    callback: TrainingCallback,
     teachers: Sequence[keras.Model] = (),
 ) -> list[Epoch]:
     """Train a compiled model for the recipe's epochs; returns the history, one row an epoch.
@@ -89,7 +81,7 @@ def fit(
     history = _restore(model, checkpoint_path, recipe.epochs) if checkpoint_path.exists() else []
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         start = time.perf_counter()
-        loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, observer, teachers)
+        loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, callback, teachers)
         if not math.isfinite(loss):
             raise AllkitError(f"the training diverged in epoch {epoch}: start anew with a lower --learning-rate")
         probabilities = predict(model, validation.pixels)
@@ -105,7 +97,7 @@ def fit(
         )
         history.append(row)
         _save(model, history, checkpoint_path)
-        observer.on_epoch(history)
+        callback.on_epoch(history)
     return history
 
 
@@ -134,7 +126,7 @@ def _train_epoch(
     train: Labelled,
     seed: int,
     epoch: int,
-    observer: Observer,
+    callback: TrainingCallback,
     teachers: Sequence[keras.Model],
 ) -> tuple[float, float, float]:
     rows = chunks(len(train.labels), recipe.batch_size, seed, epoch)
@@ -151,7 +143,7 @@ def _train_epoch(
             targets = (1 - recipe.teacher_share) * targets + recipe.teacher_share * told
         totals += model.train_on_batch(pixels, targets)
         loss, accuracy = (totals / step).tolist()
-        observer.on_step(epoch, step, steps, loss, accuracy)
+        callback.on_step(epoch, step, steps, loss, accuracy)
     return loss, accuracy, rate
 
 

@@ -18,7 +18,8 @@ from allkit.runs.run import SCHEMA_VERSION, Run, Settings, earlier_run
 from allkit.support.files import replacing
 from allkit.training import architecture, figures
 from allkit.training.backend import device, versions
-from allkit.training.fit import Labelled, Observer, compile_model, fit, predict
+from allkit.training.callback import TrainingCallback
+from allkit.training.fit import Labelled, compile_model, fit, predict
 from allkit.training.statistics import retake_statistics
 from allkit.training.weights import load_imagenet, load_run, network
 
@@ -54,7 +55,7 @@ def _check_imagenet_fits(settings: Settings) -> None:
         )
 
 
-def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interval]:
+def train(run: Run, images: Images, callback: TrainingCallback) -> tuple[Metrics, Interval]:
     """Train, or go on training, the run's network; fill its folder; return metrics and baseline of the test part.
 
     `images` must be those that the run's split was made from (AllkitError otherwise).
@@ -63,7 +64,7 @@ def train(run: Run, images: Images, observer: Observer) -> tuple[Metrics, Interv
     split.check(images.hashes_by_path)
     part = {name: _labelled(images, paths) for name, paths in split.parts.items()}
     model = build_model(settings, pretrained=not run.checkpoint.exists())
-    recorder = _Recorder(run, observer)
+    recorder = _Recorder(run, callback)
     teachers = [network(Run.open(folder)) for folder in settings.recipe.teacher if settings.recipe.teacher_share]
     history = fit(
         model, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder, teachers
@@ -118,14 +119,14 @@ def _labelled(images: Images, paths: Sequence[str]) -> Labelled:
     return Labelled(images.pixels[rows], images.dataset.labels[rows])
 
 
-class _Recorder:
-    """Rewrites the history file after each epoch, then passes the news on."""
+class _Recorder(TrainingCallback):
+    """Rewrites the history file after each epoch, then passes the event on."""
 
-    def __init__(self, run: Run, observer: Observer):
+    def __init__(self, run: Run, callback: TrainingCallback):
         self._run = run
-        self._observer = observer
-        self.on_step = observer.on_step
+        self._callback = callback
+        self.on_step = callback.on_step
 
     def on_epoch(self, history: Sequence[Epoch]) -> None:
         self._run.write_history(history)
-        self._observer.on_epoch(history)
+        self._callback.on_epoch(history)
