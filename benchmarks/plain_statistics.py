@@ -27,8 +27,8 @@ from allkit.exporting.prepare import load_model  # noqa: E402
 from allkit.imaging.pixel_path import read_bytes, stack  # noqa: E402
 from allkit.imaging.shifts import SHIFTS, Picture  # noqa: E402
 from allkit.runs.run import Run  # noqa: E402
+from allkit.training.batchnorm import recompute_batchnorm_statistics  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402
-from allkit.training.statistics import retake_statistics  # noqa: E402
 
 SHARES = (0.0, 0.5, 1.0)
 
@@ -69,7 +69,7 @@ def main(*folders: str) -> None:
         found = {"as in the file": measured(model, variants, labels)}
         for share in SHARES:
             recipe = run.settings.recipe.override(plain_statistics=share)
-            retake_statistics(model, recipe, train, run.settings.seed)
+            recompute_batchnorm_statistics(model, recipe, train, run.settings.seed)
             found[f"share {share:g}"] = measured(model, variants, labels)
             print(run.folder.name, share, found[f"share {share:g}"], file=sys.stderr)
         results.append({"run": run.folder.name, "n": len(labels), "statistics": found})

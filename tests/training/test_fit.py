@@ -1,4 +1,5 @@
 import math
+import time
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ import keras  # noqa: E402
 from allkit.errors import AllkitError  # noqa: E402
 from allkit.runs.recipe import SCRATCH  # noqa: E402
 from allkit.training import architecture  # noqa: E402
-from allkit.training.fit import Labelled, compile_model, fit, learning_rate, predict  # noqa: E402
+from allkit.training import fit as fitting  # noqa: E402
+from allkit.training.fit import LabeledImages, compile_model, fit, learning_rate, predict  # noqa: E402
 
 RECIPE = SCRATCH.override(epochs=3, batch_size=8)
 RNG = np.random.default_rng(0)
-TRAIN = Labelled(RNG.integers(0, 256, (20, 32, 32, 3)).astype(np.uint8), RNG.integers(0, 3, 20))
+TRAIN = LabeledImages(RNG.integers(0, 256, (20, 32, 32, 3)).astype(np.uint8), RNG.integers(0, 3, 20))
 
 
 class StopAfter(TrainingCallback):
@@ -79,7 +81,7 @@ def test_a_resumed_training_reaches_the_weights_of_an_uninterrupted_one(tmp_path
 
 def test_training_lowers_the_loss_on_what_can_be_learnt(tmp_path):
     dark = np.zeros((16, 32, 32, 3), np.uint8)
-    data = Labelled(np.concatenate([dark, dark + 200]), np.repeat([0, 1], 16))
+    data = LabeledImages(np.concatenate([dark, dark + 200]), np.repeat([0, 1], 16))
     recipe = RECIPE.override(epochs=6, dropout=0.0, learning_rate=0.01)
     history = fit(network(recipe), recipe, data, data, 1, tmp_path / "c.npz", TrainingCallback())
     assert history[-1].loss < history[0].loss
@@ -167,3 +169,17 @@ def test_targets_are_the_labels_and_the_mean_of_the_teachers(tmp_path, share):
     teachers = [Teacher(0.1, 0.7, 0.2), Teacher(0.3, 0.1, 0.6)]
     (row,) = fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback(), teachers)
     assert row.loss == pytest.approx((1 - share) * of_labels + share * of_teachers, rel=1e-4)
+
+
+def test_batches_come_in_order_whichever_thread_is_first(monkeypatch):
+    def slow_first(pixels, rows, recipe, seed, epoch):
+        time.sleep(0.02 if rows[0] == 0 else 0)
+        return pixels[rows]
+
+    monkeypatch.setattr(fitting, "augmented_batch", slow_first)
+    monkeypatch.setattr(fitting, "cores", lambda: 4)
+    data = LabeledImages(np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1), np.arange(40))
+    steps = np.split(np.arange(40), 10)
+    found = list(fitting._batches(steps, RECIPE, data, 0, 1))
+    assert [pixels.ravel().tolist() for pixels, _ in found] == [rows.tolist() for rows in steps]
+    assert [labels.tolist() for _, labels in found] == [rows.tolist() for rows in steps]

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -82,3 +83,11 @@ def test_a_cross_validation_needs_a_folder(smears):
 def test_options_out_of_range_are_refused_when_they_are_made(wrong, reason):
     with pytest.raises(AllkitError, match=reason):
         TrainOptions("ALL/", **wrong)
+
+
+def test_weights_of_another_content_than_stated_are_refused(options, tmp_path):
+    (tmp_path / "vgg16.weights.h5").write_bytes(b"allkit")
+    digest = hashlib.sha256(b"allkit").hexdigest()
+    recipe = RECIPE.override(weights=str(tmp_path / "vgg16.weights.h5"), weights_sha256="0" * 64)
+    with pytest.raises(AllkitError, match=f"has SHA-256 {digest}, not 0000"):
+        allkit.train(TrainOptions(**{**vars(options), "recipe": recipe, "out": tmp_path / "run"}))

@@ -1,7 +1,9 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from allkit.training.backend import prepare
 
@@ -35,7 +37,7 @@ def ours() -> keras.Model:
 def test_features_equal_those_of_keras_with_its_own_preprocessing(stand_in, ours, tmp_path, suffix):
     path = tmp_path / f"vgg16{suffix}"
     stand_in.save_weights(path) if suffix == ".weights.h5" else stand_in.save(path)
-    weights.load_imagenet(ours, str(path))
+    weights.load_imagenet(ours, PAPER.override(weights=str(path)))
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     expected = stand_in.predict_on_batch(keras.applications.vgg16.preprocess_input(images.astype(np.float32)))
     features = keras.Model(ours.inputs, ours.get_layer("block5_pool").output)
@@ -46,11 +48,58 @@ def test_features_equal_those_of_keras_with_its_own_preprocessing(stand_in, ours
 @pytest.mark.filterwarnings("ignore:Skipping nested container")
 def test_a_missing_file_and_a_file_of_another_network_are_named(ours, tmp_path):
     with pytest.raises(AllkitError, match="no weights file nowhere"):
-        weights.load_imagenet(ours, "nowhere.h5")
+        weights.load_imagenet(ours, PAPER.override(weights="nowhere.h5"))
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     other.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(AllkitError, match="does not hold the weights of VGG16"):
-        weights.load_imagenet(ours, str(tmp_path / "other.weights.h5"))
+        weights.load_imagenet(ours, PAPER.override(weights=str(tmp_path / "other.weights.h5")))
+
+
+def onnx_file(base: keras.Model, path) -> str:
+    """The convolutions of VGG16 as an ONNX file has them: a graph of Conv nodes with kernels (out, in, 3, 3)."""
+    nodes, constants, value = [], [], "image"
+    for name in architecture.conv_names():
+        kernel, bias = base.get_layer(name).get_weights()
+        constants += [
+            numpy_helper.from_array(np.moveaxis(kernel, (3, 2), (0, 1)).copy(), f"{name}_w"),
+            numpy_helper.from_array(bias, f"{name}_b"),
+        ]
+        nodes.append(helper.make_node("Conv", [value, f"{name}_w", f"{name}_b"], [name], pads=[1] * 4))
+        value = name
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("image", value)]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "vgg16", ends[:1], ends[1:], constants)), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("mode", ["caffe", "torch"])
+def test_features_of_an_onnx_file_equal_those_of_keras_with_the_stated_preprocessing(stand_in, tmp_path, mode):
+    normalisation = {"caffe": "imagenet", "torch": "torch"}[mode]
+    recipe = PAPER.override(normalisation=normalisation, weights_preprocessing=mode)
+    recipe = recipe.override(weights=onnx_file(stand_in, tmp_path / "vgg16.onnx"))
+    model = architecture.build(32, 4, 1.0, recipe)
+    weights.load_imagenet(model, recipe)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    prepared = keras.applications.imagenet_utils.preprocess_input(images.astype(np.float32), mode=mode)
+    expected = stand_in.predict_on_batch(prepared)
+    features = keras.Model(model.inputs, model.get_layer("block5_pool").output)
+    got = np.asarray(features.predict_on_batch(images))
+    assert np.allclose(got, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
+def test_what_an_onnx_file_does_not_say_is_asked_for(stand_in, ours, tmp_path):
+    recipe = PAPER.override(weights=onnx_file(stand_in, tmp_path / "vgg16.onnx"))
+    with pytest.raises(AllkitError, match="give --weights-preprocessing torch"):
+        weights.load_imagenet(ours, recipe)
+    with pytest.raises(AllkitError, match="need --normalisation torch, not imagenet"):
+        weights.load_imagenet(ours, recipe.override(weights_preprocessing="torch"))
+    broken = onnx.load(recipe.weights)
+    del broken.graph.node[4]
+    onnx.save(broken, recipe.weights)
+    with pytest.raises(AllkitError, match="is not VGG16: its 12 convolutions"):
+        weights.load_imagenet(ours, recipe.override(weights_preprocessing="caffe"))
+    (tmp_path / "vgg16.onnx").write_bytes(b"\xff" * 100)
+    with pytest.raises(AllkitError, match="cannot be read as an ONNX file"):
+        weights.load_imagenet(ours, recipe.override(weights_preprocessing="caffe"))
 
 
 def test_weights_that_cannot_be_fetched_tell_how_to_go_on(ours, monkeypatch):
@@ -61,7 +110,7 @@ def test_weights_that_cannot_be_fetched_tell_how_to_go_on(ours, monkeypatch):
 
     monkeypatch.setattr(keras.applications, "VGG16", refuse)
     with pytest.raises(AllkitError, match=r"--weights vgg16\.weights\.h5; or train without it: --recipe scratch"):
-        weights.load_imagenet(ours, "imagenet")
+        weights.load_imagenet(ours, PAPER)
 
 
 def going_on_from(run):

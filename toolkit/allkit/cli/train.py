@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import click
 from click.core import ParameterSource
@@ -15,7 +15,7 @@ from allkit.cli.tables import print_metrics
 from allkit.cli.terminal import say
 from allkit.data.protocol import BLOCK_LENGTH
 from allkit.errors import AllkitError
-from allkit.runs.recipe import RECIPES, SCRATCH, Recipe
+from allkit.runs.recipe import RECIPES, Recipe
 from allkit.runs.run import SIZES, begun, newest_unfinished
 from allkit.training.job import RUNS, cross_validate, new_folder
 from allkit.training.job import train as train_run
@@ -45,19 +45,27 @@ class OrNone(click.ParamType):
         return None if value in (None, "none") else self._kind.convert(value, param, ctx)
 
 
+def _shown(value: Any) -> str:
+    """A default as help shows it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value in (None, ()) else str(value)
+
+
 def recipe_options(command):
     """One option for each field of a recipe; unset options leave the recipe's own value."""
     hints = get_type_hints(Recipe)
     for field in reversed(dataclasses.fields(Recipe)):
         if field.name == "name":
             continue
-        values = {name: getattr(recipe, field.name) for name, recipe in RECIPES.items()}
-        shown = next(iter(values.values())) if len(set(values.values())) == 1 else None
-        default = shown if shown is not None else ", ".join(f"{name} {value}" for name, value in values.items())
-        default = "none" if default == () else default
+        values = {name: _shown(getattr(recipe, field.name)) for name, recipe in RECIPES.items()}
+        default = ", ".join(f"{name}: {value}" for name, value in values.items())
+        if len(set(values.values())) == 1:
+            default = next(iter(values.values()))
         flag = f"--{field.name.replace('_', '-')}"
-        kind = type(getattr(SCRATCH, field.name))
-        optional = type(None) in get_args(hints[field.name])
+        hint = hints[field.name]
+        optional = type(None) in get_args(hint)
+        kind = next(one for one in get_args(hint) if one is not type(None)) if optional else get_origin(hint) or hint
         choices = field.metadata["choices"]
         command = click.option(
             f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
@@ -67,7 +75,7 @@ def recipe_options(command):
             ),
             multiple=kind is tuple,
             default=None,
-            help=f"{field.metadata['help']}  [{default}]",
+            help=f"{field.metadata['help'][0].upper()}{field.metadata['help'][1:]}.  [default: {default}]",
         )(command)
     return command
 

@@ -31,8 +31,6 @@ def augment(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.n
     The square that is painted over lies anywhere, with its centre inside: DeVries and Taylor 2017, arXiv:1708.04552.
     """
     angle = rng.uniform(-recipe.rotation_degrees, recipe.rotation_degrees)
-    if recipe.rotation_step:
-        angle = round(angle / recipe.rotation_step) * recipe.rotation_step
     flip_x, flip_y = rng.choice((-1.0, 1.0), 2) if recipe.reflection else (1.0, 1.0)
     gains = rng.uniform(1 - recipe.brightness, 1 + recipe.brightness) * rng.uniform(
         1 - recipe.channel_gain, 1 + recipe.channel_gain, 3

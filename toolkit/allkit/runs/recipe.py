@@ -38,7 +38,6 @@ _NOT_NEGATIVE = (
     "weight_decay",
     "warmup_epochs",
     "rotation_degrees",
-    "rotation_step",
     "hue_degrees",
     "gamma",
     "zoom",
@@ -54,36 +53,48 @@ class Recipe:
 
     name: str = "scratch"
     weights: str = _option(
-        "random", "random, imagenet, a Keras weights file of VGG16 without top, or the folder of a run to go on from"
+        "random",
+        "initial weights: random, imagenet, a file of VGG16 (Keras without top, or ONNX), or the folder of a run",
+    )
+    weights_preprocessing: str | None = _option(
+        None,
+        "how the network of an ONNX weights file expects its images: caffe (BGR, mean subtracted) or torch (RGB, "
+        "scaled to 0..1, normalised by mean and standard deviation)",
+        ("caffe", "torch"),
+    )
+    weights_sha256: str | None = _option(None, "SHA-256 that the weights file must have; none records what it has")
+    weights_license: str | None = _option(
+        None, "licence and attribution of the weights file, recorded in the run, the model and its card"
     )
     teacher: tuple[str, ...] = _option(
-        (), "folder of a run whose network is to be imitated; repeat it for the mean of several"
+        (), "folder of a run whose network is imitated (distillation); repeat it for the mean of several"
     )
     teacher_share: float = _option(0.5, "share of the teachers' probabilities in the targets, the rest is the label")
-    batch_norm: bool = _option(True, "batch normalisation after each convolution; export folds it away")
+    batch_norm: bool = _option(True, "batch normalisation after each convolution; export folds it into the kernels")
     trainable_blocks: int = _option(5, "how many of the five convolution blocks train, counted from the input")
     normalisation: str = _option(
-        "unit", "unit divides by 255, imagenet subtracts its mean, none does neither", ("unit", "imagenet", "none")
+        "unit",
+        "of pixels: unit divides by 255, imagenet subtracts the mean of Keras, torch that of torchvision",
+        ("unit", "imagenet", "torch", "none"),
     )
     dropout: float = _option(0.25, "dropout rate between the two Dense layers")
     epochs: int = _option(30, "passes over the training part")
-    batch_size: int = _option(32, "images a step")
+    batch_size: int = _option(32, "images per step")
     learning_rate: float = _option(1e-3, "peak learning rate")
     weight_decay: float = _option(1e-2, "decoupled weight decay of the kernels (AdamW); 0 is plain Adam")
     warmup_epochs: float = _option(1.0, "epochs of linear warm-up")
     schedule: str = _option("cosine", "learning rate after the warm-up", ("cosine", "constant"))
     brightness: float = _option(0.2, "brightness factor drawn from 1 +- this")
-    rotation_degrees: float = _option(180.0, "rotation drawn from +- this, borders mirrored")
-    rotation_step: float = _option(0.0, "rotation rounded to multiples of this; 90 blurs no pixel, 0 is any angle")
+    rotation_degrees: float = _option(180.0, "rotation in degrees drawn from +- this, borders mirrored")
     reflection: bool = _option(True, "reflect half of the images left-right and half up-down")
     channel_gain: float = _option(0.1, "factor drawn for each colour channel from 1 +- this")
     channel_offset: float = _option(0.0, "offset drawn for each colour channel from +- this share of the full scale")
     gamma: float = _option(0.0, "gamma drawn from 1 / (1 + this) to 1 + this")
     hue_degrees: float = _option(0.0, "hue turned by an angle drawn from +- this")
     saturation: float = _option(0.0, "saturation factor drawn from 1 +- this")
-    grey: float = _option(0.0, "share of the images that turn grey, before gains and offsets")
+    grey: float = _option(0.0, "share of the images that are converted to grey, before gains and offsets")
     zoom: float = _option(0.0, "scale drawn from 1 / (1 + this) to 1 + this")
-    erase: float = _option(0.0, "side of a square painted in the mean colour, as a share of the image's")
+    erase: float = _option(0.0, "side of a square painted over in the mean colour, as a share of the side of the image")
     plain_statistics: float | None = _option(
         0.5,
         "share of unchanged images among those that batch normalisation takes its final statistics from; none keeps "
@@ -94,11 +105,12 @@ class Recipe:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             choices = field.metadata.get("choices")
-            if choices and getattr(self, field.name) not in choices:
+            if choices and getattr(self, field.name) not in (*choices, field.default):
                 raise AllkitError(f"{field.name} is {getattr(self, field.name)!r}: choose {' or '.join(choices)}")
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", self.name):
             raise AllkitError(f"{self.name!r} is no name of a recipe: give letters, digits, - and _")
-        if bad := next((text for text in (self.weights, *self.teacher) if unprintable(text)), None):
+        texts = (self.weights, *self.teacher, self.weights_sha256 or "", self.weights_license or "")
+        if bad := next((text for text in texts if unprintable(text)), None):
             raise AllkitError(f"the recipe names {bad!r}, which holds control characters or is not UTF-8: rename it")
         numbers = [value for value in dataclasses.astuple(self) if isinstance(value, float)]
         if not all(math.isfinite(number) for number in numbers):
@@ -124,8 +136,12 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Recipe:
-        """A recipe from a record; AllkitError for a field that is unknown, of another type, or out of range."""
+        """A recipe from a record; AllkitError for a field that is unknown, of another type, or out of range.
+
+        Records of earlier versions hold `rotation_step`, an option that is gone.
+        """
         fix = "it is not one this version of allkit reads"
+        record = {name: value for name, value in record.items() if name != "rotation_step"}
         if unknown := record.keys() - {field.name for field in dataclasses.fields(cls)}:
             raise AllkitError(f"the recipe has the unknown field {min(unknown)!r}: {fix}")
         # Before it was a field, statistics were not taken anew.

@@ -23,6 +23,8 @@ DENSE_UNITS = 1024
 
 # Mean of the ImageNet training images, RGB (Simonyan and Zisserman 2014); VGG16 was trained with it subtracted.
 IMAGENET_MEAN_RGB = (123.68, 116.779, 103.939)
+# The same as torchvision has it, for pixels from 0 to 1, and the standard deviation by which it divides.
+TORCH_MEAN_RGB, TORCH_STD_RGB = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # The default of 0.99 needs hundreds of steps to follow the weights; short trainings have fewer.
 _BATCH_NORM_MOMENTUM = 0.9
@@ -69,6 +71,8 @@ def _normalise(inputs: keras.KerasTensor, normalisation: str) -> keras.KerasTens
     if normalisation == "imagenet":
         # In float32 under any policy: bfloat16 has no 123.68, its nearest values are 123.5 and 124.
         return keras.ops.cast(inputs, "float32") - np.float32(IMAGENET_MEAN_RGB)
+    if normalisation == "torch":
+        return keras.ops.cast(inputs, "float32") - 255 * np.float32(TORCH_MEAN_RGB)
     if normalisation == "unit":
         # A pure scale folds into the first kernel exactly, borders included; an offset would not.
         return layers.Rescaling(1 / 255, name="normalise")(inputs)

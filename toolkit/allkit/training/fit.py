@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import keras
@@ -21,14 +23,17 @@ from allkit.errors import AllkitError
 from allkit.imaging.augment import augmented_batch
 from allkit.runs.history import Epoch
 from allkit.runs.recipe import Recipe
+from allkit.support.cpus import cores
 from allkit.training import checkpoint
 from allkit.training.callback import TrainingCallback
 
 _PREDICT_BATCH = 64
+# Batches that are augmented ahead of the model, one thread each: a GPU takes more than one core can augment.
+_MOST_AHEAD = 8
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabeledImages:
     """Pixels uint8 (n, S, S, 3) with labels int64 (n,)."""
 
     pixels: np.ndarray
@@ -63,8 +68,8 @@ def compile_model(model: keras.Model, recipe: Recipe) -> None:
 def fit(
     model: keras.Model,
     recipe: Recipe,
-    train: Labelled,
-    validation: Labelled,
+    train: LabeledImages,
+    validation: LabeledImages,
     seed: int,
     checkpoint_path: Path,
     callback: TrainingCallback,
@@ -79,25 +84,33 @@ def fit(
     goes on after its last epoch. AllkitError when it is damaged.
     """
     history = _restore(model, checkpoint_path, recipe.epochs) if checkpoint_path.exists() else []
-    for epoch in range(len(history) + 1, recipe.epochs + 1):
-        start = time.perf_counter()
-        loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, callback, teachers)
-        if not math.isfinite(loss):
-            raise AllkitError(f"the training diverged in epoch {epoch}: start anew with a lower --learning-rate")
-        probabilities = predict(model, validation.pixels)
-        of_truth = probabilities[np.arange(len(validation.labels)), validation.labels]
-        row = Epoch(
-            epoch,
-            loss,
-            accuracy,
-            validation_loss=float(-np.log(np.maximum(of_truth, keras.config.epsilon())).mean()),
-            validation_accuracy=float((probabilities.argmax(1) == validation.labels).mean()),
-            learning_rate=rate,
-            seconds=time.perf_counter() - start,
-        )
-        history.append(row)
-        _save(model, history, checkpoint_path)
-        callback.on_epoch(history)
+    # A checkpoint is written while the next epoch computes: at full width it holds gigabytes.
+    with ThreadPoolExecutor(1) as writer:
+        written = None
+        for epoch in range(len(history) + 1, recipe.epochs + 1):
+            start = time.perf_counter()
+            loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, callback, teachers)
+            if not math.isfinite(loss):
+                raise AllkitError(f"the training diverged in epoch {epoch}: start anew with a lower --learning-rate")
+            probabilities = predict(model, validation.pixels)
+            of_truth = probabilities[np.arange(len(validation.labels)), validation.labels]
+            row = Epoch(
+                epoch,
+                loss,
+                accuracy,
+                validation_loss=float(-np.log(np.maximum(of_truth, keras.config.epsilon())).mean()),
+                validation_accuracy=float((probabilities.argmax(1) == validation.labels).mean()),
+                learning_rate=rate,
+                seconds=time.perf_counter() - start,
+            )
+            history.append(row)
+            if written:
+                written.result()
+            arrays = [keras.ops.convert_to_numpy(variable).copy() for variable in _variables(model)]
+            written = writer.submit(checkpoint.save, checkpoint_path, arrays, list(history))
+            callback.on_epoch(history)
+        if written:
+            written.result()
     return history
 
 
@@ -123,7 +136,7 @@ def predict(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
 def _train_epoch(
     model: keras.Model,
     recipe: Recipe,
-    train: Labelled,
+    train: LabeledImages,
     seed: int,
     epoch: int,
     callback: TrainingCallback,
@@ -148,15 +161,20 @@ def _train_epoch(
 
 
 def _batches(
-    steps: list[np.ndarray], recipe: Recipe, train: Labelled, seed: int, epoch: int
+    steps: list[np.ndarray], recipe: Recipe, train: LabeledImages, seed: int, epoch: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    # One batch ahead: the next is augmented while the model computes.
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(augmented_batch, train.pixels, steps[0], recipe, seed, epoch)
-        for rows, following in zip(steps, [*steps[1:], None], strict=True):
-            pixels = coming.result()
-            if following is not None:
-                coming = pool.submit(augmented_batch, train.pixels, following, recipe, seed, epoch)
+    """Augmented batches in order; those that follow are made in threads while the model computes."""
+    waiting = iter(steps)
+    ahead = min(_MOST_AHEAD, cores())
+    with ThreadPoolExecutor(ahead) as pool:
+
+        def begin(rows: np.ndarray) -> Future[np.ndarray]:
+            return pool.submit(augmented_batch, train.pixels, rows, recipe, seed, epoch)
+
+        coming = deque(map(begin, islice(waiting, ahead)))
+        for rows in steps:
+            pixels = coming.popleft().result()
+            coming.extend(map(begin, islice(waiting, 1)))
             yield pixels, train.labels[rows]
 
 
@@ -168,10 +186,6 @@ def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
 
 def _variables(model: keras.Model) -> list[keras.Variable]:
     return [*model.weights, *model.optimizer.variables]
-
-
-def _save(model: keras.Model, history: list[Epoch], path: Path) -> None:
-    checkpoint.save(path, [keras.ops.convert_to_numpy(variable) for variable in _variables(model)], history)
 
 
 def _restore(model: keras.Model, path: Path, epochs: int) -> list[Epoch]:

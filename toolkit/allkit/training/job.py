@@ -17,7 +17,7 @@ from allkit.imaging.pixel_path import PixelPath
 from allkit.runs.folds import check_next_fold, earlier_fold, fold_folder
 from allkit.runs.recipe import Recipe
 from allkit.runs.run import Run, begun
-from allkit.support.files import check_folder
+from allkit.support.files import check_folder, content_hash
 from allkit.training.callback import TrainingCallback
 from allkit.training.options import TrainOptions
 from allkit.training.resume import refuse_changes
@@ -125,7 +125,7 @@ class _Job:
     """Trains runs of the same options, reading the images once."""
 
     def __init__(self, options: TrainOptions, resume: bool, callback: TrainingCallback, given: Collection[str]):
-        self._options = _absolute(options)
+        self._options = _resolved(options)
         self._resume = resume
         self._callback = callback
         self._given = given
@@ -173,15 +173,18 @@ class _Job:
         return images
 
 
-def _absolute(options: TrainOptions) -> TrainOptions:
-    """The options with the folders of earlier runs as absolute paths: a run may be resumed from another folder."""
+def _resolved(options: TrainOptions) -> TrainOptions:
+    """The options with absolute paths of earlier runs, since a run may be resumed elsewhere, and the weights' hash."""
     recipe = options.recipe
     weights = str(Path(recipe.weights).resolve()) if Path(recipe.weights).is_dir() else recipe.weights
     teacher = tuple(str(Path(folder).resolve()) for folder in recipe.teacher)
     folders = [Path(name) for name in (*teacher, weights) if Path(name).is_dir()]
     if options.out and options.out.resolve() in folders:
         raise AllkitError(f"{options.out} cannot learn from itself: give another --out")
-    return replace(options, recipe=recipe.override(weights=weights, teacher=teacher))
+    digest = content_hash(Path(weights)) if Path(weights).is_file() else None
+    if recipe.weights_sha256 not in (None, digest):
+        raise AllkitError(f"{weights} has SHA-256 {digest}, not {recipe.weights_sha256}: get the right weights file")
+    return replace(options, recipe=recipe.override(weights=weights, teacher=teacher, weights_sha256=digest))
 
 
 def _finished(run: Run) -> TrainResult:

@@ -18,9 +18,9 @@ from allkit.runs.run import SCHEMA_VERSION, Run, Settings, earlier_run
 from allkit.support.files import replacing
 from allkit.training import architecture, figures
 from allkit.training.backend import device, versions
+from allkit.training.batchnorm import recompute_batchnorm_statistics
 from allkit.training.callback import TrainingCallback
-from allkit.training.fit import Labelled, compile_model, fit, predict
-from allkit.training.statistics import retake_statistics
+from allkit.training.fit import LabeledImages, compile_model, fit, predict
 from allkit.training.weights import load_imagenet, load_run, network
 
 
@@ -39,7 +39,7 @@ def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
     elif pretrained and recipe.weights != "random":
         if recipe.weights == "imagenet" or Path(recipe.weights).is_file():
             _check_imagenet_fits(settings)
-        load_imagenet(model, recipe.weights)
+        load_imagenet(model, recipe)
     for layer in model.layers:
         if layer.name.startswith("block"):
             layer.trainable = int(layer.name[len("block")]) <= recipe.trainable_blocks
@@ -50,7 +50,7 @@ def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
 def _check_imagenet_fits(settings: Settings) -> None:
     if settings.width != 1 or settings.recipe.batch_norm:
         raise AllkitError(
-            f"weights {settings.recipe.weights} are those of the full-width network without batch normalisation: "
+            f"weights {settings.recipe.weights} are for the full-width network without batch normalisation: "
             "give --width 1 and --recipe paper, or --weights random"
         )
 
@@ -70,7 +70,7 @@ def train(run: Run, images: Images, callback: TrainingCallback) -> tuple[Metrics
         model, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder, teachers
     )
     began = time.perf_counter()
-    retake_statistics(model, settings.recipe, part["train"].pixels, settings.seed)
+    recompute_batchnorm_statistics(model, settings.recipe, part["train"].pixels, settings.seed)
     seconds = sum(row.seconds for row in history) + time.perf_counter() - began
     probabilities = predict(model, part["test"].pixels)
     groups = [split.groups[path] for path in split.parts["test"]]
@@ -114,9 +114,9 @@ def save_model(model: keras.Model, run: Run) -> None:
         model.save(temporary, include_optimizer=False)
 
 
-def _labelled(images: Images, paths: Sequence[str]) -> Labelled:
+def _labelled(images: Images, paths: Sequence[str]) -> LabeledImages:
     rows = images.dataset.select(paths)
-    return Labelled(images.pixels[rows], images.dataset.labels[rows])
+    return LabeledImages(images.pixels[rows], images.dataset.labels[rows])
 
 
 class _Recorder(TrainingCallback):

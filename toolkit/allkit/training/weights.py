@@ -1,4 +1,4 @@
-"""Weights that a training begins with, those of ImageNet or of an earlier run; and networks that it imitates."""
+"""Weights that a training starts from, those of ImageNet or of an earlier run; and networks that it imitates."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from zipfile import BadZipFile
 
 import keras
 import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper
 
 from allkit.errors import AllkitError
+from allkit.runs.recipe import Recipe
 from allkit.runs.run import Run
-from allkit.training.architecture import conv_names
+from allkit.training.architecture import BLOCKS, TORCH_STD_RGB, conv_names
 
 # What Keras, h5py and zipfile raise for a file that is cut short, changed, or another.
 _DAMAGE = (
@@ -29,19 +33,28 @@ _DAMAGE = (
 )
 
 
-def load_imagenet(model: keras.Model, source: str) -> None:
-    """Set the thirteen convolutions of a full-width model from VGG16 without top.
+def load_imagenet(model: keras.Model, recipe: Recipe) -> None:
+    """Set the thirteen convolutions of a full-width model from VGG16.
 
-    source: "imagenet", fetched by Keras, or a file that `keras.applications.VGG16(include_top=False)` can load
-    (.weights.h5, .keras, or the .h5 that Keras publishes). Raises AllkitError when it cannot be had.
+    `recipe.weights` is "imagenet", fetched by Keras; a file that `keras.applications.VGG16(include_top=False)` loads
+    (.weights.h5, .keras, or the .h5 that Keras publishes); or an ONNX file, whose convolutions are taken in the order
+    of the graph and whose preprocessing `recipe.weights_preprocessing` names. Raises AllkitError for a file that cannot
+    be read, holds another network, or does not fit the recipe.
     """
-    base = _fetch() if source == "imagenet" else _read(source)
-    for name in conv_names():
-        kernel, bias = base.get_layer(name).get_weights()
-        if name == "block1_conv1":
-            # Keras' ImageNet weights expect BGR; reversing the input channels of the first kernel is exact.
-            kernel = np.ascontiguousarray(kernel[:, :, ::-1])
-        model.get_layer(name).set_weights([kernel, bias])
+    if recipe.weights.lower().endswith(".onnx"):
+        kernels = _read_onnx(recipe)
+    else:
+        base = _fetch() if recipe.weights == "imagenet" else _read(recipe.weights)
+        kernels = [base.get_layer(name).get_weights() for name in conv_names()]
+    first, bias = kernels[0]
+    if recipe.weights_preprocessing == "torch":
+        # (pixel / 255 - mean) / std = (pixel - 255 mean) / (255 std): the network subtracts, the kernel divides.
+        first = first / (255 * np.float32(TORCH_STD_RGB))[:, None]
+    else:
+        # BGR: reversing the input channels of the first kernel is exact.
+        first = np.ascontiguousarray(first[:, :, ::-1])
+    for name, weights in zip(conv_names(), [(first, bias), *kernels[1:]], strict=True):
+        model.get_layer(name).set_weights(list(weights))
 
 
 def load_run(model: keras.Model, run: Run) -> None:
@@ -68,10 +81,44 @@ def network(run: Run) -> keras.Model:
         raise AllkitError(f"{run.model_path} cannot be loaded ({_first_line(error)}): train again") from error
 
 
+def _read_onnx(recipe: Recipe) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Kernel (3, 3, in, out) and bias (out,) of each convolution of an ONNX file of VGG16."""
+    wanted = {"caffe": "imagenet", "torch": "torch"}.get(recipe.weights_preprocessing)
+    if wanted is None:
+        raise AllkitError(
+            f"{recipe.weights} does not say how its network expects images: give --weights-preprocessing torch for RGB "
+            "scaled to 0..1 and normalised (torchvision, the ONNX model zoo), caffe for BGR less the mean (Keras)"
+        )
+    if recipe.normalisation != wanted:
+        raise AllkitError(
+            f"weights of --weights-preprocessing {recipe.weights_preprocessing} need --normalisation {wanted}, not "
+            f"{recipe.normalisation}"
+        )
+    try:
+        graph = onnx.load(recipe.weights).graph
+    except (OSError, ValueError, DecodeError) as error:
+        raise AllkitError(f"{recipe.weights} cannot be read as an ONNX file: {_first_line(error)}") from error
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    found = [[arrays.get(name) for name in node.input[1:]] for node in graph.node if node.op_type == "Conv"]
+    shapes = [kernel.shape if kernel is not None else None for kernel, *_ in found]
+    expected, channels = [], 3
+    for of_block, count in BLOCKS:
+        for _ in range(count):
+            expected.append((of_block, channels, 3, 3))
+            channels = of_block
+    if shapes != expected or any(len(arrays) != 2 or arrays[1] is None for arrays in found):
+        raise AllkitError(
+            f"{recipe.weights} is not VGG16: its {len(found)} convolutions are not the 13 of that network, each with a "
+            "3 x 3 kernel and a bias stored in the file"
+        )
+    return [(kernel.transpose(2, 3, 1, 0).astype(np.float32), bias.astype(np.float32)) for kernel, bias in found]
+
+
 def _read(source: str) -> keras.Model:
     if not Path(source).is_file():
         raise AllkitError(
-            f"no weights file {source}: give --weights imagenet, random, a Keras weights file of VGG16, or a run folder"
+            f"no weights file {source}: give --weights imagenet, random, a weights file of VGG16 (Keras or ONNX), or a "
+            "run folder"
         )
     base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
     try:

@@ -1,9 +1,9 @@
-"""The statistics of batch normalisation, taken anew when the weights are final.
+"""The statistics of batch normalisation, recomputed when the weights are final.
 
-While weights move, each normalisation keeps a running mean of some ten batches, all of them augmented. What a model
-meets in use are images as they are: strong changes of colour shift and widen every channel, and a network that
-normalises by their statistics errs on plain images. Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm",
-arXiv:2105.07576, describe both effects.
+During training each normalisation keeps a running mean over some ten batches, all of them augmented. At inference a
+model sees images as they are: strong colour augmentation shifts and widens every channel, and a network that
+normalises by those statistics is less accurate on unchanged images. Wu and Johnson 2021, "Rethinking 'Batch' in
+BatchNorm", arXiv:2105.07576, describe both effects.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from allkit.runs.recipe import Recipe
 from allkit.training.fit import chunks
 
 
-def retake_statistics(model: keras.Model, recipe: Recipe, pixels: np.ndarray, seed: int) -> None:
+def recompute_batchnorm_statistics(model: keras.Model, recipe: Recipe, pixels: np.ndarray, seed: int) -> None:
     """Set mean and variance of every normalisation that trains to those over batches of `pixels`, uint8 (n, S, S, 3).
 
     Of each batch the share `recipe.plain_statistics` is as it is, the rest augmented; None leaves the statistics alone.
