@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from allkit.auditing.audit import COLOUR_HISTOGRAM, MAJORITY_CLASS, audit, file_format
+from allkit.auditing.audit import COLOUR_HISTOGRAM, MAJORITY_CLASS, audit_dataset, file_format
 from allkit.auditing.text import conclusions
 from allkit.data.index import scan
 from allkit.report.audit_page import MAX_GROUPS, MAX_IMAGES, render
@@ -52,7 +52,7 @@ def faulty(tmp_path_factory):
     save(root / "A/A-022.png", cv2.copyMakeBorder(paler, 0, 0, 4, 4, cv2.BORDER_REPLICATE), ".jpg")
     (root / "B/B-022.png").write_bytes(b"\x89PNG and nothing more")
     (root / "B/notes.txt").write_text("<b>")
-    return root, audit(scan(root), block_length=20)
+    return root, audit_dataset(scan(root), block_length=20)
 
 
 def test_files_are_counted_by_class_size_and_true_format(faulty):
@@ -113,7 +113,7 @@ def test_the_random_protocol_keeps_identical_files_together_and_parts_near_ones(
 def test_where_colour_gives_the_class_the_baselines_and_the_words_say_so(tmp_path):
     tint = (np.array([255, 200, 120]), np.array([120, 200, 255]))
     two_classes(tmp_path, lambda label, seed: np.uint8(noise(seed) / 255 * tint[label]))
-    record = audit(scan(tmp_path), block_length=2)
+    record = audit_dataset(scan(tmp_path), block_length=2)
     # Under the grouped protocol the images stand in 20 blocks of two, and are worth no more than 20.
     for name, groups, low in (("random", 40, 40 / (40 + 1.959964**2)), ("grouped", 20, 20 / (20 + 1.959964**2))):
         protocol = record.protocols[name]
@@ -135,7 +135,7 @@ def test_where_colour_gives_the_class_the_baselines_and_the_words_say_so(tmp_pat
 
 def test_where_colour_does_not_give_the_class_the_words_say_that(tmp_path):
     two_classes(tmp_path, lambda label, seed: noise(seed))
-    assert "Colour alone does not give the class" in " ".join(conclusions(audit(scan(tmp_path))))
+    assert "Colour alone does not give the class" in " ".join(conclusions(audit_dataset(scan(tmp_path))))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_mark_that_differs_between_classes_is_found_in_its_corner(tmp_path, co
         image[rows, columns] = mark
         return image
 
-    record = audit(scan(two_classes(tmp_path, draw)), seed=1)
+    record = audit_dataset(scan(two_classes(tmp_path, draw)), seed=1)
     assert record.protocols["random"].revealing_corners == (corner,)
     assert f"the {corner.replace('_', ' ')} corner alone" in " ".join(conclusions(record))
 
@@ -174,7 +174,7 @@ def test_an_unknown_signature_is_another_format():
 
 def test_progress_is_told_image_by_image_and_stage_by_stage(tmp_path):
     images, stages = [], []
-    audit(
+    audit_dataset(
         scan(two_classes(tmp_path, lambda label, seed: noise(seed), each=3)),
         on_image=lambda: images.append(1),
         on_stage=stages.append,
@@ -239,7 +239,7 @@ def test_names_from_the_disk_are_escaped(tmp_path):
         for i in range(3):
             save(tmp_path / name / f"{name}{i}.png", noise(10 * ord(name) + i))
     shutil.copy(tmp_path / "A/A0.png", tmp_path / "A" / odd)
-    text = render(audit(scan(tmp_path)))
+    text = render(audit_dataset(scan(tmp_path)))
     assert "<b>" not in text
     assert f"A/{odd}" in [image["alt"] for image in Page(text).images]
 
@@ -250,7 +250,7 @@ def test_pictures_are_capped_and_the_page_says_so(tmp_path):
     for pair in range(MAX_GROUPS):
         for copy in "ab":
             save(tmp_path / "B" / f"{pair}{copy}.png", noise(pair + 1))
-    text = render(audit(scan(tmp_path)))
+    text = render(audit_dataset(scan(tmp_path)))
     assert len(Page(text).images) == MAX_IMAGES + 2 * (MAX_GROUPS - 1)
     assert "and 2 more images" in text
     assert f"The first {MAX_GROUPS} are shown" in text

@@ -7,7 +7,7 @@ import pytest
 from allkit.data.index import read, scan
 from allkit.data.split import Split
 from allkit.errors import AllkitError
-from allkit.evaluation.evaluate import evaluate, paired
+from allkit.evaluation.evaluate import evaluate_model, paired
 from allkit.evaluation.subject import subject
 from allkit.runtime.classifier import Classifier
 from models import flat, tiny_model
@@ -39,7 +39,7 @@ def images(tree):
 
 
 def test_metrics_and_doubt_are_those_worked_out_by_hand(classifier, images):
-    evaluation = evaluate(classifier, subject(images))
+    evaluation = evaluate_model(classifier, subject(images))
     assert evaluation.metrics.n == 6
     # Classes in the order of the model: red, green, blue.
     assert evaluation.metrics.confusion == [[2, 1, 0], [0, 3, 0], [0, 0, 0]]
@@ -57,7 +57,7 @@ def test_metrics_and_doubt_are_those_worked_out_by_hand(classifier, images):
 
 def test_without_a_split_the_baseline_leaves_one_out(classifier, images):
     on = subject(images)
-    record = evaluate(classifier, on).to_dict()
+    record = evaluate_model(classifier, on).to_dict()
     assert record["baseline"]["method"] == "nearest colour histogram, leaving one out"
     assert (record["part"], record["split"]) == ("all", {"protocol": "none: all images"})
     assert record["seen_in_training"] == "unknown"
@@ -70,7 +70,7 @@ def test_a_part_of_a_split_is_measured_against_its_training_part(classifier, ima
     parts["test"] = tuple(path for path in paths if path not in sum(parts.values(), ()))
     split = Split("random", {}, parts, images.hashes_by_path, {path: i for i, path in enumerate(paths)})
     on = subject(images, split)
-    evaluation = evaluate(classifier, on)
+    evaluation = evaluate_model(classifier, on)
     assert on.paths == ["green/2.png", "red/1.png", "red/2.png"]
     assert evaluation.to_dict()["split"]["hash"] == split.hash
     assert evaluation.metrics.accuracy.value == pytest.approx(2 / 3)
@@ -88,13 +88,13 @@ def test_images_that_are_not_those_of_the_split_are_refused(images):
 def test_a_class_that_the_model_does_not_know_is_named(images, tmp_path):
     other = Classifier(tiny_model(tmp_path / "other.onnx", classes=("blue", "green")), device="cpu")
     with pytest.raises(AllkitError, match="does not know the class 'red'"):
-        evaluate(other, subject(images))
+        evaluate_model(other, subject(images))
 
 
 def test_models_are_paired_by_being_right_whatever_the_order_of_their_classes(classifier, images, tmp_path):
     # Biased towards its third class, red: 2 ** 3 outweighs 96 / 32 = 3 only in a tie, which the first class wins.
     turned = tiny_model(tmp_path / "turned.onnx", classes=("blue", "green", "red"))
-    first, second = (evaluate(model, subject(images)) for model in (classifier, Classifier(turned, device="cpu")))
+    first, second = (evaluate_model(model, subject(images)) for model in (classifier, Classifier(turned, device="cpu")))
     pair = paired(first, second)
     # The second model reads red pixels as blue: it knows no red image, and green as the first does.
     assert (pair.only_a_right, pair.only_b_right) == (2, 0)
@@ -107,7 +107,7 @@ def test_groups_of_a_split_are_in_every_interval_and_in_the_paired_test(classifi
     paths = images.dataset.paths
     split = Split("grouped", {}, {"train": paths[:1], "validation": (), "test": paths}, images.hashes_by_path, {})
     split = replace(split, groups={path: int(path.startswith("red")) for path in paths})
-    found, alone = evaluate(classifier, subject(images, split)), evaluate(classifier, subject(images))
+    found, alone = evaluate_model(classifier, subject(images, split)), evaluate_model(classifier, subject(images))
     assert (found.metrics.groups, alone.metrics.groups) == (2, None)
     for one, other in (
         (found.metrics.accuracy, alone.metrics.accuracy),

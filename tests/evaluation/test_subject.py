@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from allkit.benchmark.measure.accuracy import Labelled, paired
+from allkit.benchmark.measure.accuracy import AccuracyMeasurement, paired
 from allkit.data.index import Images, read, scan
 from allkit.data.split import Split
 from allkit.errors import AllkitError
-from allkit.evaluation.evaluate import evaluate
+from allkit.evaluation.evaluate import evaluate_model
 from allkit.evaluation.subject import part_of, subject, trained_on, without_trained
 from allkit.model.training_images import TrainingImages
 from allkit.runtime.classifier import Classifier
@@ -79,7 +79,7 @@ def copied(trained: Trained, root: Path, paths, name=lambda path: path) -> Path:
 
 def measured(classifier: Classifier, root: Path):
     images = read(scan(root))
-    return evaluate(classifier, without_trained(subject(images), [classifier]))
+    return evaluate_model(classifier, without_trained(subject(images), [classifier]))
 
 
 def counts(found) -> tuple[int, int, int, int]:
@@ -191,11 +191,11 @@ def test_an_image_that_the_split_holds_aside_is_kept_though_it_looks_like_one_tr
 
 
 def test_a_benchmark_measures_the_test_part_wherever_it_lies(trained, tmp_path):
-    exact = Labelled(trained.images).evaluate(opened(trained))
+    exact = AccuracyMeasurement(trained.images).evaluate(opened(trained))
     assert (exact["part"], exact["metrics"]["n"]) == ("test", 12)
     more = copied(trained, tmp_path / "more", trained.images.dataset.paths)
     draw(more / "red" / "new.png", 100)
-    among = Labelled(read(scan(more))).evaluate(opened(trained))
+    among = AccuracyMeasurement(read(scan(more))).evaluate(opened(trained))
     assert among["metrics"] == exact["metrics"]
     # The same images, though the folders are not: they can be compared.
     assert paired(exact, among) == {"difference": 0, "p_value": 1}
@@ -204,10 +204,10 @@ def test_a_benchmark_measures_the_test_part_wherever_it_lies(trained, tmp_path):
 def test_a_benchmark_leaves_out_what_was_trained_on_where_the_part_is_not_whole(trained, tmp_path):
     parts = trained.split.parts
     root = copied(trained, tmp_path / "some", [*parts["train"][:7], *parts["train"][-7:], *parts["test"][1:]])
-    found = Labelled(read(scan(root))).evaluate(opened(trained))
+    found = AccuracyMeasurement(read(scan(root))).evaluate(opened(trained))
     assert (found["part"], found["metrics"]["n"], found["seen_in_training"]) == ("all", 11, "no")
     assert found["trained_on"]["exact"] == found["trained_on"]["left_out"] == 14
     assert found["baseline"]["method"] == "nearest colour histogram of 14 training images"
     trained_only = copied(trained, tmp_path / "train", parts["train"])
     with pytest.raises(AllkitError, match="was trained on all 30 images"):
-        Labelled(read(scan(trained_only))).evaluate(opened(trained))
+        AccuracyMeasurement(read(scan(trained_only))).evaluate(opened(trained))

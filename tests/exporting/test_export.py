@@ -14,9 +14,10 @@ from allkit import Classifier  # noqa: E402
 from allkit.errors import AllkitError  # noqa: E402
 from allkit.exporting import precision as precision_room  # noqa: E402
 from allkit.exporting import prepare as room  # noqa: E402
-from allkit.exporting.export import Options, export  # noqa: E402
+from allkit.exporting.export import export_run  # noqa: E402
 from allkit.exporting.fold import folded  # noqa: E402
 from allkit.exporting.gate import Gate, compare  # noqa: E402
+from allkit.exporting.job import ExportOptions  # noqa: E402
 from allkit.exporting.prepare import verification_images  # noqa: E402
 from allkit.imaging.pixel_path import PixelPath  # noqa: E402
 from allkit.metrics import expected_calibration_error  # noqa: E402
@@ -25,7 +26,9 @@ from allkit.runs.run import Run  # noqa: E402
 
 
 def make(run, data, out, **options):
-    return export(run, data, out, Options(**options), lambda text: None)
+    return export_run(
+        run, data, out, ExportOptions([run.folder], out, **{"precisions": ("fp32",), **options}), lambda text: None
+    )
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def every(finished_run, smears, tmp_path_factory):
     """All precisions with a heat map."""
     out = tmp_path_factory.mktemp("every")
     # One epoch on 36 images: a network that hesitates, and 4 validation images that a single flip drops by a quarter.
-    return make(finished_run, smears, out, precisions=("fp32", "fp16", "int8"), heatmap="hirescam", max_drop=1.0)
+    return make(finished_run, smears, out, precisions=("fp32", "fp16", "int8"), heatmap=True, max_drop=1.0)
 
 
 @pytest.fixture(scope="module")

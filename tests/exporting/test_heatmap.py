@@ -5,16 +5,16 @@ from onnx import numpy_helper
 
 from allkit.exporting.gradient import gradient_maps
 from allkit.exporting.half import halved
-from allkit.exporting.heatmap import METHODS, add_heatmap
+from allkit.exporting.heatmap import add_heatmap
 from allkit.exporting.measure import open_session, outputs
 from allkit.exporting.quantise import calibrate, quantise
 from allkit.imaging.pixel_path import PixelPath
 from networks import random_network
 
 
-def with_map(proto, network, method="hirescam"):
+def with_map(proto, network):
     twin = onnx.ModelProto.FromString(proto.SerializeToString())
-    add_heatmap(twin, method, network.feature_shape)
+    add_heatmap(twin, network.feature_shape)
     onnx.checker.check_model(twin, full_check=True)
     return twin
 
@@ -32,20 +32,18 @@ def int8(network, noise):
     return quantise(network.proto, calibrate(network.proto, noise)["min-max"])
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_map_is_that_of_automatic_differentiation(network, noise, method):
-    got = maps(with_map(network.proto, network, method), noise)
+def test_the_map_is_that_of_automatic_differentiation(network, noise):
+    got = maps(with_map(network.proto, network), noise)
     assert got.shape == (12, 3, 3)
-    assert relative(got, gradient_maps(network.model, noise, method, network.temperature)) < 1e-4
+    assert relative(got, gradient_maps(network.model, noise, network.temperature)) < 1e-4
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_so_it_is_on_real_images(network, shared_data, method):
+def test_so_it_is_on_real_images(network, shared_data):
     paths = [path for folder in sorted((shared_data / "all").iterdir()) for path in sorted(folder.glob("*.jpg"))[:4]]
     pixels = np.stack([PixelPath(96).load(path) for path in paths])
     assert len(pixels) == 16
-    got = maps(with_map(network.proto, network, method), pixels)
-    assert relative(got, gradient_maps(network.model, pixels, method, network.temperature)) < 1e-4
+    got = maps(with_map(network.proto, network), pixels)
+    assert relative(got, gradient_maps(network.model, pixels, network.temperature)) < 1e-4
 
 
 def test_hirescam_adds_up_to_the_logit_less_the_biases(network, noise):

@@ -69,7 +69,7 @@ def test_int8_and_float16_have_the_same_figures_and_another_precision(network):
     assert {layer.precision for layer in half.layers if layer.operator != "MatMul"} == {"fp16"}
     assert {layer.precision for layer in quantised.layers if layer.operator == "Conv"} == {"int8"}
     # With a map the kernel of the first Dense layer is read twice and stored once.
-    add_heatmap(int8, "hirescam", network.feature_shape)
+    add_heatmap(int8, network.feature_shape)
     assert summarise(int8).parameters == plain.parameters
     assert summarise(int8).macs == plain.macs + 576 * 128
 

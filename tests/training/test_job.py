@@ -17,16 +17,20 @@ def options(smears, tmp_path_factory):
 
 class Events(TrainingCallback):
     def __init__(self):
-        self.names, self.images, self.steps = [], [], []
+        self.names, self.notes, self.read, self.steps = [], [], [], []
 
-    def on_image(self, done, total):
-        self.images.append((done, total))
+    def update(self, what, done):
+        assert what == "reading images"
+        self.read.append(done)
+
+    def note(self, text):
+        self.notes.append(text)
 
     def on_step(self, epoch, step, steps, loss, accuracy):
         self.steps.append((epoch, step, steps))
 
     def __getattribute__(self, name):
-        if name.startswith("on_") and name not in ("on_image", "on_step"):
+        if name.startswith("on_") and name != "on_step":
             self.names.append(name)
         return super().__getattribute__(name)
 
@@ -48,18 +52,19 @@ def test_a_training_returns_what_its_record_holds(trained, options):
 
 def test_a_training_reports_every_image_and_step(trained):
     _, events = trained
-    assert events.images == [(i, 48) for i in range(1, 49)]
+    assert events.read == [i / 48 for i in range(1, 49)]
+    assert [note.partition(":")[0] for note in events.notes] == ["random (paper protocol) split"]
     # 80 % of 48 images less what rounding leaves, in batches of eight.
     steps = events.steps[0][2]
     assert events.steps == [(1, i, steps) for i in range(1, steps + 1)]
-    assert list(dict.fromkeys(events.names)) == ["on_images", "on_split", "on_begin", "on_epoch", "on_end"]
+    assert list(dict.fromkeys(events.names)) == ["on_begin", "on_epoch", "on_end"]
 
 
 def test_a_finished_run_is_returned_and_not_trained_again(trained, options):
     result, _ = trained
     events = Events()
     again = allkit.train(options, resume=True, callback=events)
-    assert events.names == ["on_already_finished"]
+    assert (events.names, events.notes) == ([], [f"{options.out} is finished already"])
     assert again.metrics.accuracy == result.metrics.accuracy
     assert again.metrics.confusion == result.metrics.confusion
     with pytest.raises(AllkitError, match="started with seed 0, not 1"):

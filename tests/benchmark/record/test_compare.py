@@ -52,11 +52,10 @@ def test_too_few_rounds_for_so_many_measures_are_called_so():
     assert "5 and 5 rounds are too few for 16 measures" in found.remarks[0]
 
 
-def test_other_machines_are_refused_unless_told_to_go_on():
+def test_other_machines_are_refused():
     first, second = record(row("a.onnx", 1.0)), record(row("a.onnx", 1.0), machine={**MACHINE, "cores": 64})
     with pytest.raises(AllkitError, match=r"different machines.*cores: 2 and 64"):
         compare(first, second)
-    assert compare(first, second, across_machines=True).changes
 
 
 def test_rows_that_failed_or_are_missing_are_passed_over():

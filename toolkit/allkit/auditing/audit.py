@@ -122,7 +122,7 @@ class Audit:
         return record
 
 
-def audit(
+def audit_dataset(
     dataset: Dataset,
     near_threshold: int = NEAR_THRESHOLD,
     seed: int = 0,

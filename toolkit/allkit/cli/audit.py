@@ -59,11 +59,10 @@ def audit(
 
     DIR has one sub-folder of images per class (else $ALLKIT_DATA).
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
-
-    from allkit.auditing.audit import audit as examine
+    from allkit.auditing.job import AuditOptions
+    from allkit.auditing.job import audit as audit_folder
     from allkit.cli.audit_tables import print_audit
-    from allkit.cli.console import Description, stderr
+    from allkit.cli.progress import ProgressDisplay
     from allkit.cli.terminal import say
     from allkit.data.index import scan
     from allkit.report.audit_page import render
@@ -75,17 +74,8 @@ def audit(
     dataset = scan(folder)
     for path in written:
         check_text_file(path, (dataset.root / name for name in dataset.paths))
-    columns = (Description(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=stderr, transient=True) as progress:
-        task = progress.add_task("reading images", total=len(dataset))
-        record = examine(
-            dataset,
-            near_threshold,
-            seed,
-            block_length,
-            on_image=lambda: progress.advance(task),
-            on_stage=lambda stage: progress.update(task, description=stage),
-        )
+    with ProgressDisplay() as progress:
+        record = audit_folder(AuditOptions(folder, near_threshold, seed, block_length), progress=progress)
     text = json.dumps(record.to_dict(), indent=1)
     if json_file == Path("-"):
         click.echo(text)

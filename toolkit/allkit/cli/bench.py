@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from allkit.cli.options import NamedPath, data_option, device_option
 from allkit.cli.terminal import say
-from allkit.support.text import visible
-
-if TYPE_CHECKING:
-    from allkit.data.index import Images
+from allkit.support.files import check_replaceable, check_text_file, write_text
 
 EPILOG = """\b
 Examples:
@@ -92,7 +87,6 @@ def _file(option: str, text: str) -> Callable:
     type=NamedPath(dir_okay=False),
     help="Compare two records; nothing is measured.",
 )
-@click.option("--across-machines", is_flag=True, help="Let --compare take records of different machines.")
 def bench(
     models: tuple[Path, ...],
     data: Path,
@@ -113,38 +107,78 @@ def bench(
     margin: float,
     source: Path | None,
     compare: tuple[Path, Path] | None,
-    across_machines: bool,
 ) -> None:
-    """What a millisecond buys: latency, throughput, memory and accuracy of exported models on this machine."""
-    if source and (compare or models):
-        raise click.UsageError("--from shows one record: leave out the models and --compare")
-    written = (json, csv, markdown, report, plot)
-    limits = (budget_ms, budget_mb, min_accuracy)
-    if compare and (models or any(option is not None for option in written + limits)):
-        raise click.UsageError("--compare reads two records and prints: leave out the models, files and budgets")
-
-    from allkit.benchmark.record.record import as_csv, as_markdown, load, save
-    from allkit.cli.bench_tables import print_comparison, print_record
-    from allkit.support.files import check_replaceable, write_text
-
+    """Accuracy against latency: speed, memory and accuracy of exported models on this machine."""
+    written = [path for path in (json, csv, markdown, report, plot) if path]
+    budget = (budget_ms, budget_mb, min_accuracy)
+    _check_usage(models, source, compare, bool(written) or any(limit is not None for limit in budget))
     if compare:
         from allkit.benchmark.record.compare import compare as compare_records
+        from allkit.benchmark.record.record import load
+        from allkit.cli.bench_tables import print_comparison
 
-        print_comparison(compare_records(*map(load, compare), across_machines))
+        print_comparison(compare_records(*map(load, compare)))
         return
-    for path in filter(None, written):
+    for path in written:
         check_replaceable(path, [*models, *filter(None, (source, split_file))])
     if plot:
-        from allkit.report.plot import check_plot, write_scatter
+        from allkit.report.plot import check_plot
 
         check_plot(plot)
+    if source:
+        from allkit.benchmark.record.record import load
+
+        record = load(source)
+    else:
+        texts = [path for path in written if path != plot]
+        record = _measured(texts, models, data, split_file, device, batches, seconds, queries, rounds)
+    failed = any("error" in row for row in record["rows"])
+    _show(record, json, csv, markdown, report)
+    if any(limit is not None for limit in budget):
+        from allkit.benchmark.record.choose import Budget, recommend
+
+        model, reason = recommend(record, Budget(*budget), margin / 100)
+        say(f"\nrecommended: {model}: {reason}" if model else f"\n{reason}")
+        failed = failed or model is None
+    if plot:
+        from allkit.report.plot import write_scatter
+
+        write_scatter(record, plot)
+    click.get_current_context().exit(int(failed))
+
+
+def _check_usage(models: Sequence[Path], source: Path | None, compare: tuple[Path, Path] | None, more: bool) -> None:
+    if source and (compare or models):
+        raise click.UsageError("--from shows one record: leave out the models and --compare")
+    if compare and (models or more):
+        raise click.UsageError("--compare reads two records and prints: leave out the models, files and budgets")
+
+
+def _measured(texts: Sequence[Path], models: Sequence[Path], data: Path, *others: Any) -> Mapping[str, Any]:
+    """Measure the models. texts: files that are written afterwards, and must not be one of the images."""
+    from allkit.benchmark.job import BenchOptions
+    from allkit.benchmark.job import bench as bench_models
+    from allkit.cli.progress import ProgressDisplay
+    from allkit.data.index import scan
+
     named = click.get_current_context().get_parameter_source("data") is not ParameterSource.DEFAULT
-    files = list(filter(None, written))
-    record = (
-        load(source)
-        if source
-        else _measure(models, _images(data, named), split_file, device, batches, seconds, queries, rounds, files, plot)
-    )
+    root = data if named or data.is_dir() else None
+    if root is None:
+        say(f"no folder named by --data or $ALLKIT_DATA and no ./{data}: synthetic smears, no accuracy", err=True)
+    dataset = scan(root) if root else None
+    for path in texts:
+        check_text_file(path, [*models, *(dataset.root / name for name in (dataset.paths if dataset else ()))])
+    with ProgressDisplay() as progress:
+        return bench_models(BenchOptions(models, root, *others), progress=progress).to_dict()
+
+
+def _show(
+    record: Mapping[str, Any], json: Path | None, csv: Path | None, markdown: Path | None, report: Path | None
+) -> None:
+    """Print the record and write it in every form that was asked for."""
+    from allkit.benchmark.record.record import as_csv, as_markdown, save
+    from allkit.cli.bench_tables import print_record
+
     if json:
         save(record, json)
     print_record(record)
@@ -155,61 +189,3 @@ def bench(
         from allkit.report.bench_page import render
 
         write_text(report, render(record))
-    failed = any("error" in row for row in record["rows"])
-    if any(limit is not None for limit in limits):
-        from allkit.benchmark.record.choose import Budget, recommend
-
-        model, reason = recommend(record, Budget(*limits), margin / 100)
-        say(f"\nrecommended: {model}: {reason}" if model else f"\n{reason}")
-        failed = failed or model is None
-    if plot:
-        write_scatter(record, plot)
-    click.get_current_context().exit(int(failed))
-
-
-def _measure(models, queried, split_file, device, batches, seconds, queries, rounds, written, plot) -> dict:
-    from rich.progress import BarColumn, Progress, TimeElapsedColumn
-
-    from allkit.benchmark.measure.accuracy import Labelled
-    from allkit.benchmark.measure.run import Settings, run
-    from allkit.cli.console import Description, stderr
-    from allkit.data.split import Split
-    from allkit.runtime.default_model import models_at_hand
-    from allkit.support.files import check_replaceable, check_text_file
-
-    paths = list(models) or models_at_hand()
-    settings = Settings(device, batches, seconds, queries, rounds)
-    with queried as (files, told, images):
-        for path in written:
-            (check_replaceable if path == plot else check_text_file)(path, [*paths, *files])
-        labelled = images and Labelled(images, Split.load(split_file) if split_file else None)
-        columns = (Description(), BarColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=stderr, transient=True) as progress:
-            task = progress.add_task("", total=1.0)
-
-            def say(phase: str, model: str, done: float) -> None:
-                progress.update(task, description=f"{phase} {model}", completed=done)
-
-            return run(paths, files, told, settings, labelled, say)
-
-
-@contextmanager
-def _images(data: Path, named: bool) -> Iterator[tuple[list[Path], dict, Images | None]]:
-    """The images of the queries, what they are, and the labelled dataset where there is one.
-
-    AllkitError where the folder was named and is no dataset: only who names none gets synthetic smears.
-    """
-    if named or data.is_dir():
-        from allkit.cli.progress import read_with_progress
-        from allkit.data.index import scan
-
-        # Read here, so that what cannot be read is left out of the queries too.
-        images = read_with_progress(scan(data))
-        files = [images.dataset.root / path for path in images.dataset.paths]
-        yield files, {"kind": "labelled images", "root": visible(data.name)}, images
-        return
-    from allkit.data.synth import synthesize
-
-    say(f"no folder named by --data or $ALLKIT_DATA and no ./{data}: synthetic smears, no accuracy", err=True)
-    with tempfile.TemporaryDirectory(prefix="allkit-bench-") as folder:
-        yield sorted(synthesize(Path(folder, "smears"), 32).rglob("*.jpg")), {"kind": "synthetic smears"}, None

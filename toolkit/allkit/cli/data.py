@@ -48,12 +48,13 @@ def synth(folder: Path, per_class: int, size_px: int, seed: int) -> None:
     Shape and texture of the nuclei decide the class; colour alone does not. The smears are for
     trying and testing allkit and carry no medical meaning.
     """
-    from allkit.cli.progress import counting
+    from allkit.cli.progress import ProgressDisplay
     from allkit.data.synth import CLASSES, synthesize
+    from allkit.support.progress import counted
 
     total = per_class * len(CLASSES)
-    with counting("drawing smears", total) as advance:
-        synthesize(folder, per_class, size_px, seed, on_image=advance)
+    with ProgressDisplay() as progress:
+        synthesize(folder, per_class, size_px, seed, on_image=counted(progress, "drawing smears", total))
     say(f"drew {total} smears in {folder}: {per_class} each of {', '.join(CLASSES)}")
     # Drawings have no neighbours to keep apart, and too few of them to do it.
     say(f"next: {_train_command(folder, size_px=64, width=0.125)} --split random")

@@ -57,78 +57,23 @@ def evaluate(
     batch_size: int | None,
     as_json: bool,
 ) -> None:
-    """Measure exported models on labelled images: the paper's metrics, calibration and doubt, with intervals."""
-    from allkit import Classifier
+    """Measure exported models on labelled images: the paper's metrics, calibration and uncertainty, with intervals."""
     from allkit.cli.evaluation_tables import print_evaluation, print_pairs
-    from allkit.cli.progress import counting, read_with_progress
+    from allkit.cli.progress import ProgressDisplay
     from allkit.cli.shift_table import print_shifts
-    from allkit.cli.terminal import say
-    from allkit.data.index import scan
-    from allkit.data.protocol import remarks
-    from allkit.data.split import Split
-    from allkit.evaluation.evaluate import SCHEMA_VERSION, class_labels, paired
-    from allkit.evaluation.evaluate import evaluate as evaluate_model
-    from allkit.evaluation.shift_suite import evaluate_shifts
-    from allkit.evaluation.subject import part_of, subject, without_trained
-    from allkit.model.contract import INTENDED_USE
+    from allkit.evaluation.job import EvaluateOptions
+    from allkit.evaluation.job import evaluate as evaluate_models
 
-    found = scan(data)
-    split = Split.load(split_file) if split_file else None
-    classifiers = [Classifier(model, device=device, batch_size=batch_size) for model in models]
-    if classifiers[0].notice:
-        say(classifiers[0].notice, err=True)
-    images = read_with_progress(found)
-    if part and not split:
-        on, count = part_of(images, classifiers[0], part)
-        say(
-            f"{len(on.rows)} of {count} images of the {part} part of {classifiers[0].model_path.name} found; "
-            f"its split has {on.split['groups']:,} groups",
-            err=True,
-        )
-    else:
-        on = subject(images, split, part or "test")
-    if not include_trained and part in (None, "test"):
-        on = without_trained(on, classifiers)
-    for remark in remarks(images, split) if split else ():
-        say(remark, err=True)
-
-    evaluations, shifts = [], []
-    for classifier in classifiers:
-        with counting(f"evaluating {classifier.model_path.name}", len(on.rows)) as advance:
-            evaluations.append(evaluate_model(classifier, on, advance))
-        counts, name = evaluations[-1].trained_on, classifier.model_path.name
-        if counts is None:
-            say(f"warning: {name} does not tell its training images: whether these are among them is unknown", err=True)
-        elif counts.trained or counts.held_aside:
-            say(f"{name}: {counts.text}", err=True)
-        if shift:
-            labels = class_labels(classifier, on)
-            with counting("shifting", len(on.rows)) as advance:
-                root = on.images.dataset.root
-                shifts.append(evaluate_shifts(classifier, root, on.paths, labels, seed, advance, on.groups))
-    pairs = [(a, b, paired(a, b)) for i, a in enumerate(evaluations) for b in evaluations[i + 1 :]]
-
+    options = EvaluateOptions(models, data, split_file, part, include_trained, shift, seed, device, batch_size)
+    with ProgressDisplay() as progress:
+        result = evaluate_models(options, progress=progress)
     if as_json:
-        records = [evaluation.to_dict() for evaluation in evaluations]
-        for record, shifted in zip(records, shifts, strict=False):
-            record["shifts"] = shifted.to_dict()
-        compared = [{"a": a.model.name, "b": b.model.name, **pair.to_dict()} for a, b, pair in pairs]
-        whole = (
-            records[0]
-            if len(records) == 1
-            else {
-                "schema_version": SCHEMA_VERSION,
-                "intended_use": INTENDED_USE,
-                "evaluations": records,
-                "pairs": compared,
-            }
-        )
-        click.echo(json.dumps(whole, indent=1))
+        click.echo(json.dumps(result.to_dict(), indent=1))
     else:
-        for i, evaluation in enumerate(evaluations):
+        for i, evaluation in enumerate(result.evaluations):
             print_evaluation(evaluation)
-            if shift:
-                print_shifts(shifts[i], on.title)
-        print_pairs(pairs)
-    if on.images.dataset.skipped.keys() - found.skipped.keys():
+            if result.shifts:
+                print_shifts(result.shifts[i], evaluation.subject.title)
+        print_pairs(result.pairs)
+    if result.unreadable:
         click.get_current_context().exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -25,13 +24,11 @@ what `allkit classify` takes without --model. Of several runs none does.
 Exit status 0 when every file asked for was written, 1 when some did not pass, 2 for
 wrong usage or a run that cannot be read."""
 
-PRECISIONS = ("fp32", "fp16", "int8")
-
 
 def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if wrong := [name for name in names if name not in PRECISIONS]:
-        raise click.BadParameter(f"{wrong[0]!r} is not one of {', '.join(PRECISIONS)}")
+    if wrong := [name for name in names if name not in ("fp32", "fp16", "int8")]:
+        raise click.BadParameter(f"{wrong[0]!r} is not one of fp32, fp16, int8")
     return names
 
 
@@ -54,17 +51,13 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
     help="Any of fp32, fp16 and int8, one file each; with --all the default is all three.",
 )
 @click.option(
-    "--heatmap",
-    is_flag=False,
-    flag_value="hirescam",
-    type=click.Choice(["hirescam", "gradcam"]),
-    help="Add the output `heatmap`: where the evidence for the predicted class lies.  [--heatmap alone: hirescam]",
+    "--heatmap", is_flag=True, help="Add the output `heatmap`: where the evidence for the predicted class lies."
 )
 @click.option(
     "--seven-bit",
     is_flag=True,
-    help="Give int8 weights seven bits: for other runtimes, on processors whose int8 sums saturate (x86 without VNNI). "
-    "allkit itself needs no such file, it finds exact kernels.",
+    help="Give int8 weights seven bits, for other runtimes on processors whose int8 sums saturate (x86 without VNNI). "
+    "allkit itself does not need it: it selects exact kernels.",
 )
 @click.option(
     "--max-drop",
@@ -102,7 +95,7 @@ def export(
     folder: Path | None,
     every: bool,
     precisions: tuple[str, ...],
-    heatmap: str | None,
+    heatmap: bool,
     seven_bit: bool,
     max_drop: float,
     runs: Path,
@@ -114,53 +107,45 @@ def export(
     if every and (folder or size_px):
         raise click.UsageError("--all takes every run: give it without --run and --size")
 
+    from allkit.cli.progress import ProgressDisplay
     from allkit.cli.terminal import say
     from allkit.errors import AllkitError
-    from allkit.runs.run import Run, newest_finished, newest_of_each
+    from allkit.exporting.job import PRECISIONS, ExportOptions
+    from allkit.exporting.job import export as export_runs
     from allkit.support.files import check_folder
 
     check_folder(out)
-    if every:
-        chosen = newest_of_each(runs)
-        if ctx.get_parameter_source("precisions") is click.core.ParameterSource.DEFAULT:
-            precisions = PRECISIONS
-    else:
-        run = Run.open(folder) if folder else newest_finished(runs, size_px)
-        if size_px not in (None, run.settings.pixels.size_px):
-            raise AllkitError(f"{run.folder} was trained at {run.settings.pixels.size_px} px, not {size_px}")
-        chosen = [run]
+    if every and ctx.get_parameter_source("precisions") is click.core.ParameterSource.DEFAULT:
+        precisions = PRECISIONS
+    chosen = _chosen(runs, folder, size_px, every)
+    options = ExportOptions(chosen, out, precisions, heatmap, seven_bit, max_drop, coverage, data, keep_going=every)
+    with ProgressDisplay() as progress:
+        result = export_runs(options, progress=progress)
+    # It loads Keras, which `export` has found to be there.
+    from allkit.cli.export_table import print_exports, print_failure, print_file
 
-    from allkit.training.backend import prepare
-
-    prepare("tensorflow", "tf2onnx")
-    from allkit.cli.export_table import fastest, print_exports, print_failure, print_file
-    from allkit.exporting.export import Options
-    from allkit.exporting.export import export as export_run
-    from allkit.runtime.default_model import keep_default, name_default
-
-    options = Options(precisions, heatmap, seven_bit, max_drop, coverage)
-    rows = []
-    for run in chosen:
-        say(f"exporting {run.folder}", err=True)
-        try:
-            results = export_run(run, data or Path(run.settings.data), out, options, partial(say, err=True))
-        except AllkitError as error:
-            # One run that cannot be read must not keep the others from being exported.
-            if not every:
-                raise
-            results = dict.fromkeys(precisions, error)
-        rows += [(run, precision, result) for precision, result in results.items()]
-        for precision, result in results.items():
-            if isinstance(result, AllkitError):
-                print_failure(precision, result)
-            else:
-                print_file(result)
-    print_exports(rows)
-    if best := fastest(rows):
-        name_default(best.path)
-        say(f"{best.path.name} is the default of {out} now\nnext: allkit classify FOLDER --model {best.path}")
+    for _, precision, one in result.rows:
+        if isinstance(one, AllkitError):
+            print_failure(precision, one)
+        else:
+            print_file(one)
+    print_exports(result.rows)
+    if result.default:
+        say(f"{result.default.name} is the default of {out} now\nnext: allkit classify FOLDER --model {result.default}")
     elif len(chosen) > 1:
-        keep_default(out, [result.path for _, _, result in rows if not isinstance(result, AllkitError)])
-        say(f"the default of {out} is as it was: export one run with --run, or name a model with --model")
-    if any(isinstance(result, AllkitError) for _, _, result in rows):
+        say(f"the default of {out} is unchanged: export one run with --run, or name a model with --model")
+    if result.failed:
         ctx.exit(1)
+
+
+def _chosen(runs: Path, folder: Path | None, size_px: int | None, every: bool) -> list[Path]:
+    """The run folders that the options name."""
+    from allkit.errors import AllkitError
+    from allkit.runs.run import Run, newest_finished, newest_of_each
+
+    if every:
+        return [run.folder for run in newest_of_each(runs)]
+    run = Run.open(folder) if folder else newest_finished(runs, size_px)
+    if size_px not in (None, run.settings.pixels.size_px):
+        raise AllkitError(f"{run.folder} was trained at {run.settings.pixels.size_px} px, not {size_px}")
+    return [run.folder]

@@ -10,13 +10,13 @@ from allkit.cli.console import wide_console
 from allkit.cli.tables import with_interval
 from allkit.cli.terminal import say
 from allkit.errors import AllkitError
-from allkit.exporting.export import Exported
+from allkit.exporting.export import ExportedModel
 from allkit.metrics import Interval
 from allkit.model.contract import Contract
 from allkit.model.graph import read_graph, summarise
 from allkit.runs.run import Run
 
-Row = tuple[Run, str, Exported | AllkitError]
+Row = tuple[Run, str, ExportedModel | AllkitError]
 
 
 def print_failure(precision: str, error: AllkitError) -> None:
@@ -24,7 +24,7 @@ def print_failure(precision: str, error: AllkitError) -> None:
     say(f"{precision}: {error}", err=True, label="failed:")
 
 
-def print_file(exported: Exported) -> None:
+def print_file(exported: ExportedModel) -> None:
     """The figures of one file."""
     contract = exported.contract
     calibration, latency = contract.calibration, contract.latency
@@ -49,7 +49,7 @@ def print_file(exported: Exported) -> None:
         f"(n = {calibration['n']})"
     )
     say(
-        f"  doubt: prediction sets of coverage {contract.abstention['coverage']:g} from probability "
+        f"  uncertainty: prediction sets of coverage {contract.abstention['coverage']:g} from probability "
         f"{contract.abstention['threshold']:.4f} on; unfamiliar from distance "
         f"{contract.familiarity['threshold']:.2f} on"
     )
@@ -57,7 +57,7 @@ def print_file(exported: Exported) -> None:
 
 
 def print_exports(rows: Sequence[Row]) -> None:
-    """One row a file, those that failed included."""
+    """One row per file, failed ones included."""
     table = Table(title="\nexported")
     for column in ("file", "px", "precision", "MiB", "parameters", "GMAC", "ms/image", "accuracy", "drop", "status"):
         table.add_column(
@@ -72,14 +72,7 @@ def print_exports(rows: Sequence[Row]) -> None:
     wide_console().print(table)
 
 
-def fastest(rows: Sequence[Row]) -> Exported | None:
-    """The fastest file here of one run; None of several, between which speed alone would choose the least accurate."""
-    made = [result for _, _, result in rows if isinstance(result, Exported)]
-    one_run = len({run.folder for run, _, _ in rows}) == 1
-    return min(made, key=_milliseconds, default=None) if one_run else None
-
-
-def _figures(exported: Exported) -> list[str]:
+def _figures(exported: ExportedModel) -> list[str]:
     contract = exported.contract
     summary = summarise(read_graph(exported.path)[0])
     accuracy = Interval(*(contract.accuracy[name] for name in ("value", "low", "high")))
@@ -87,15 +80,11 @@ def _figures(exported: Exported) -> list[str]:
         f"{exported.path.stat().st_size / 2**20:.2f}",
         f"{summary.parameters:,}",
         f"{summary.macs / 1e9:.3f}",
-        f"{_milliseconds(exported):.2f}",
+        f"{exported.milliseconds:.2f}",
         with_interval(accuracy, 2),
         f"{contract.gate['drop']:.2%}" if contract.gate else "-",
         _status(contract),
     ]
-
-
-def _milliseconds(exported: Exported) -> float:
-    return exported.contract.latency["ms"]
 
 
 def _status(contract: Contract) -> str:

@@ -184,7 +184,7 @@ def train(
         raise click.UsageError("--folds needs --out, the folder of the cross-validation")
     for folder, options in zip(_folders(requested, out, resume), requested, strict=True):
         options = dataclasses.replace(options, out=folder)
-        with TrainingDisplay(recipe.epochs) as display:
+        with TrainingDisplay() as display:
             try:
                 if folds is None:
                     train_run(options, resume=resume, callback=display, given=given)

@@ -25,6 +25,7 @@ from allkit.model.training_images import perceptual_hashes
 from allkit.support.cpus import cores
 from allkit.support.files import listing
 from allkit.support.names import check_class_names
+from allkit.support.progress import Progress, counted
 from allkit.support.text import visible
 from allkit.support.tree import walk
 
@@ -33,6 +34,10 @@ _OUTER_FOLDER = "Original"
 
 # What every record names as the baseline beside an accuracy.
 BASELINE = "nearest colour histogram"
+
+
+# Files left out that a warning names.
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -190,6 +195,16 @@ def read(dataset: Dataset, pixels: PixelPath | None = None, on_image: Callable[[
     hashes, bits, histograms, pictures, arrays = zip(*good, strict=True)
     kept = stack(arrays, pixels.size_px) if pixels else stack([], PIXELS.size_px)
     return Images(dataset, hashes, np.stack(bits), np.stack(histograms), kept, np.stack(pictures))
+
+
+def load(dataset: Dataset, pixels: PixelPath | None, progress: Progress) -> Images:
+    """`read` with its progress told, and a note on the files that were left out."""
+    images = read(dataset, pixels, counted(progress, "reading images", len(dataset)))
+    if skipped := images.dataset.skipped:
+        shown = [f"  {visible(path)}: {visible(reason)}" for path, reason in list(skipped.items())[:_SHOWN]]
+        rest = [f"  and {len(skipped) - _SHOWN} more"] if len(skipped) > _SHOWN else []
+        progress.note("\n".join([f"warning: {len(skipped)} file(s) left out:", *shown, *rest]))
+    return images
 
 
 def fingerprint(hashes: Mapping[str, str]) -> str:

@@ -23,8 +23,8 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class DoubtFigures:
-    """How a model's own doubt bears out on n images.
+class UncertaintyFigures:
+    """How a model's uncertainty estimates hold on n images.
 
     calibration_error: expected calibration error of the probabilities. coverage: share of prediction sets that hold
     the truth. uncertain: share of images whose set is not one class. n_certain, accuracy_of_certain: the rest and the
@@ -54,7 +54,7 @@ class Evaluation:
     sha256: str
     provider: str
     metrics: Metrics
-    doubt: DoubtFigures
+    doubt: UncertaintyFigures
     labels: np.ndarray
     predicted: np.ndarray
     subject: Subject
@@ -95,7 +95,7 @@ def class_labels(classifier: Classifier, on: Subject) -> np.ndarray:
     return np.array([classes.index(name) for name in dataset.classes])[dataset.labels[on.rows]]
 
 
-def evaluate(classifier: Classifier, on: Subject, on_image: Callable[[], None] = lambda: None) -> Evaluation:
+def evaluate_model(classifier: Classifier, on: Subject, on_image: Callable[[], None] = lambda: None) -> Evaluation:
     """Classify every image of the subject and score the result.
 
     Raises AllkitError when the model does not know a class, or a file that could be read before cannot any more.
@@ -139,12 +139,12 @@ def _doubt(
     truths: list[str],
     error: float,
     groups: np.ndarray | None,
-) -> DoubtFigures:
+) -> UncertaintyFigures:
     certain = np.array([not p.uncertain for p in predictions])
     right = np.array([p.label == truth for p, truth in zip(predictions, truths, strict=True)])
     covered = [truth in p.prediction_set for p, truth in zip(predictions, truths, strict=True)]
     rest = None if groups is None else groups[certain]
-    return DoubtFigures(
+    return UncertaintyFigures(
         calibration_error=error,
         promised_coverage=classifier.contract.abstention["coverage"],
         coverage=proportion(covered, groups),

@@ -1,8 +1,7 @@
-"""One run to verified files, one a precision."""
+"""One run to verified files, one per precision."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +12,11 @@ import onnx
 import onnxruntime
 
 from allkit.errors import AllkitError
-from allkit.exporting import gate
 from allkit.exporting.figures import save_reliability
 from allkit.exporting.gradient import gradient_maps
 from allkit.exporting.heatmap import LAYER, STRIDE_PX
+from allkit.exporting.heatmap import METHOD as HEATMAP_METHOD
+from allkit.exporting.job import ExportOptions
 from allkit.exporting.measure import in_batches, median_latencies, open_session, outputs
 from allkit.exporting.precision import Variant, kernels_for, make_variant, with_heatmap
 from allkit.exporting.prepare import Prepared, Say, prepare_run
@@ -35,24 +35,7 @@ from allkit.support.files import replacing, write_text
 
 
 @dataclass(frozen=True)
-class Options:
-    """What is asked of an export.
-
-    precisions: fp32, fp16, int8; one file each. heatmap: a method of `heatmap`, or None. seven_bit: whether the weights
-    of int8 have seven bits, whose products no kernel can saturate. max_drop: how much lower the
-    validation accuracy of fp16 and int8 may be than that of fp32. coverage: the share of images whose prediction set
-    shall hold the truth.
-    """
-
-    precisions: Sequence[str] = ("fp32",)
-    heatmap: str | None = None
-    seven_bit: bool = False
-    max_drop: float = gate.MAX_DROP
-    coverage: float = 0.95
-
-
-@dataclass(frozen=True)
-class Exported:
+class ExportedModel:
     """A file that passed, its card and its contract. replaced: whether a file of that name was there before."""
 
     path: Path
@@ -60,16 +43,23 @@ class Exported:
     contract: Contract
     replaced: bool
 
+    @property
+    def milliseconds(self) -> float:
+        """Median latency of one image on the machine of the export."""
+        return self.contract.latency["ms"]
+
 
 @dataclass(frozen=True)
 class _Checked:
-    """The float32 graph held against the trained network: what it gave for the verification images, and the result."""
+    """The float32 graph compared with the trained network: its outputs for the verification images, and the verdict."""
 
     output: Output
     verification: Verification
 
 
-def export(run: Run, data: Path, out: Path, options: Options, say: Say) -> dict[str, Exported | AllkitError]:
+def export_run(
+    run: Run, data: Path, out: Path, options: ExportOptions, say: Say
+) -> dict[str, ExportedModel | AllkitError]:
     """Convert a finished run and write each precision that passes, with its card, into `out`.
 
     `data` is the folder of the images that the run was trained on; `say` is told what goes on. A precision that loses
@@ -83,7 +73,7 @@ def export(run: Run, data: Path, out: Path, options: Options, say: Say) -> dict[
             f"{run.folder} is not exported, its graph does not agree with the Keras model: {fp32.verification}"
         )
     say(f"verified: {fp32.verification}")
-    results: dict[str, Exported | AllkitError] = {}
+    results: dict[str, ExportedModel | AllkitError] = {}
     variants: dict[str, Variant] = {}
     for precision in options.precisions:
         try:
@@ -112,9 +102,9 @@ def _write(
     variant: Variant,
     fp32: _Checked,
     latency: dict[str, Any],
-    options: Options,
+    options: ExportOptions,
     out: Path,
-) -> Exported:
+) -> ExportedModel:
     settings, proto = prepared.run.settings, variant.proto
     path = out / f"{settings.name}-{precision}.onnx"
     replaced = path.exists()
@@ -136,17 +126,17 @@ def _write(
     save_reliability(before, test.probabilities, prepared.test.labels, path.with_suffix(".reliability.png"))
     card = path.with_suffix(".md")
     write_text(card, model_card(path, contract))
-    return Exported(path, card, contract, replaced)
+    return ExportedModel(path, card, contract, replaced)
 
 
-def _checked(prepared: Prepared, options: Options) -> _Checked:
+def _checked(prepared: Prepared, options: ExportOptions) -> _Checked:
     """The float32 graph against the trained network."""
     pixels, expected = prepared.verification, prepared.expected
     names = [OUTPUT_NAME, DISTANCE_NAME]
     if options.heatmap:
         names.append(HEATMAP_NAME)
         temperature = prepared.doubt.temperature
-        maps = [gradient_maps(prepared.model, batch, options.heatmap, temperature) for batch in in_batches(pixels)]
+        maps = [gradient_maps(prepared.model, batch, temperature) for batch in in_batches(pixels)]
         expected = (*expected, np.concatenate(maps))
     got = outputs(open_session(with_heatmap(prepared, prepared.proto, options.heatmap)), names, pixels)
     return _Checked(Output(*got), compare(expected, got))
@@ -196,7 +186,9 @@ def _measured(
     }
 
 
-def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[str, Any], options: Options) -> Contract:
+def _draft(
+    prepared: Prepared, precision: str, variant: Variant, latency: dict[str, Any], options: ExportOptions
+) -> Contract:
     """What the file says of itself before it has been run."""
     run = prepared.run
     settings, record = run.settings, run.metrics()
@@ -228,8 +220,9 @@ def _draft(prepared: Prepared, precision: str, variant: Variant, latency: dict[s
         gate=variant.gate and variant.gate.to_dict(),
         quantisation=variant.quantisation,
         latency=latency,
-        heatmap=options.heatmap
-        and {"method": options.heatmap, "layer": LAYER, "height": height, "width": width, "stride_px": STRIDE_PX},
+        heatmap={"method": HEATMAP_METHOD, "layer": LAYER, "height": height, "width": width, "stride_px": STRIDE_PX}
+        if options.heatmap
+        else None,
         **seal(variant.proto),
         images_digest=entry_digest(prepared.images),
         versions={

@@ -1,4 +1,4 @@
-"""The class-evidence map as TensorFlow's automatic differentiation gives it: what the exported map is held against."""
+"""The class-evidence map by TensorFlow's automatic differentiation, against which the exported map is validated."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import tensorflow as tf
 from allkit.model.contract import OUTPUT_NAME
 
 
-def gradient_maps(model: keras.Model, pixels: np.ndarray, method: str, temperature: float = 1.0) -> np.ndarray:
+def gradient_maps(model: keras.Model, pixels: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Maps float32 (n, h, w) of the predicted class of a trained network, for uint8 images (n, S, S, 3).
 
-    method: hirescam or gradcam, as in `heatmap`. temperature: by which the logits are divided.
+    temperature: by which the logits are divided.
     """
     features = keras.Model(model.inputs[0], model.get_layer("block5_pool").output)(pixels, training=False)
     last = model.get_layer(OUTPUT_NAME)
@@ -22,6 +22,4 @@ def gradient_maps(model: keras.Model, pixels: np.ndarray, method: str, temperatu
         logits = (tf.matmul(hidden, last.kernel) + last.bias) / temperature
         predicted = tf.reduce_max(logits, axis=1)
     gradient = tape.gradient(predicted, features)
-    if method == "gradcam":
-        gradient = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
     return tf.reduce_sum(gradient * features, axis=3).numpy()

@@ -4,11 +4,9 @@ Between the last feature map f (flattened) and the logits stand two Dense layers
 gradient of logit k with respect to f has a closed form: W1 (m * w2_k), with the first kernel W1, the ReLU mask m and
 column k of the second kernel. No training framework is needed to evaluate it.
 
-hirescam    sum over channels of gradient * f (Draelos and Carin 2020). For this head it is exact: over all positions
-            the map adds up to the logit less what the biases contribute.
-gradcam     sum over channels of f times the spatial mean of the gradient (Selvaraju et al. 2017), before its ReLU.
-
-Both keep their sign: evidence for the class is positive, evidence against it negative.
+The map is HiResCAM, the sum over channels of gradient * f (Draelos and Carin 2020). For this head it is exact: over
+all positions it adds up to the logit less what the biases contribute. It keeps its sign: evidence for the class is
+positive, evidence against it negative.
 """
 
 from __future__ import annotations
@@ -17,10 +15,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from allkit.exporting.tidy import FLATTEN, HIDDEN, LOGITS
+from allkit.exporting.tidy import HIDDEN, LOGITS
 from allkit.model.contract import HEATMAP_NAME, OUTPUT_NAME
 
-METHODS = ("hirescam", "gradcam")
+METHOD = "hirescam"
 
 # The layer whose activations the map is of, and how many pixels of the image lie under one step of it: 2 ** 5 pools.
 LAYER, STRIDE_PX = "block5_pool", 32
@@ -28,7 +26,7 @@ LAYER, STRIDE_PX = "block5_pool", 32
 _LEVELS = 127
 
 
-def add_heatmap(proto: onnx.ModelProto, method: str, shape: tuple[int, int, int]) -> None:
+def add_heatmap(proto: onnx.ModelProto, shape: tuple[int, int, int]) -> None:
     """Add the output `heatmap`, float32 [batch, h, w], to a tidy graph in float or in QDQ form. In place.
 
     shape: channels, height and width of the last feature map. In a graph whose first Dense layer is int8 the product
@@ -36,7 +34,7 @@ def add_heatmap(proto: onnx.ModelProto, method: str, shape: tuple[int, int, int]
     """
     graph = proto.graph
     nodes = {node.name: node for node in graph.node}
-    features, flat, hidden = nodes[FLATTEN].input[0], nodes[HIDDEN].input[0], nodes[LOGITS].input[0]
+    flat, hidden = nodes[HIDDEN].input[0], nodes[LOGITS].input[0]
     build = _Builder(graph)
     best = build("ArgMax", OUTPUT_NAME, axis=1, keepdims=0)
     column = build("Gather", nodes[LOGITS].input[1], best, axis=1)
@@ -44,12 +42,7 @@ def add_heatmap(proto: onnx.ModelProto, method: str, shape: tuple[int, int, int]
     gradient = _times_kernel(build, seed, nodes[HIDDEN].input[1], nodes)
     grid = build.constant("grid", np.array([-1, *shape], np.int64))
     channels = build.constant("channels", np.array([1], np.int64))
-    if method == "hirescam":
-        evidence = build("Reshape", build("Mul", gradient, flat), grid)
-    else:
-        positions = build.constant("positions", np.array([2, 3], np.int64))
-        weights = build("ReduceMean", build("Reshape", gradient, grid), positions)
-        evidence = build("Mul", weights, features)
+    evidence = build("Reshape", build("Mul", gradient, flat), grid)
     build("ReduceSum", evidence, channels, output=HEATMAP_NAME, keepdims=0)
     graph.output.append(helper.make_tensor_value_info(HEATMAP_NAME, TensorProto.FLOAT, ["batch", *shape[1:]]))
 

@@ -49,7 +49,7 @@ class _Candidate:
 
 
 def make_variant(
-    prepared: Prepared, precision: str, heatmap: str | None, max_drop: float, seven_bit: bool, say: Say
+    prepared: Prepared, precision: str, heatmap: bool, max_drop: float, seven_bit: bool, say: Say
 ) -> Variant:
     """The run's graph at precision fp32, fp16 or int8, with the heat map of a method if one is named.
 
@@ -67,11 +67,11 @@ def make_variant(
     return _passed(Variant(half, _judge(half, prepared, max_drop)), precision)
 
 
-def with_heatmap(prepared: Prepared, proto: onnx.ModelProto, heatmap: str | None) -> onnx.ModelProto:
+def with_heatmap(prepared: Prepared, proto: onnx.ModelProto, heatmap: bool) -> onnx.ModelProto:
     """A copy of one of the run's graphs, with the heat map of a method if one is named."""
     twin = onnx.ModelProto.FromString(proto.SerializeToString())
-    if heatmap is not None:
-        add_heatmap(twin, heatmap, prepared.feature_shape)
+    if heatmap:
+        add_heatmap(twin, prepared.feature_shape)
     return twin
 
 

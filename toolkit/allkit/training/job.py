@@ -6,11 +6,10 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from allkit.data.index import Images, read, scan
+from allkit.data.index import Images, load, scan
 from allkit.data.protocol import FOLDS, PROTOCOLS, remarks
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
@@ -137,7 +136,7 @@ class _Job:
         root = Path(run.settings.data) if run and "data" not in self._given else self._options.data
         run = run or self._created(folder, fold, folds, first)
         if run.finished:
-            self._callback.on_already_finished(run)
+            self._callback.note(f"{run.folder} is finished already")
             return _finished(run)
         images = self._images(root, run.settings.pixels)
         from allkit.training.backend import device, prepare
@@ -162,15 +161,12 @@ class _Job:
         if first:
             check_next_fold(folder, settings, split, fold, folds, first)
         if not fold:
-            self._callback.on_split(remarks(images, split))
+            for remark in remarks(images, split):
+                self._callback.note(remark)
         return Run.create(folder, settings, split)
 
     def _read(self, root: Path, pixels: PixelPath) -> Images:
-        dataset = scan(root)
-        done = count(1)
-        images = read(dataset, pixels, lambda: self._callback.on_image(next(done), len(dataset)))
-        self._callback.on_images(images)
-        return images
+        return load(scan(root), pixels, self._callback)
 
 
 def _resolved(options: TrainOptions) -> TrainOptions:

@@ -10,13 +10,13 @@ import numpy as np
 
 from allkit.data.index import Images, fingerprint
 from allkit.data.split import Split
-from allkit.evaluation.evaluate import Evaluation, evaluate
+from allkit.evaluation.evaluate import Evaluation, evaluate_model
 from allkit.evaluation.subject import Subject, known, part_of, subject, without_trained
 from allkit.metrics import NonInferiority, by_group, non_inferiority, sign_flip_exact
 from allkit.runtime.classifier import Classifier
 
 
-class Labelled:
+class AccuracyMeasurement:
     """A labelled dataset, and for each model the part of it that its training did not see.
 
     split: the test part of this one is measured, in place of what the models say of themselves. Without it a model
@@ -35,7 +35,7 @@ class Labelled:
 
         Raises AllkitError when it was trained on all of them.
         """
-        found: Evaluation = evaluate(classifier, self._subject(classifier), on_image)
+        found: Evaluation = evaluate_model(classifier, self._subject(classifier), on_image)
         hashes = self._images.hashes_by_path
         return {
             "part": found.subject.part,
@@ -66,7 +66,7 @@ class Labelled:
 
 
 def paired(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Two records of `Labelled.evaluate`: difference and exact p by group; None where they cannot be compared."""
+    """Two records of `evaluate`: difference and exact p by group; None where they cannot be compared."""
     if (found := _same_images(first, second)) is None:
         return None
     a, b, groups = found

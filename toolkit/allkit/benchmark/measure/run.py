@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from allkit.benchmark.measure.accuracy import Labelled, paired
+from allkit.benchmark.measure.accuracy import AccuracyMeasurement, paired
 from allkit.benchmark.measure.entry import Entry
 from allkit.benchmark.measure.machine import facts
 from allkit.benchmark.measure.peak import Peak
@@ -47,12 +47,12 @@ def run(
     files: Sequence[Path],
     data: dict[str, Any],
     settings: Settings,
-    labelled: Labelled | None = None,
+    accuracy: AccuracyMeasurement | None = None,
     say: Say = lambda phase, model, done: None,
 ) -> dict[str, Any]:
-    """Measure every model; one that fails has its error in its row, and the others go on.
+    """Measure every model; one that fails has its error in its row, and the others continue.
 
-    files: the images of the queries. data: what they are, for the record. labelled: for accuracy.
+    files: the images of the queries. data: what they are, for the record. accuracy: measures it, None for none.
     """
     if len({path.name for path in models}) < len(models):
         raise AllkitError("two models have the same file name, which is what rows are told apart by: rename one")
@@ -75,9 +75,9 @@ def run(
             continue
         rows.append(entry.row)
         entries.append(entry)
-        if labelled:
+        if accuracy:
             try:
-                entry.row["accuracy"] = labelled.evaluate(entry.many)
+                entry.row["accuracy"] = accuracy.evaluate(entry.many)
             except AllkitError as error:
                 # What it costs can be measured all the same.
                 entry.row["accuracy_error"] = str(error)

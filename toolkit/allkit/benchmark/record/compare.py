@@ -47,18 +47,15 @@ class Comparison:
     remarks: list[str]
 
 
-def compare(first: Record, second: Record, across_machines: bool = False) -> Comparison:
-    """Compare every measure that both records have. Raises AllkitError for different machines, unless told to go on,
-    and when there is nothing in common.
+def compare(first: Record, second: Record) -> Comparison:
+    """Compare every measure that both records have; AllkitError for different machines, and for nothing in common.
 
     Rounds are what is compared, not queries: queries of one round share what the machine did meanwhile, and thousands
-    of them would call every breeze significant. Accuracies on the same images are compared by the exact test by group.
+    of them would make trivial differences significant. Accuracies on the same images are compared by the exact test by
+    group.
     """
-    if not across_machines and (found := differences(first["machine"], second["machine"])):
-        raise AllkitError(
-            f"the records are of different machines ({'; '.join(found)}): the difference would be theirs; "
-            "--across-machines compares them all the same"
-        )
+    if found := differences(first["machine"], second["machine"]):
+        raise AllkitError(f"the records are of different machines ({'; '.join(found)}): measure both on one machine")
     others = {row["model"]: row for row in second["rows"] if "error" not in row}
     pairs = [(row, others[row["model"]]) for row in first["rows"] if "error" not in row and row["model"] in others]
     changes = [change for a, b in pairs for change in _changes(a, b)]

@@ -32,7 +32,7 @@ class SingleRecord:
 
 @dataclass(frozen=True)
 class AccuracyRecord:
-    """`Labelled.evaluate` as a record."""
+    """`AccuracyMeasurement.evaluate` as a record."""
 
     part: Text
     data_fingerprint: Text

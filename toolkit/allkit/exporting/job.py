@@ -1,0 +1,110 @@
+"""`allkit.export`: trained runs to verified ONNX files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from allkit.errors import AllkitError
+from allkit.exporting import gate
+from allkit.runs.run import Run
+from allkit.runtime.default_model import keep_default, name_default
+from allkit.support.files import check_folder
+from allkit.support.progress import Progress
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What `export` writes.
+
+    runs: folders of finished runs. out: folder for the models and their cards. precisions: of `PRECISIONS`, one file
+    each. heatmap: whether to add the output `heatmap`, where the evidence for the predicted class lies. seven_bit:
+    whether int8 weights have seven bits, whose sums saturate in no kernel. max_drop: how much lower the validation
+    accuracy of fp16 and int8 may be than that of fp32. coverage: share of images whose prediction set shall hold the
+    truth. data: the images of the runs, if they have moved. keep_going: whether a run that cannot be exported is a
+    failure in the result and no error.
+    """
+
+    runs: Sequence[Path | str]
+    out: Path | str = Path("exported")
+    precisions: Sequence[str] = ("fp32", "int8")
+    heatmap: bool = False
+    seven_bit: bool = False
+    max_drop: float = gate.MAX_DROP
+    coverage: float = 0.95
+    data: Path | str | None = None
+    keep_going: bool = False
+
+    def __post_init__(self):
+        if wrong := [name for name in self.precisions if name not in PRECISIONS]:
+            raise AllkitError(f"there is no precision {wrong[0]!r}: choose of {', '.join(PRECISIONS)}")
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """The files of an export.
+
+    rows: run, precision, and the `exporting.export.ExportedModel` or the error that kept it from being written.
+    default: the model that `classify` now takes from the folder, None where that is unchanged.
+    """
+
+    rows: tuple[tuple[Run, str, Any], ...]
+    default: Path | None
+
+    @property
+    def failed(self) -> bool:
+        return any(isinstance(result, AllkitError) for *_, result in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "files": [
+                {"run": str(run.folder), "precision": precision}
+                | (
+                    {"error": str(one)}
+                    if isinstance(one, AllkitError)
+                    else {"file": str(one.path), "card": str(one.card)}
+                )
+                for run, precision, one in self.rows
+            ],
+            "default": self.default and str(self.default),
+        }
+
+
+def export(options: ExportOptions, *, progress: Progress | None = None) -> ExportResult:
+    """Convert finished runs, verify every file against the trained network, and write those that pass.
+
+    The fastest file of a single run becomes the default model of the folder. Raises AllkitError where the training
+    stack is not installed, for a run that is not finished or whose images are gone, and where the converted graph does
+    not agree with the network; a precision that loses too much is a failure in the result.
+    """
+    from allkit.training.backend import prepare
+
+    progress, out = progress or Progress(), Path(options.out)
+    check_folder(out)
+    runs = [Run.open(folder) for folder in options.runs]
+    prepare("tensorflow", "tf2onnx")
+    from allkit.exporting.export import export_run
+
+    rows = []
+    for run in runs:
+        progress.note(f"exporting {run.folder}")
+        try:
+            results = export_run(run, Path(options.data or run.settings.data), out, options, progress.note)
+        except AllkitError as error:
+            if not options.keep_going:
+                raise
+            results = dict.fromkeys(options.precisions, error)
+        rows += [(run, precision, result) for precision, result in results.items()]
+    written = [result for *_, result in rows if not isinstance(result, AllkitError)]
+    if len(runs) == 1 and written:
+        default = min(written, key=lambda model: model.milliseconds).path
+        name_default(default)
+        return ExportResult(tuple(rows), default)
+    # Between several networks speed alone would choose the least accurate.
+    if len(runs) > 1:
+        keep_default(out, [model.path for model in written])
+    return ExportResult(tuple(rows), None)
