@@ -1,12 +1,15 @@
+import io
 import itertools
 import subprocess
 import sys
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from allkit import AllkitError, Classifier, Prediction
+from allkit.cli.output import OPTIONAL, columns
 from allkit.runtime.session import Output
 from models import flat, tiny_model
 
@@ -92,10 +95,61 @@ def test_no_images_give_no_predictions(classifier):
     assert list(classifier([])) == []
 
 
-def test_one_image_without_a_list_is_refused(classifier):
-    for image in ("image.png", b"bytes"):
-        with pytest.raises(AllkitError, match="give a list of images"):
-            classifier(image)
+def test_one_image_of_any_kind_gives_one_prediction(classifier, tmp_path):
+    image = flat(10, 20, 200, 12, 12)
+    path = tmp_path / "image.png"
+    path.write_bytes(encoded(image, ".png"))
+    data = path.read_bytes()
+    (expected,) = classifier([image])
+    with PIL.Image.open(path) as picture:
+        kinds = [path, str(path), data, bytearray(data), memoryview(data), image, picture, PIL.Image.fromarray(image)]
+        for one in kinds:
+            assert classifier(one) == expected, type(one)
+        assert list(classifier(kinds)) == [expected] * len(kinds)
+    assert list(classifier(np.stack([image, image]))) == [expected] * 2
+    assert "no.png" in classifier(tmp_path / "no.png").error
+
+
+def test_a_pil_image_is_turned_upright_and_loses_nothing(classifier):
+    image = np.concatenate([flat(200, 0, 0, 12, 12), flat(0, 0, 200, 12, 12)])
+    picture = PIL.Image.open(io.BytesIO(encoded(image, ".png")))
+    exif = picture.getexif()
+    # 6: the first row of the file is the right side of the picture.
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", exif=exif)
+    assert classifier(PIL.Image.open(buffer)) == classifier(np.rot90(image, -1))
+    assert "mode I;16" in classifier(PIL.Image.fromarray(np.zeros((12, 12), np.uint16))).error
+    assert "not int" in classifier([5]).__next__().error
+
+
+def test_arrays_may_have_the_channel_order_of_opencv(tmp_path):
+    model = tiny_model(tmp_path / "m.onnx")
+    image = flat(10, 20, 200, 12, 12)
+    bgr = Classifier(model, device="cpu", color="bgr")
+    assert bgr(image[..., ::-1]) == Classifier(model, device="cpu")(image)
+    # Files say themselves what their channels are.
+    assert bgr(encoded(image, ".png")) == bgr(image[..., ::-1])
+    with pytest.raises(AllkitError, match="unknown color 'BGR'"):
+        Classifier(model, color="BGR")
+
+
+def test_a_prediction_as_a_dictionary_has_the_names_of_the_csv(classifier):
+    found = classifier(flat(64, 96, 0)).to_dict()
+    assert found | {"prediction_set": None} == {
+        "label": "green",
+        "confidence": 0.615385,
+        "red": 0.307692,
+        "green": 0.615385,
+        "blue": 0.076923,
+        "error": None,
+        "prediction_set": None,
+        "uncertain": found["uncertain"],
+        "unfamiliar": found["unfamiliar"],
+        "trained_on": None,
+        "warning": None,
+    }
+    assert list(found) == [name for name in columns(["red", "green", "blue"], OPTIONAL) if name != "path"]
 
 
 @pytest.mark.parametrize("row", [[float("nan"), 0.5, 0.5], [1.5, -0.25, -0.25], [0.2, 0.2, 0.2], [float("inf"), 0, 0]])

@@ -53,10 +53,7 @@ def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Se
     """One JSON object a line with the names of the CSV columns, the prediction set as a list; null for what is not."""
     for path, prediction in rows:
         record = _record(path, prediction, classes)
-        record["prediction_set"] = list(prediction.prediction_set) if prediction.error is None else None
-        for name in set(OPTIONAL).difference(optional):
-            del record[name]
-        stream.write(json.dumps(record) + "\n")
+        stream.write(json.dumps({name: record[name] for name in columns(classes, optional)}) + "\n")
 
 
 def write_table(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
@@ -125,6 +122,8 @@ def _one_line(path: str) -> str:
 
 
 def _fields(record: dict, names: Sequence[str]) -> list:
+    if record["prediction_set"] is not None:
+        record["prediction_set"] = "|".join(record["prediction_set"])
     return [path_field(record["path"]), *(_field(record[name]) for name in names[1:])]
 
 
@@ -137,18 +136,4 @@ def _field(value: object) -> object:
 
 
 def _record(path: Path, prediction: Prediction, classes: Sequence[str]) -> dict:
-    # float32 carries about seven digits; the rest would be noise.
-    rounded = {name: round(prediction.probabilities[name], 6) if prediction.label else None for name in classes}
-    known = prediction.error is None
-    return {
-        "path": str(path),
-        "label": prediction.label,
-        "confidence": rounded[prediction.label] if known else None,
-        **rounded,
-        "error": prediction.error,
-        "prediction_set": "|".join(prediction.prediction_set) if known else None,
-        "uncertain": prediction.uncertain,
-        "unfamiliar": prediction.unfamiliar,
-        "trained_on": prediction.trained_on,
-        "warning": prediction.warning,
-    }
+    return {"path": str(path), **dict.fromkeys(classes), **prediction.to_dict()}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -19,12 +20,16 @@ from allkit.model.contract import Contract
 from allkit.model.file import ModelFile, read_model
 from allkit.model.training_images import Copy, TrainingImages
 from allkit.runtime.default_model import check_default, default_model
+from allkit.runtime.image import COLORS, as_source, is_one
 from allkit.runtime.pipeline import Results, Source, run_in_batches
 from allkit.runtime.plan import Plan, default_plan, gpu_plan
 from allkit.runtime.profile import Profile
 from allkit.runtime.providers import CPU
 from allkit.runtime.session import Model
 from allkit.runtime.tuning import tuned_plan
+
+if TYPE_CHECKING:
+    from allkit.runtime.image import Image
 
 MODES = ("throughput", "latency")
 
@@ -34,7 +39,7 @@ _SUM_TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says about one image, or why it could not be asked.
+    """What the model says about one image, or why that could not be read.
 
     label: the class of the highest probability. confidence: that probability. probabilities: class
     name to probability, in the model's order. prediction_set: the classes that the model's coverage
@@ -58,6 +63,22 @@ class Prediction:
     warning: str | None = None
     trained_on: Copy | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """The fields of a row of `allkit classify` but the path, by the same names; one per class for probabilities."""
+        # float32 carries about seven digits; the rest would be noise.
+        probabilities = {name: round(value, 6) for name, value in self.probabilities.items()}
+        return {
+            "label": self.label,
+            "confidence": None if self.confidence is None else round(self.confidence, 6),
+            **probabilities,
+            "error": self.error,
+            "prediction_set": list(self.prediction_set) if self.error is None else None,
+            "uncertain": self.uncertain,
+            "unfamiliar": self.unfamiliar,
+            "trained_on": self.trained_on,
+            "warning": self.warning,
+        }
+
 
 class Classifier:
     """An exported model as a function over images.
@@ -70,7 +91,7 @@ class Classifier:
     with one. mode: throughput (many images) or latency (one at a time, over all cores).
     lenient: read what is left of damaged images, with a `warning`, where otherwise they are an error. bits: how many
     bits, 8 to 16, the values of 16-bit images use; None takes what the file says. mark_trained: fill in `trained_on`,
-    with a model that tells its training images.
+    with a model that tells its training images. color: the channel order of arrays, "rgb", or "bgr" as OpenCV has it.
     Raises AllkitError when there is no such model, when the file is damaged or has no contract, no heat map or no
     training images, or when a GPU named explicitly does not work.
 
@@ -79,7 +100,9 @@ class Classifier:
     notice: one line about a fallback to the CPU or to slower kernels, or None. plan: how the machine is shared out.
     profile: where the time of the last call went.
 
-    >>> for prediction in Classifier()(["smear.jpg"]):
+    >>> classify = Classifier()
+    >>> classify("smear.jpg").label
+    >>> for prediction in classify(["smear.jpg", "other.png"]):
     ...     print(prediction.label, prediction.confidence)
     """
 
@@ -93,7 +116,10 @@ class Classifier:
         lenient: bool = False,
         bits: int | None = None,
         mark_trained: bool = False,
+        color: str = "rgb",
     ):
+        if color not in COLORS:
+            raise AllkitError(f"unknown color {color!r}: give one of {', '.join(COLORS)}")
         if mode not in MODES:
             raise AllkitError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
         if batch_size is not None and batch_size < 1:
@@ -113,6 +139,7 @@ class Classifier:
         if mark_trained and self.training_images is None:
             raise AllkitError(f"{self._model.path.name} does not tell its training images: export it again")
         self._heatmaps, self._lenient, self._bits, self._mark_trained = heatmaps, lenient, bits, mark_trained
+        self._color = color
         self.model_path: Path = self._model.path
         self.model_identity: str = self._model.identity
         self.contract: Contract = self._model.contract
@@ -124,15 +151,22 @@ class Classifier:
         """The execution provider that the session reports, such as CPUExecutionProvider."""
         return self._model.provider
 
-    def __call__(self, images: Iterable[Source]) -> Results[Prediction]:
-        """One prediction per image, lazily and in order.
+    @overload
+    def __call__(self, images: Image) -> Prediction: ...
 
-        images: paths, encoded bytes or RGB uint8 arrays (H, W, 3), in any mixture; the iterable may be
-        endless, a few batches are read ahead (`run_in_batches`). An image that cannot be read yields a prediction
+    @overload
+    def __call__(self, images: Iterable[Image]) -> Results[Prediction]: ...
+
+    def __call__(self, images: Image | Iterable[Image]) -> Prediction | Results[Prediction]:
+        """The prediction of one image; of an iterable of images one prediction each, lazily and in order.
+
+        An image is a path, the bytes of a file, a uint8 array (H, W, 3), or a PIL image; an iterable may mix them and
+        be endless, a few batches are read ahead (`run_in_batches`). An image that cannot be read yields a prediction
         with `error` in its place. Threads work as long as predictions are left to take; `close()` ends them earlier.
         """
-        if isinstance(images, str | bytes):
-            raise AllkitError("give a list of images, [image], not one image")
+        if is_one(images):
+            (prediction,) = self([images])
+            return prediction
         self.profile = Profile()
         pixels = self.contract.pixels
         # Fields of a prediction that are known before the model has answered, by the number of the image.
@@ -140,6 +174,7 @@ class Classifier:
         numbers = count()
 
         def load(source: Source, lap: Callable[[str], None], number: int) -> np.ndarray:
+            source = as_source(source, self._color)
             keep = partial(notes[number].setdefault, "warning") if self._lenient else refuse
             if self._mark_trained:
                 source, digest = _decoded(source, pixels, lap, self._bits, keep)
@@ -159,7 +194,7 @@ class Classifier:
             self.plan,
             self.profile,
             buffer=self._model.buffer,
-            load=load if self._lenient or self._bits or self._mark_trained else None,
+            load=load,
             finish=finish,
         )
 

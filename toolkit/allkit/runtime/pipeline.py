@@ -140,4 +140,6 @@ def run_in_batches(
 
 def _own(source: Source) -> Source:
     # A camera loop may fill the same array again before a worker gets to it.
+    if isinstance(source, bytearray | memoryview):
+        return bytes(source)
     return source.copy() if isinstance(source, np.ndarray) else source
