@@ -34,6 +34,9 @@ _SILENT, _WARNING = 4, 2
 # Sizes for which a TensorRT engine is built: one image, the usual batch, and the largest that needs no other engine.
 _TENSORRT_BATCHES = {"min": 1, "opt": 32, "max": 256}
 
+# What keeps a provider from being used, and the fix.
+Obstacle = tuple[str, str]
+
 # A provider and its options, as onnxruntime takes them.
 Request = list[str | tuple[str, dict[str, Any]]]
 
@@ -111,8 +114,8 @@ def gpu_attempt() -> Iterator[None]:
         onnxruntime.set_default_logger_severity(_WARNING)
 
 
-def lacking(provider: str) -> tuple[str, str] | None:
-    """What keeps a provider from working, and the fix, where that shows before a session is tried."""
+def lacking(provider: str) -> Obstacle | None:
+    """What keeps a provider from working, where that shows before a session is tried."""
     if provider not in onnxruntime.get_available_providers():
         return (
             f"this build of onnxruntime has no {_called(provider)}",
@@ -123,8 +126,14 @@ def lacking(provider: str) -> tuple[str, str] | None:
     return None
 
 
-def why_missing(provider: str, detail: str) -> tuple[str, str]:
-    """The likely cause why a session did not get a provider that nothing is lacking for, and the fix.
+def other_answers(provider: str, model: Path, difference: object) -> Obstacle:
+    """A provider that runs a model, whose outputs differ from the model's known answers by `difference`."""
+    cause = f"{_called(provider)} runs {model.name}, but its answers differ from the known ones: {difference}"
+    return cause, "use a file of another precision"
+
+
+def why_missing(provider: str, detail: str) -> Obstacle:
+    """The likely cause why a session did not get a provider that nothing is lacking for.
 
     detail: what onnxruntime said, may be empty.
     """

@@ -27,9 +27,11 @@ from allkit.runtime.known_answers import Differences, differences, draw
 from allkit.runtime.providers import (
     CPU,
     NVIDIA,
+    Obstacle,
     Request,
     gpu_attempt,
     lacking,
+    other_answers,
     provider_for,
     requests,
     wants_graphs,
@@ -139,13 +141,10 @@ def _opened(file: ModelFile, device: str, threads: _Threads, nhwc: bool | None) 
     wanted = provider_for(device)
     if wanted == CPU:
         return _on_cpu(file, threads)
-    missing = lacking(wanted)
-    if not missing:
-        opened, detail = _on_device(file, wanted, threads, nhwc)
-        if opened:
-            return opened
-        missing = why_missing(wanted, detail)
-    cause, fix = missing
+    opened = lacking(wanted) or _on_device(file, wanted, threads, nhwc)
+    if isinstance(opened, _Opened):
+        return opened
+    cause, fix = opened
     if device != "auto":
         raise AllkitError(f"device {device} does not work here: {cause}; {fix}, or choose the device auto or cpu")
     opened = _on_cpu(file, threads)
@@ -172,9 +171,9 @@ def _on_cpu(file: ModelFile, threads: _Threads) -> _Opened:
     )
 
 
-def _on_device(file: ModelFile, wanted: str, threads: _Threads, nhwc: bool | None) -> tuple[_Opened | None, str]:
-    """The same on a provider other than the CPU; None and what went wrong where there is no such session."""
-    detail = ""
+def _on_device(file: ModelFile, wanted: str, threads: _Threads, nhwc: bool | None) -> _Opened | Obstacle:
+    """The same on a provider other than the CPU, or what keeps it from being used."""
+    detail, found = "", None
     # The CPU must take the file, so that what fails after that is the device's fault.
     _cpu_session(file, _Threads(1, True), Kernels.UNOPTIMISED)
     for request in requests(wanted, file.path, file.contract, nhwc):
@@ -194,11 +193,11 @@ def _on_device(file: ModelFile, wanted: str, threads: _Threads, nhwc: bool | Non
                 detail = str(error)
                 continue
             if not difference.tolerable:
-                detail = f"it gives wrong answers for {file.path.name}: {difference}"
+                found = difference
                 continue
             verdicts.remember(file, request, wanted)
-        return _Opened(session, run, Kernels.FASTEST, graphs, None), ""
-    return None, detail
+        return _Opened(session, run, Kernels.FASTEST, graphs, None)
+    return other_answers(wanted, file.path, found) if found else why_missing(wanted, detail)
 
 
 def _attempt(file: ModelFile, request: Request, threads: _Threads) -> onnxruntime.InferenceSession:
