@@ -12,8 +12,8 @@ import statistics
 import sys
 from pathlib import Path
 
-from allkit.benchmark.measure.series import medians
 from allkit.benchmark.record.record import load
+from allkit.benchmark.record.series import medians
 from allkit.metrics import paired_ratio
 
 

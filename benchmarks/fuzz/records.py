@@ -193,7 +193,7 @@ def bench(path: Path) -> None:
     invoke("bench", "--from", path, "--budget-ms", 5, *files)
     check_pages(out / "b.markdown", out / "b.report")
     for pair in ((path, RESULTS / "bench.json"), (RESULTS / "bench.json", path)):
-        invoke("bench", "--across-machines", "--compare", *pair)
+        invoke("bench", "--compare", *pair)
 
 
 def evaluation(path: Path) -> None:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from allkit.benchmark.measure.accuracy import AccuracyMeasurement, paired
+from allkit.benchmark.measure.accuracy import AccuracyMeasurement
+from allkit.benchmark.record.paired import accuracy_difference
 from allkit.data.index import Images, read, scan
 from allkit.data.split import Split
 from allkit.errors import AllkitError
@@ -198,7 +199,7 @@ def test_a_benchmark_measures_the_test_part_wherever_it_lies(trained, tmp_path):
     among = AccuracyMeasurement(read(scan(more))).evaluate(opened(trained))
     assert among["metrics"] == exact["metrics"]
     # The same images, though the folders are not: they can be compared.
-    assert paired(exact, among) == {"difference": 0, "p_value": 1}
+    assert accuracy_difference(exact, among) == {"difference": 0, "p_value": 1}
 
 
 def test_a_benchmark_leaves_out_what_was_trained_on_where_the_part_is_not_whole(trained, tmp_path):

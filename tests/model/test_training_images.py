@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from allkit.errors import AllkitError
 from allkit.model.file import read_model
-from allkit.model.training_images import METADATA_KEY, TrainedOn, TrainingImages, perceptual_hashes
+from allkit.model.training_images import METADATA_KEY, TrainingImages, perceptual_hashes
 from models import tiny_model
 
 NAMES = {"train": ["a", "b", "c"], "validation": ["d"], "test": ["e", "f"]}
@@ -108,15 +108,6 @@ def test_a_file_that_is_held_aside_is_no_copy_and_what_looks_like_one_trained_on
     assert listed.copy_of(hashlib.sha256(b"another").hexdigest(), image) == "near"
     assert listed.copy_of(None, image[::2, ::2]) == "near"
     assert listed.copy_of(None, np.zeros((0, 4, 3), np.uint8)) is None
-
-
-def test_counts_are_told_in_one_sentence():
-    told = TrainedOn(exact=30, near=7, none=11, held_aside=1, left_out=36)
-    assert told.text == (
-        "36 of 48 images were trained on (exact copies: 30, near copies: 6); left out: 36; held aside by its split "
-        "though they look like one that was: 1"
-    )
-    assert TrainedOn(0, 0, 5, 0, 0).text == "0 of 5 images were trained on"
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -1,6 +1,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -117,3 +119,15 @@ def test_a_record_of_another_schema_is_refused(tmp_path):
     (tmp_path / "r.json").write_text('{"schema_version": 9, "rows": [], "machine": {}}')
     with pytest.raises(AllkitError, match="schema version 9"):
         load(tmp_path / "r.json")
+
+
+def test_reading_a_record_loads_no_runtime_image_library_or_framework(tmp_path):
+    save(record(row("a.onnx", 4.0), row("b.onnx", 2.0)), tmp_path / "r.json")
+    code = (
+        "import sys; from pathlib import Path; from allkit.benchmark.record import choose, compare, record; "
+        "found = record.load(Path(sys.argv[1])); choose.recommend(found, choose.Budget(ms=9)); "
+        "compare.compare_records(found, found); "
+        "print([name for name in ('onnxruntime', 'cv2', 'keras', 'tensorflow') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "r.json"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -113,7 +113,7 @@ def bench(
     budget = (budget_ms, budget_mb, min_accuracy)
     _check_usage(models, source, compare, bool(written) or any(limit is not None for limit in budget))
     if compare:
-        from allkit.benchmark.record.compare import compare as compare_records
+        from allkit.benchmark.record.compare import compare_records
         from allkit.benchmark.record.record import load
         from allkit.cli.bench_tables import print_comparison
 

@@ -14,7 +14,7 @@ from allkit.evaluation.subject import Subject, trained_on
 from allkit.metrics import Interval, expected_calibration_error, proportion
 from allkit.metrics.classification import Metrics, PairedComparison, compare, score
 from allkit.model.contract import INTENDED_USE
-from allkit.model.training_images import TrainedOn
+from allkit.model.trained_on import TrainedOn
 from allkit.runtime.classifier import Classifier, Prediction
 from allkit.support.files import content_hash
 from allkit.support.text import visible

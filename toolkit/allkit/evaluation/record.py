@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from allkit.metrics.records import BaselineRecord, MetricsRecord, NamedSplitRecord
-from allkit.model.training_images import TrainedOn
+from allkit.model.trained_on import TrainedOn
 from allkit.support.reading import Share, Text
 
 

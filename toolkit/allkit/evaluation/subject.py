@@ -14,7 +14,8 @@ from allkit.data.index import BASELINE, Images
 from allkit.data.split import Split
 from allkit.errors import AllkitError
 from allkit.metrics import Interval
-from allkit.model.training_images import Found, TrainedOn, TrainingImages
+from allkit.model.trained_on import TrainedOn
+from allkit.model.training_images import Found, TrainingImages
 from allkit.runtime.classifier import Classifier
 
 _LEAVING_ONE_OUT = f"{BASELINE}, leaving one out"

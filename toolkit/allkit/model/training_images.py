@@ -28,7 +28,6 @@ import numpy as np
 
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import central_square
-from allkit.support.reading import Count
 
 Copy = Literal["exact", "near"]
 
@@ -195,39 +194,6 @@ class TrainingImages:
             np.bitwise_count(row[:, None] ^ known).min(axis=1, initial=_HASH_BITS) for row in asked.reshape(-1, 8)
         ]
         return ((np.reshape(nearest, contrast.shape) <= NEAR_BITS) & contrast).any(axis=-1)
-
-
-@dataclass(frozen=True)
-class TrainedOn:
-    """How many of the images asked for a model was trained on, by kind.
-
-    exact: files of its training or validation part. near: other files that look like one of them. none: all others.
-    held_aside: those of `near` that its split holds in another part. left_out: images that are not measured because
-    this model, or one that it is compared with, was trained on them.
-    """
-
-    exact: Count
-    near: Count
-    none: Count
-    held_aside: Count
-    left_out: Count
-
-    @property
-    def trained(self) -> int:
-        """How many it was trained on."""
-        return self.exact + self.near - self.held_aside
-
-    @property
-    def text(self) -> str:
-        """As in `36 of 48 images were trained on (exact copies: 30, near copies: 6); left out: 36`."""
-        words = f"{self.trained} of {self.exact + self.near + self.none} images were trained on"
-        if self.trained:
-            words += f" (exact copies: {self.exact}, near copies: {self.trained - self.exact})"
-        if self.left_out:
-            words += f"; left out: {self.left_out}"
-        if self.held_aside:
-            words += f"; held aside by its split though they look like one that was: {self.held_aside}"
-        return words
 
 
 def perceptual_hashes(image: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from allkit.errors import AllkitError
 from allkit.evaluation.record import EvaluationRecord, EvaluationsRecord
 from allkit.model.contract import Contract
 from allkit.model.file import read_model
-from allkit.model.training_images import TrainedOn
+from allkit.model.trained_on import TrainedOn
 from allkit.runs.record import TrainingRecord
 from allkit.runs.run import Run
 from allkit.support.files import content_hash, listing

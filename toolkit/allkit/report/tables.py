@@ -11,7 +11,7 @@ import numpy as np
 
 from allkit.data.duplicates import connected_groups
 from allkit.metrics import SIGNIFICANT, Interval, by_group, holm, least_difference, sign_flip_exact
-from allkit.model.training_images import TrainedOn
+from allkit.model.trained_on import TrainedOn
 from allkit.report.paper import METRICS, TABLE_1, methods
 from allkit.report.sources import Exported, Sources, Training
 

@@ -1,11 +1,11 @@
-"""What a measurement has to say of the machine that made it."""
+"""The machine that made a measurement, as a record names it."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,6 @@ from allkit.support.cpus import cores
 # Instructions that decide how fast a convolution is.
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm")
 _LIBRARIES = ("allkit", "onnxruntime-gpu", "onnxruntime", "opencv-python-headless", "numpy")
-
-# Two machines that agree in these can be compared.
-IDENTITY = ("processor", "cores", "memory_gib", "gpu")
 
 
 def facts() -> dict[str, Any]:
@@ -35,15 +32,6 @@ def facts() -> dict[str, Any]:
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
-
-
-def differences(first: Mapping[str, Any], second: Mapping[str, Any], keys: Iterable[str] = IDENTITY) -> list[str]:
-    """In what two machines, or other facts, are not the same, one line each."""
-    return [
-        f"{key.replace('_', ' ')}: {first.get(key)} and {second.get(key)}"
-        for key in keys
-        if first.get(key) != second.get(key)
-    ]
 
 
 def _cpu_flags() -> set[str]:

@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from allkit.benchmark.measure.accuracy import AccuracyMeasurement, paired
+from allkit.benchmark.measure.accuracy import AccuracyMeasurement
 from allkit.benchmark.measure.entry import Entry
 from allkit.benchmark.measure.machine import facts
 from allkit.benchmark.measure.peak import Peak
 from allkit.benchmark.measure.probe import probe
+from allkit.benchmark.record.paired import accuracy_difference
+from allkit.benchmark.record.record import SCHEMA_VERSION
 from allkit.errors import AllkitError
 from allkit.support.text import visible
 
-SCHEMA_VERSION = 1
 _WARM_UP_SECONDS = 0.5
 _PROBED = 64
 
@@ -119,6 +120,6 @@ def _against_parent(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict
     same = ("size_px", "width", "origin")
     for other in rows:
         if other.get("accuracy") and other["precision"] == "fp32" and all(row[key] == other[key] for key in same):
-            found = paired(row["accuracy"], other["accuracy"])
+            found = accuracy_difference(row["accuracy"], other["accuracy"])
             return found and {"parent": other["model"], **found}
     return None

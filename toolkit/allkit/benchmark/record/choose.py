@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from allkit.benchmark.measure.accuracy import shortfall
+from allkit.benchmark.record.paired import shortfall
 from allkit.benchmark.record.record import Figures, Record, figures
 from allkit.metrics import NonInferiority
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from allkit.benchmark.measure.accuracy import paired
-from allkit.benchmark.measure.machine import differences
-from allkit.benchmark.measure.series import medians
+from allkit.benchmark.record.paired import accuracy_difference
 from allkit.benchmark.record.record import Record, seen
+from allkit.benchmark.record.series import medians
 from allkit.errors import AllkitError
 from allkit.metrics import SIGNIFICANT, Interval, holm, least_difference, mann_whitney_exact, ratio
 
 _ACCURACY = "accuracy"
+# Two machines that agree in these can be compared.
+_IDENTITY = ("processor", "cores", "memory_gib", "gpu")
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,18 @@ class Comparison:
     remarks: list[str]
 
 
-def compare(first: Record, second: Record) -> Comparison:
-    """Compare every measure that both records have; AllkitError for different machines, and for nothing in common.
+def compare_records(first: Record, second: Record) -> Comparison:
+    """Compare every measure that both records have. Raises AllkitError for records of different machines, and when
+    there is nothing in common.
 
-    Rounds are what is compared, not queries: queries of one round share what the machine did meanwhile, and thousands
-    of them would make trivial differences significant. Accuracies on the same images are compared by the exact test by
-    group.
+    The observations are rounds, not queries: queries of one round share the state of the machine, and thousands of them
+    would make trivial differences significant. Accuracies on the same images are compared by the exact test by group.
     """
-    if found := differences(first["machine"], second["machine"]):
-        raise AllkitError(f"the records are of different machines ({'; '.join(found)}): measure both on one machine")
+    if found := list(_differences(first["machine"], second["machine"], _IDENTITY)):
+        raise AllkitError(
+            f"the records are of different machines ({'; '.join(found)}), whose difference would be measured: give two "
+            "records of one machine"
+        )
     others = {row["model"]: row for row in second["rows"] if "error" not in row}
     pairs = [(row, others[row["model"]]) for row in first["rows"] if "error" not in row and row["model"] in others]
     changes = [change for a, b in pairs for change in _changes(a, b)]
@@ -76,7 +80,7 @@ def _changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Ch
         middles = float(np.median(a)), float(np.median(b))
         yield Change(first["model"], measure, *middles, ratio(a, b), mann_whitney_exact(a, b))
     judged = all(row.get("accuracy") and not seen(row) for row in (first, second))
-    if judged and (found := paired(first["accuracy"], second["accuracy"])):
+    if judged and (found := accuracy_difference(first["accuracy"], second["accuracy"])):
         shares = (row["accuracy"]["metrics"]["accuracy"]["value"] for row in (first, second))
         yield Change(first["model"], _ACCURACY, *shares, None, found["p_value"])
 
@@ -117,9 +121,16 @@ def _remarks(first: Record, second: Record, pairs: list[tuple[Mapping, Mapping]]
                 told = f": {row[key]} and {other[key]}" if key == "provider" else ""
                 yield f"{row['model']}: {name} is not the same{told}"
     for key in ("data", "settings"):
-        yield from (f"{key}, {found}" for found in differences(first[key], second[key], first[key] | second[key]))
-    yield from differences(first["machine"], second["machine"], ("libraries", "python", "system", "governor"))
+        yield from (f"{key}, {found}" for found in _differences(first[key], second[key], first[key] | second[key]))
+    yield from _differences(first["machine"], second["machine"], ("libraries", "python", "system", "governor"))
     yield (
         "each record is one run: what changes from run to run, such as clocks, memory or neighbours, is in no p value; "
         "a difference that matters is worth a second pair"
     )
+
+
+def _differences(first: Mapping[str, Any], second: Mapping[str, Any], keys: Iterable[str]) -> Iterator[str]:
+    """One line for each key whose values differ."""
+    for key in keys:
+        if first.get(key) != second.get(key):
+            yield f"{key.replace('_', ' ')}: {first.get(key)} and {second.get(key)}"

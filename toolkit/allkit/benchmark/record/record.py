@@ -14,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from allkit.benchmark.measure.run import SCHEMA_VERSION
-from allkit.benchmark.measure.series import percentile, trouble
 from allkit.benchmark.record.schema import BenchRecord
+from allkit.benchmark.record.series import percentile, trouble
 from allkit.errors import AllkitError
 from allkit.metrics import Interval
 from allkit.metrics.records import Versioned
-from allkit.model.training_images import TrainedOn
+from allkit.model.trained_on import TrainedOn
 from allkit.support.csvtext import path_field, text_field, write_rows
 from allkit.support.files import write_text
 from allkit.support.reading import as_plain, read_json
 from allkit.support.text import markdown
+
+SCHEMA_VERSION = 1
 
 Record = Mapping[str, Any]
 

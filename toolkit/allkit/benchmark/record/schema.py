@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from allkit.metrics.records import BaselineRecord, MetricsRecord, SplitRecord
-from allkit.model.training_images import TrainedOn
+from allkit.model.trained_on import TrainedOn
 from allkit.support.reading import Count, NotNegative, Positive, Share, Text
 
 # Of one query and of a batch; a nanosecond is less than any takes.

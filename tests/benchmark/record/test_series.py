@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from allkit.benchmark.measure.series import percentile, trouble
+from allkit.benchmark.record.series import percentile, trouble
 
 
 def test_a_percentile_is_the_value_of_a_query():
