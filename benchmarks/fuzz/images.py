@@ -5,9 +5,9 @@
 Pictures are drawn, encoded in every way and mutated: bits flipped, runs overwritten, cut off, repeated, spliced from
 another file, fields set to extremes, first bytes exchanged; half of the PNGs get right checksums again. Each is loaded
 by `PixelPath.load`, and leniently where that is an error, in a process that takes many in turn. A JPEG that is read is
-held against `djpeg -strict`, where that is installed. Prints one JSON record; exits with 1 where an image gave anything
-but pixels or an AllkitError, took longer than 10 s or more than 1 GiB, made a C library write on stderr, or was read
-against djpeg. The n-th image depends on the seed and n alone.
+validated against `djpeg -strict`, where that is installed. Prints one JSON record; exits with 1 where an image gave
+anything but pixels or an AllkitError, took longer than 10 s or more than 1 GiB, made a C library write on stderr, or
+was read although djpeg refuses it. The n-th image depends on the seed and n alone.
 """
 
 from __future__ import annotations

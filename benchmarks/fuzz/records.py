@@ -146,7 +146,7 @@ def changed_json(text: str, rng: random.Random) -> str:
 
 
 def changed_bytes(data: bytes, rng: random.Random, other: bytes) -> bytes:
-    """Bits, a piece cut out, put in or repeated, cut short, empty, or another file's content."""
+    """Bits, a piece cut out, put in or repeated, truncated, empty, or another file's content."""
     mutable = bytearray(data)
     kind = rng.randrange(7)
     place = rng.randrange(max(1, len(data)))

@@ -177,7 +177,7 @@ def test_no_model_record_or_image_is_replaced_by_a_result(tmp_path, smears):
         ["data", "audit", smears, "--html", image],
     ):
         before = [path.read_bytes() for path in (model, image, source)]
-        with pytest.raises(AllkitError, match="which is to be read; give another name"):
+        with pytest.raises(AllkitError, match="which is an input; give another name"):
             invoke(*words)
         assert [path.read_bytes() for path in (model, image, source)] == before
     with pytest.raises(AllkitError, match=r"files named \.onnx are models or images"):

@@ -57,7 +57,7 @@ def test_a_resumed_run_takes_changed_and_unreadable_images_again(monkeypatch):
         failing_at(patch, 2, KeyboardInterrupt())
         run(*ONE_BY_ONE)
     cv2.imwrite("images/broken.jpg", flat(0, 0, 96))
-    # The first line that was cut short, as by a sudden end, is done again.
+    # The first line that was truncated, as by a sudden end, is done again.
     journal = Path(".out.csv.journal")
     journal.write_bytes(journal.read_bytes() + b'{"path": "images/sm')
     assert run(*ONE_BY_ONE, "--resume").exit_code == 0
@@ -175,7 +175,7 @@ def test_a_full_disk_is_an_error_that_can_be_gone_on_from(folder):
     errors = process.communicate()[1].decode()
     assert process.returncode == 2
     assert errors.splitlines()[-1] == (
-        "error: cannot write .out.csv.journal: File too large; with that mended, the same command with --resume goes on"
+        "error: cannot write .out.csv.journal: File too large; fix that, then repeat the command with --resume"
     )
     assert Path("out.csv").read_text() == "old"
     result = run("images", "--format", "csv", "--output", "out.csv", "--resume")

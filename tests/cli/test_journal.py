@@ -52,7 +52,7 @@ def test_a_disk_that_is_full_at_the_end_of_a_line_gives_no_image_the_row_of_anot
     assert process.returncode == 2, errors
     assert "Traceback" not in errors
     assert JOURNAL.stat().st_size == limit
-    # The seventh line is cut short where one byte more than its end is missing.
+    # The seventh line is truncated where one byte more than its end is missing.
     assert classified_again(monkeypatch) == (6 if off < -1 else 5)
     assert Path("out.csv").read_text() == many
 
@@ -177,7 +177,7 @@ def test_what_is_changed_under_a_running_process_is_an_error():
         assert [row.confidence for _, row in journal.rows(paths)] == [0, 0.5]
         first, second = JOURNAL.read_bytes().splitlines(keepends=True)
         JOURNAL.write_bytes(first[:-9] + b"9" + first[-8:] + second)
-        with pytest.raises(AllkitError, match="has been changed meanwhile"):
+        with pytest.raises(AllkitError, match="has been changed in the meantime"):
             list(journal.rows(paths))
 
 

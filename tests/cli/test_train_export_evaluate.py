@@ -70,7 +70,7 @@ def test_resume_refuses_another_protocol_and_a_folder_without_a_run(finished_run
         invoke("train", "--out", folder, "--resume", "--split", "grouped")
     with pytest.raises(AllkitError, match="there is no run in"):
         invoke("train", "--out", tmp_path / "typo", "--resume")
-    # Its making was cut short: nobody knows any more what it was to be.
+    # Its making was truncated: nobody knows any more what it was to be.
     (tmp_path / "typo").mkdir()
     shutil.copy(folder / "split.json", tmp_path / "typo")
     with pytest.raises(AllkitError, match=r"there is no run in .*: leave out --resume to start one"):

@@ -114,7 +114,7 @@ def test_a_download_that_misses_a_class_is_refused(kagglehub, tmp_path):
 
 def test_an_empty_download_is_refused(kagglehub, tmp_path):
     kagglehub.dataset_download = lambda handle: str(tmp_path)
-    with pytest.raises(AllkitError, match=r"the download is not whole: .*download again"):
+    with pytest.raises(AllkitError, match=r"the download is incomplete: .*download again"):
         download()
 
 

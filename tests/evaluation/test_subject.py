@@ -158,7 +158,7 @@ def test_what_a_model_does_not_tell_is_unknown(trained, tmp_path):
     on = without_trained(subject(trained.images), [silent])
     assert len(on.rows) == 48
     assert trained_on(on, silent) == ("unknown", None)
-    with pytest.raises(AllkitError, match="does not tell the images of its split"):
+    with pytest.raises(AllkitError, match="does not list the images of its split"):
         part_of(trained.images, silent)
 
 

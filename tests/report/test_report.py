@@ -248,7 +248,7 @@ def test_an_unfinished_run_and_an_empty_folder_are_named(finished_run, tmp_path)
     Run.create(tmp_path / "new", finished_run.settings, finished_run.split)
     (tmp_path / "empty").mkdir()
     for name in ("new", "empty"):
-        with pytest.raises(AllkitError, match=f"{name} is nothing to report on: give a finished run"):
+        with pytest.raises(AllkitError, match=f"{name} cannot be reported on: give a finished run"):
             gather([tmp_path / name])
 
 

@@ -231,7 +231,7 @@ def test_a_history_that_no_training_writes_is_refused(whole, old, new):
 @pytest.mark.parametrize("text", ['{"a":1}', "epoch,loss\n"])
 def test_a_history_without_an_epoch_is_refused(whole, text):
     (whole.folder / "history.csv").write_text(text)
-    with pytest.raises(AllkitError, match=r"history\.csv holds no epoch: train again"):
+    with pytest.raises(AllkitError, match=r"history\.csv has no epochs: train again"):
         whole.read_history()
 
 

@@ -137,7 +137,7 @@ def test_what_can_be_written_passes_and_nothing_is_made(tmp_path, monkeypatch):
 def test_a_folder_without_permission_is_found_out(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     for path in (tmp_path / "new.json", tmp_path / "a" / "b" / "new.json"):
-        with pytest.raises(AllkitError, match="may not be written"):
+        with pytest.raises(AllkitError, match="is not writable"):
             check_replaceable(path)
 
 

@@ -88,7 +88,7 @@ def epochs(*numbers, **changes) -> bytes:
         ({"v3": header("(2,)") + bytes(16)}, "does not hold 3 variables"),
         # 8 TiB by its header: nothing may be allocated for it.
         ({"v1": header("(1099511627776,)")}, "the network has float64"),
-        ({"v1": header("(5, 2)")}, "cut short"),
+        ({"v1": header("(5, 2)")}, "truncated"),
         ({"v1": header("(5, 2)", "'|O'") + bytes(80)}, "the network has float64"),
         ({"v1": header("(5, 2", "'<f8'") + bytes(80)}, "damaged"),
         ({"v1": pickled()}, "the network has"),
@@ -117,5 +117,5 @@ def test_a_checkpoint_of_another_network_is_refused(path):
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06" + bytes(18), header("(2,)") + bytes(16)])
 def test_another_file_is_refused(path, content):
     path.write_bytes(content)
-    with pytest.raises(AllkitError, match="is damaged or of another training"):
+    with pytest.raises(AllkitError, match="is damaged or belongs to another training"):
         load(path, VARIABLES, 2)

@@ -183,7 +183,7 @@ def test_a_teacher_is_finished_and_sees_the_pixels_of_its_pupil(finished_run, tm
 def test_a_run_whose_own_beginning_is_gone_is_not_gone_on_from(finished_run, tmp_path):
     settings = replace(finished_run.settings, recipe=finished_run.settings.recipe.override(weights="/nowhere/run"))
     second = Run.create(tmp_path / "second", settings, finished_run.split)
-    with pytest.raises(AllkitError, match=r"learnt from /nowhere/run, which is gone"):
+    with pytest.raises(AllkitError, match=r"learned from /nowhere/run, which is gone"):
         Run.create(tmp_path / "third", going_on_from(second), finished_run.split)
 
 

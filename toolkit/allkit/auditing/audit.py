@@ -133,7 +133,7 @@ def audit_dataset(
     """Read all images of a scanned dataset and examine them.
 
     near_threshold: bits of 256 in which near duplicates may differ. seed: of the splits. block_length: file numbers
-    in a block of the grouped protocol. `on_image` is called once an image read, `on_stage` with the name of each
+    in a block of the grouped protocol. `on_image` is called once per image read, `on_stage` with the name of each
     stage that follows. Raises AllkitError when no image of a class can be read.
     """
     images = read(dataset, baselines.PIXELS, on_image)

@@ -27,7 +27,7 @@ stand in more than one class."""
     default=20,
     show_default=True,
     metavar="BITS",
-    help="Two images are near duplicates when their difference hashes differ in at most so many of 256 bits.",
+    help="Two images are near duplicates when their difference hashes differ in at most this many of 256 bits.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Seed of the splits.")
 @click.option(
@@ -55,7 +55,7 @@ stand in more than one class."""
 def audit(
     folder: Path, near_threshold: int, seed: int, block_length: int, json_file: Path | None, html_file: Path | None
 ) -> None:
-    """Examine labelled images: unreadable files, duplicates, and what a method without any idea of cells scores.
+    """Examine labelled images: unreadable files, duplicates, and what a method scores that cannot see cells.
 
     DIR has one sub-folder of images per class (else $ALLKIT_DATA).
     """

@@ -17,11 +17,11 @@ EPILOG = """\b
 Examples:
   allkit bench                                       every model in exported/, one table
   allkit bench A.onnx B.onnx --data ALL/ --json record.json --report bench.html
-  allkit bench --seconds 60 --rounds 10              for figures that must be sure
+  allkit bench --seconds 60 --rounds 10              for more precise figures
   allkit bench --batch 1 --batch 32
-  allkit bench --budget-ms 5 --budget-mb 2           recommends one model, and says why
+  allkit bench --budget-ms 5 --budget-mb 2           recommends one model and says why
   allkit bench --from record.json --report bench.html --plot front.svg
-  allkit bench --compare monday.json tuesday.json    which differences are real
+  allkit bench --compare monday.json tuesday.json    which differences are significant
 
 Accuracy is measured on the test part of each model's own split, found by content among
 the images, or on that of --split; where it is not there, on all images. Those that the
@@ -50,30 +50,35 @@ def _file(option: str, text: str) -> Callable:
     "batches",
     type=click.IntRange(1),
     multiple=True,
-    help="Batch size of the throughput; repeat.  [that of the plan, 1 and 32]",
+    help="Batch size for throughput; can be repeated.  [that of the plan, 1 and 32]",
 )
 @click.option(
-    "--seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="Least of a scenario, over all rounds."
+    "--seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="Minimum per scenario, over all rounds."
 )
 @click.option(
-    "--queries", type=click.IntRange(1), default=662, show_default=True, help="Least of a scenario, over all rounds."
+    "--queries", type=click.IntRange(1), default=662, show_default=True, help="Minimum per scenario, over all rounds."
 )
-@click.option("--rounds", type=click.IntRange(2, 20), default=7, show_default=True, help="Turns that models take.")
+@click.option(
+    "--rounds", type=click.IntRange(2, 20), default=7, show_default=True, help="Rounds in which all models take turns."
+)
 @_file("--json", "Write the record: raw samples, machine, hashes of the models.")
 @_file("--csv", "Write the figures, one line per model.")
-@_file("--markdown", "Write the table for a document.")
+@_file("--markdown", "Write the table as Markdown.")
 @_file("--report", "Write one self-contained HTML page.")
-@_file("--plot", "Write the scatter of accuracy and latency, as .svg or .png.")
-@click.option("--budget-ms", type=click.FloatRange(0, min_open=True), help="Recommend: the most ms per image.")
-@click.option("--budget-mb", type=click.FloatRange(0, min_open=True), help="Recommend: the largest file, in MiB.")
-@click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Recommend: the least accuracy, as in 0.98.")
+@_file("--plot", "Write the chart of accuracy against latency, as .svg or .png.")
+@click.option("--wide", is_flag=True, help="Print every figure; the default is six columns that fit 80 characters.")
+@click.option("--budget-ms", type=click.FloatRange(0, min_open=True), help="Recommend a model: maximum ms per image.")
+@click.option(
+    "--budget-mb", type=click.FloatRange(0, min_open=True), help="Recommend a model: maximum file size in MiB."
+)
+@click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Recommend a model: minimum accuracy, such as 0.98.")
 @click.option(
     "--margin",
     type=click.FloatRange(0, 100, min_open=True, max_open=True),
     default=1.0,
     show_default=True,
     metavar="POINTS",
-    help="Recommend: a faster model must be shown to lose less than this of the most accurate one's accuracy.",
+    help="Recommend a model: a faster one must be shown to lose less accuracy than this against the most accurate one.",
 )
 @click.option(
     "--from",
@@ -101,6 +106,7 @@ def bench(
     markdown: Path | None,
     report: Path | None,
     plot: Path | None,
+    wide: bool,
     budget_ms: float | None,
     budget_mb: float | None,
     min_accuracy: float | None,
@@ -133,7 +139,7 @@ def bench(
         texts = [path for path in written if path != plot]
         record = _measured(texts, models, data, split_file, device, batches, seconds, queries, rounds)
     failed = any("error" in row for row in record["rows"])
-    _show(record, json, csv, markdown, report)
+    _show(record, wide, json, csv, markdown, report)
     if any(limit is not None for limit in budget):
         from allkit.benchmark.record.choose import Budget, recommend
 
@@ -141,9 +147,9 @@ def bench(
         say(f"\nrecommended: {model}: {reason}" if model else f"\n{reason}")
         failed = failed or model is None
     if plot:
-        from allkit.report.plot import write_scatter
+        from allkit.report.plot import write_plot
 
-        write_scatter(record, plot)
+        write_plot(record, plot)
     click.get_current_context().exit(int(failed))
 
 
@@ -173,7 +179,12 @@ def _measured(texts: Sequence[Path], models: Sequence[Path], data: Path, *others
 
 
 def _show(
-    record: Mapping[str, Any], json: Path | None, csv: Path | None, markdown: Path | None, report: Path | None
+    record: Mapping[str, Any],
+    wide: bool,
+    json: Path | None,
+    csv: Path | None,
+    markdown: Path | None,
+    report: Path | None,
 ) -> None:
     """Print the record and write it in every form that was asked for."""
     from allkit.benchmark.record.record import as_csv, as_markdown, save
@@ -181,7 +192,7 @@ def _show(
 
     if json:
         save(record, json)
-    print_record(record)
+    print_record(record, wide)
     for path, render in ((csv, as_csv), (markdown, as_markdown)):
         if path:
             write_text(path, render(record))

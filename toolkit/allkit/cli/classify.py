@@ -22,7 +22,7 @@ Examples:
   allkit classify smears/ --format csv --output labels.csv --resume    continue after Ctrl-C
   allkit classify smears/ --format jsonl | head
   allkit classify smears/ --profile                    where the time goes
-  allkit classify smears/ --heatmaps maps/             an overlay per image, and a contact sheet
+  allkit classify smears/ --heatmaps maps/             one overlay per image and a contact sheet
 
 An image is marked uncertain when the classes that the model's coverage does not rule
 out are not exactly one, and unfamiliar when it is unlike the training images.
@@ -65,17 +65,17 @@ Research use; not for diagnosis."""
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with a stopped --output: images that have not changed are kept. Without it nothing is written over "
-    "what a stopped one has done.",
+    help="Continue a stopped --output: unchanged images are not classified again. Without it the work of a stopped one "
+    "is never overwritten.",
 )
 @click.option(
-    "--profile", is_flag=True, help="Show on stderr where the time went, and on CPU how near the limit it came."
+    "--profile", is_flag=True, help="Show on stderr where the time went and, on a CPU, how close to the limit it came."
 )
 @click.option(
     "--lenient",
     is_flag=True,
-    help="Classify what is left of damaged images, and say what is wrong with them in a last column, warning; "
-    "otherwise each is an error.",
+    help="Classify what can be decoded of damaged images, with the damage in the column warning; otherwise each is an "
+    "error.",
 )
 @click.option(
     "--mark-trained",
@@ -91,8 +91,8 @@ Research use; not for diagnosis."""
 @click.option(
     "--heatmaps",
     type=NamedPath(file_okay=False),
-    help="Draw where the evidence for each label lies into this folder, with a contact sheet of the strongest "
-    "images of each class; needs a model exported with --heatmap.",
+    help="Write overlays of the evidence for each label into this folder, with a contact sheet of the strongest of "
+    "each class; needs a model exported with --heatmap.",
 )
 def classify(
     files_or_folders: tuple[Path, ...],

@@ -12,7 +12,7 @@ from allkit.cli.terminal import say
 
 EPILOG = """\b
 Example:
-  allkit demo --keep demo/       leave the images, the run and the model in demo/"""
+  allkit demo --keep demo/       keep the images, the run and the model in demo/"""
 
 # A size that trains in well under a minute on two cores and still needs shape to be seen.
 _SIZE_PX, _WIDTH, _EPOCHS, _PER_CLASS = 64, 0.125, 20, 100
@@ -22,11 +22,11 @@ _SIZE_PX, _WIDTH, _EPOCHS, _PER_CLASS = 64, 0.125, 20, 100
 @click.option(
     "--keep",
     type=NamedPath(file_okay=False),
-    help="Work in this folder and leave everything there.  [a temporary folder]",
+    help="Work in this folder and keep everything there.  [a temporary folder]",
 )
 @click.pass_context
 def demo(ctx: click.Context, keep: Path | None) -> None:
-    """Walk the whole road on synthetic smears in under two minutes: synth, train, export, evaluate, classify."""
+    """Run the whole pipeline on synthetic smears in under two minutes: synth, train, export, evaluate, classify."""
     if keep:
         _walk(ctx, keep)
         return
@@ -51,4 +51,4 @@ def _walk(ctx: click.Context, folder: Path) -> None:
         status = ctx.find_root().command.main(words, prog_name="allkit", standalone_mode=False)
         if status:
             ctx.exit(status)
-    say("\nThe smears are drawings: these figures say that the road works, nothing about leukemia.")
+    say("\nThe smears are drawings: these figures show that the pipeline works and say nothing about leukemia.")

@@ -40,7 +40,9 @@ Exit status 0 when all images were read, 1 when some could not be."""
     help="Which part of the split.  [test]",
 )
 @click.option("--include-trained", is_flag=True, help="Keep images that a model was trained on; so does --part train.")
-@click.option("--shift", is_flag=True, help="Repeat it under a suite of imaging shifts: stain, light, grey, blur ...")
+@click.option(
+    "--shift", is_flag=True, help="Repeat the measurement under a suite of imaging shifts: stain, light, grey, blur ..."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the shifts.")
 @device_option
 @batch_size_option

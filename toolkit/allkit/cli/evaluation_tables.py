@@ -14,12 +14,12 @@ from allkit.metrics.classification import PairedComparison
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """The metrics beside the baseline, then how the model's own doubt bears out."""
+    """The metrics beside the baseline, then how the model's uncertainty estimates hold."""
     subject, doubt = evaluation.subject, evaluation.doubt
     print_metrics(
         evaluation.metrics, f"{evaluation.model.name} on {subject.title}", subject.baseline, subject.baseline_method
     )
-    table = Table(title="doubt", show_header=False)
+    table = Table(title="uncertainty", show_header=False)
     table.add_row("expected calibration error", f"{doubt.calibration_error:.4f}")
     table.add_row(f"coverage ({doubt.promised_coverage:.0%} promised)", with_interval(doubt.coverage, 2))
     table.add_row("uncertain (set is not one class)", with_interval(doubt.uncertain, 2))

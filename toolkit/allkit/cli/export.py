@@ -80,13 +80,13 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
     show_default=True,
     help="Folder for the models and their cards.",
 )
-@click.option("--data", type=NamedPath(), help="The images the run was trained on, if they have moved.")
+@click.option("--data", type=NamedPath(), help="The images that the run was trained on, if they have moved.")
 @click.option(
     "--coverage",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.95,
     show_default=True,
-    help="Share of images whose prediction set shall hold the truth.",
+    help="Share of images whose prediction set should contain the true class.",
 )
 @click.pass_context
 def export(

@@ -13,23 +13,23 @@ EPILOG = """\b
 Examples:
   allkit inspect exported/vgg16x0.25-150-int8.onnx
   allkit inspect MODEL --json | jq .contract.accuracy
-  allkit inspect MODEL --check             does it give the right answers on this machine?
+  allkit inspect MODEL --check             does it give correct answers on this machine?
 
 Without --check the file is read, not run. With it the model answers a few drawn images
 whose answers its contract holds, with each kind of kernels of ONNX Runtime on the CPU;
 classify and all other commands do the same by themselves when they first meet a file.
 
-Exit status 1 when --check finds no kernels that answer rightly, 2 when the file is not
+Exit status 1 when --check finds no kernels with correct answers, 2 when the file is not
 a model of allkit, is damaged or of another schema."""
 
 
 @click.command(epilog=EPILOG)
 @click.argument("model", type=NamedPath())
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
-@click.option("--check", is_flag=True, help="Run the model on its known answers, and say which kernels are exact here.")
+@click.option("--check", is_flag=True, help="Run the model on its known answers and show which kernels are exact here.")
 @click.pass_context
 def inspect(ctx: click.Context, model: Path, as_json: bool, check: bool) -> None:
-    """Show what an exported model says of itself and what its graph holds, layer by layer."""
+    """Show the contract of an exported model and its graph, layer by layer."""
     if check:
         if not _check(model, as_json):
             ctx.exit(1)

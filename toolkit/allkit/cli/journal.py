@@ -2,7 +2,7 @@
 
 A hidden file beside the output takes one line per image as soon as it is classified: a checksum and a JSON object with
 the path, the size and time of the file, and the prediction. Lines are only ever added. Each stands for itself: one that
-was cut short, or changed since, does not fit its checksum, and its image is classified again.
+was truncated, or changed since, does not fit its checksum, and its image is classified again.
 """
 
 from __future__ import annotations
@@ -85,9 +85,7 @@ class Journal:
                 self._begin(resume, heatmaps)
                 stack.pop_all()
         except BlockingIOError as error:
-            raise AllkitError(
-                f"another process is writing {output}: wait until it is done, or give another --output"
-            ) from error
+            raise AllkitError(f"another process is writing {output}: wait for it, or give another --output") from error
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
@@ -145,15 +143,16 @@ class Journal:
             self._stream.seek(at)
             row = _row(self._stream.read(length))
             if row is None or row.path != key.encode(*_ENCODING):
-                raise AllkitError(f"{self.path} has been changed meanwhile: the same command with --resume mends it")
+                raise AllkitError(
+                    f"{self.path} has been changed in the meantime: the same command with --resume repairs it"
+                )
             yield path, row.result()
 
     def _begin(self, resume: bool, heatmaps: bool) -> None:
         self._end = os.fstat(self._stream.fileno()).st_size
         if self._end and not resume:
             raise AllkitError(
-                f"{self.path} holds what an earlier run has done: go on from there with --resume, or delete it to "
-                "begin anew"
+                f"{self.path} holds the work of an earlier run: continue with --resume, or delete it to start again"
             )
         at, line = 0, b"\n"
         lines = io.BufferedReader(self._stream)
@@ -164,8 +163,8 @@ class Journal:
                 continue
             if row.made_with != self._made_with:
                 raise AllkitError(
-                    f"{self.path} was made with another model, other options or on another device: give the same, or "
-                    "delete it to begin anew"
+                    f"{self.path} was made with another model, other options or on another device: give the same "
+                    "ones, or delete it to start again"
                 )
             # What could not be read, or not whole, is tried again.
             whole = row.prediction is not None and row.prediction.warning is None
@@ -237,6 +236,4 @@ def _facts(path: Path) -> tuple[int, int] | None:
 
 
 def _unwritable(path: Path, error: OSError) -> AllkitError:
-    return AllkitError(
-        f"cannot write {path}: {reason(error)}; with that mended, the same command with --resume goes on"
-    )
+    return AllkitError(f"cannot write {path}: {reason(error)}; fix that, then repeat the command with --resume")

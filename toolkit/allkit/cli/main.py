@@ -28,12 +28,12 @@ COMMANDS = {
     "evaluate": ("allkit.cli.evaluate", "Measure an exported model on labelled images."),
     "inspect": ("allkit.cli.inspect", "Show the contract and the layers of an exported model."),
     "data": ("allkit.cli.data", "Get, draw and inspect labelled images."),
-    "demo": ("allkit.cli.demo", "Walk the whole road on synthetic smears."),
+    "demo": ("allkit.cli.demo", "Run the whole pipeline on synthetic smears."),
 }
 
 EPILOG = """\b
 Examples:
-  allkit demo                                      the whole road in two minutes, no data needed
+  allkit demo                                      the whole pipeline in two minutes, no data needed
   allkit train --data ALL/ --size 150 --width 0.25 --recipe scratch
   allkit export --size 150
   allkit classify folder/ --format csv --output labels.csv

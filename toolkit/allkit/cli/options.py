@@ -48,5 +48,5 @@ device_option = click.option(
 )
 
 batch_size_option = click.option(
-    "--batch-size", type=click.IntRange(1), help="Images a run of the model.  [what suits the model and the machine]"
+    "--batch-size", type=click.IntRange(1), help="Images per inference call.  [chosen for the model and the machine]"
 )

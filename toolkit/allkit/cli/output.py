@@ -50,7 +50,7 @@ def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequ
 
 
 def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
-    """One JSON object a line with the names of the CSV columns, the prediction set as a list; null for what is not."""
+    """One JSON object per line with the names of the CSV columns, the prediction set as a list; null if undefined."""
     for path, prediction in rows:
         record = _record(path, prediction, classes)
         stream.write(json.dumps({name: record[name] for name in columns(classes, optional)}) + "\n")
@@ -66,7 +66,7 @@ def write_table(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Se
         middle = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
         click.echo(click.style(f"{label.ljust(first)}  {middle}  {_one_line(path)}", **style), stream)
 
-    line("label", ["confidence", *names, "doubt"], "path", bold=True)
+    line("label", ["confidence", *names, "flags"], "path", bold=True)
     for path, prediction in rows:
         if prediction.error is not None:
             line("not read", [""] * len(widths), f"{path} ({prediction.error})", fg="red")

@@ -24,7 +24,9 @@ hold. Without --html and --markdown the Markdown is printed."""
 @click.option("--html", type=NamedPath(dir_okay=False), help="Write one self-contained page.")
 @click.option("--markdown", type=NamedPath(dir_okay=False), help="Write the tables as Markdown.")
 @click.option("--title", default="Results", show_default=True, help="The heading.")
-@click.option("--note", "notes", multiple=True, help="A paragraph at the end, such as licence and limits; repeat.")
+@click.option(
+    "--note", "notes", multiple=True, help="A paragraph at the end, such as licence and limits; can be repeated."
+)
 def report(
     sources: tuple[Path, ...], html: Path | None, markdown: Path | None, title: str, notes: tuple[str, ...]
 ) -> None:

@@ -10,7 +10,7 @@ from allkit.evaluation.shift_suite import ShiftRecord
 
 
 def print_shifts(record: ShiftRecord, where: str) -> None:
-    """A row a shift, the mean and the worst. where: the images, with their split, for the title."""
+    """One row per shift, the mean and the worst. where: the images, with their split, for the title."""
     console = PlainConsole()
     unshifted, *shifted = record.rows
     table = Table(title=f"under imaging shifts, {where}, n = {unshifted.n}")

@@ -26,7 +26,7 @@ _IMAGES = 128
 @click.argument("files_or_folders", nargs=-1, type=Path, metavar="[FILES_OR_FOLDERS]...")
 @click.option("--seconds", type=click.FloatRange(1), default=20.0, show_default=True, help="How long to measure.")
 def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> None:
-    """Measure which way of sharing out the processor classifies most images per second, and remember it.
+    """Find the combination of workers, threads and batch size that classifies most images per second, and remember it.
 
     Without images it draws synthetic smears to measure on.
     """
@@ -56,7 +56,7 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
         say(f"remembered in {kept}; `allkit classify --model {model}` uses it on the CPU")
     else:
         where = cache_folder() or "the cache of a user without a home folder"
-        say(f"not remembered: cannot write {where}; set XDG_CACHE_HOME to a folder that can be written", err=True)
+        say(f"not remembered: cannot write {where}; set XDG_CACHE_HOME to a writable folder", err=True)
 
 
 def _drawn(folder: Path) -> list[Path]:

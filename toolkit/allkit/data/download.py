@@ -37,7 +37,7 @@ def download() -> Path:
     try:
         dataset = scan(folder)
     except AllkitError as error:
-        raise AllkitError(f"the download is not whole: {error}; delete {folder} and download again") from error
+        raise AllkitError(f"the download is incomplete: {error}; delete {folder} and download again") from error
     if dataset.classes != CLASSES:
         raise AllkitError(
             f"the download in {dataset.root} has the classes {', '.join(dataset.classes)}, not {', '.join(CLASSES)}: "
@@ -53,7 +53,7 @@ def _fetch() -> Path:
     except ImportError as error:
         raise AllkitError('the download needs kagglehub: pip install ".[train]"') from error
     except (OSError, RuntimeError) as error:
-        raise AllkitError(f"kagglehub needs a home folder ({error}): set HOME to one that can be written") from error
+        raise AllkitError(f"kagglehub needs a home folder ({error}): set HOME to a writable folder") from error
     try:
         return Path(kagglehub.dataset_download(HANDLE))
     except (
@@ -69,6 +69,6 @@ def _fetch() -> Path:
     ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise AllkitError(
-            f"cannot download the ALL set: {reason}. To go on by hand, download the archive from {DOI_PAGE}, "
+            f"cannot download the ALL set: {reason}. To do it by hand, download the archive from {DOI_PAGE}, "
             "unpack it, and pass its folder with --data"
         ) from error

@@ -126,18 +126,18 @@ def scan(root: Path | str) -> Dataset:
     root = Path(root)
     if not os.path.isdir(root):
         raise AllkitError(
-            f"{root} is not a folder: give --data DIR (or set ALLKIT_DATA) to a folder with one sub-folder a class; "
+            f"{root} is not a folder: give --data DIR (or set ALLKIT_DATA) to a folder with one sub-folder per class; "
             "`allkit data synth DIR` draws one, `allkit data download` fetches the ALL set"
         )
     if len(_folders(root / _OUTER_FOLDER)) >= 2:
         root = root / _OUTER_FOLDER
     if not os.access(root, os.R_OK | os.X_OK):
-        raise AllkitError(f"cannot read {root}: its folders may not be listed or entered")
+        raise AllkitError(f"cannot read {root}: its folders cannot be listed or entered")
     skipped = {visible(entry.name): "not in a class folder" for entry in listing(root) if not entry.is_dir()}
     classes = tuple(folder.name for folder in _folders(root))
     if len(classes) < 2:
         found = f"only the class folder {classes[0]}" if classes else "no class folder"
-        raise AllkitError(f"{root} holds {found}: a classifier needs two or more sub-folders, one a class")
+        raise AllkitError(f"{root} holds {found}: a classifier needs two or more sub-folders, one per class")
     try:
         check_class_names(classes)
     except AllkitError as error:
@@ -162,7 +162,7 @@ def scan(root: Path | str) -> Dataset:
 def read(dataset: Dataset, pixels: PixelPath | None = None, on_image: Callable[[], None] = lambda: None) -> Images:
     """Read every image once; one that cannot be read is moved to `skipped` with the reason.
 
-    Without `pixels` no pixel is kept. `on_image` is called once an image, for progress. Raises AllkitError when a
+    Without `pixels` no pixel is kept. `on_image` is called once per image, for progress. Raises AllkitError when a
     class loses all its images.
     """
 

@@ -98,7 +98,7 @@ class Split:
         try:
             split._check()
         except AllkitError as error:
-            raise AllkitError(f"{path} is no split that allkit makes: {error}; make a new one") from error
+            raise AllkitError(f"{path} is not a split of allkit: {error}; make a new one") from error
         return split
 
     def _check(self) -> None:

@@ -63,12 +63,12 @@ def synthesize(
     """Draw `per_class` smears of each of `CLASSES` as JPEG files below `root`, a folder a class; returns `root`.
 
     Files are named as in the ALL set. The same seed and size give the same bytes, and image i of a class
-    does not depend on `per_class`. `on_image` is called once an image, for progress. Raises AllkitError
+    does not depend on `per_class`. `on_image` is called once per image, for progress. Raises AllkitError
     when a number is out of range, or `root` holds files already or cannot be written.
     """
     root = Path(root)
     if per_class < 1:
-        raise AllkitError(f"cannot draw {per_class} images a class: give 1 or more")
+        raise AllkitError(f"cannot draw {per_class} images per class: give 1 or more")
     if not _MIN_SIZE_PX <= size_px <= _MAX_SIZE_PX:
         raise AllkitError(f"image size {size_px} is out of range: give {_MIN_SIZE_PX} to {_MAX_SIZE_PX} pixels")
     if seed < 0:

@@ -106,7 +106,7 @@ def evaluate_model(classifier: Classifier, on: Subject, on_image: Callable[[], N
     root = on.images.dataset.root
     for path, prediction in zip(on.paths, classifier(root / path for path in on.paths), strict=True):
         if prediction.error is not None:
-            raise AllkitError(f"{path} could be read a moment ago, but not now: {prediction.error}")
+            raise AllkitError(f"{path} can no longer be read: {prediction.error}")
         predictions.append(prediction)
         on_image()
     probabilities = np.array([list(prediction.probabilities.values()) for prediction in predictions], np.float32)

@@ -90,7 +90,7 @@ def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> E
         evaluations.append(evaluate_model(classifier, on, counted(progress, f"evaluating {name}", len(on.rows))))
         counts = evaluations[-1].trained_on
         if counts is None:
-            progress.note(f"warning: {name} does not tell its training images: whether these are among them is unknown")
+            progress.note(f"warning: {name} does not list its training images: whether these are among them is unknown")
         elif counts.trained or counts.held_aside:
             progress.note(f"{name}: {counts.text}")
         if options.shift:

@@ -29,14 +29,14 @@ class ShiftRowRecord:
 
 @dataclass(frozen=True)
 class ShiftsRecord:
-    """The suite: the images as they are first, then a row a shift."""
+    """The suite: the images as they are first, then one row per shift."""
 
     rows: Annotated[list[ShiftRowRecord], Meta(min_length=1, max_length=1000)]
 
 
 @dataclass(frozen=True)
 class DoubtRecord:
-    """What the model's own doubt is worth on the same images."""
+    """How the model's uncertainty estimates hold on the same images."""
 
     calibration_error: Share
 

@@ -46,7 +46,7 @@ class ShiftRow:
 class ShiftRecord:
     """One model under the suite of shifts.
 
-    rows: the unshifted images first, named "none", then a row a shift. failed maps a path to the
+    rows: the unshifted images first, named "none", then one row per shift. failed maps a path to the
     reason why it is in no row. seed: of the choice of reference images for the colour transfer.
     """
 
@@ -92,7 +92,7 @@ def evaluate_shifts(
     for each image the colour transfer takes the statistics of another, drawn uniformly from the
     other readable ones; its draw depends on (seed, row) alone. An image that cannot be read, or for
     which the model gives no probabilities under some shift, is left out of every row and
-    named in `failed`. on_image is called once an image, for progress. Raises AllkitError when fewer
+    named in `failed`. on_image is called once per image, for progress. Raises AllkitError when fewer
     than two images can be read, since the transfer needs another one, or when none is left.
     """
     classes = classifier.contract.classes

@@ -85,7 +85,7 @@ def part_of(images: Images, classifier: Classifier, part: str = "test") -> tuple
     found = known(images, classifier)
     if found is None:
         raise AllkitError(
-            f"{classifier.model_path.name} does not tell the images of its split: give --split RUN/split.json, or "
+            f"{classifier.model_path.name} does not list the images of its split: give --split RUN/split.json, or "
             "export it again"
         )
     listed, taken, rows = classifier.training_images, Counter(), []
@@ -125,7 +125,7 @@ def without_trained(on: Subject, classifiers: Sequence[Classifier]) -> Subject:
     if not keep.any():
         names = " or ".join(dict.fromkeys(classifier.model_path.name for classifier in classifiers))
         raise AllkitError(
-            f"{names} was trained on all {len(on.rows)} images, and what is measured on them says nothing of new ones: "
+            f"{names} was trained on all {len(on.rows)} images, and an accuracy on them says nothing about new ones: "
             "give images that it was not trained on"
         )
     return replace(

@@ -70,7 +70,7 @@ def export_run(
     fp32 = _checked(prepared, options)
     if not fp32.verification.passed:
         raise AllkitError(
-            f"{run.folder} is not exported, its graph does not agree with the Keras model: {fp32.verification}"
+            f"{run.folder} is not exported: its graph does not agree with the Keras model: {fp32.verification}"
         )
     say(f"verified: {fp32.verification}")
     results: dict[str, ExportedModel | AllkitError] = {}
@@ -147,7 +147,7 @@ def _differences(prepared: Prepared, model: Model, fp32: _Checked) -> dict[str, 
     _, distance, maps = fp32.output
     got = _run(model, prepared.verification, heatmaps=maps is not None)
     if not all(np.isfinite(values).all() for values in got if values is not None):
-        raise AllkitError(f"{model.contract.precision} is not written, it gives numbers that are not finite")
+        raise AllkitError(f"{model.contract.precision} is not written: it gives numbers that are not finite")
     record = {"max_distance_difference": float((np.abs(got.distance - distance) / np.maximum(distance, 1.0)).max())}
     if maps is not None:
         largest = np.maximum(np.abs(maps).max((1, 2)), np.finfo(np.float32).tiny)

@@ -96,7 +96,7 @@ def _int8(prepared: Prepared, max_drop: float, seven_bit: bool, say: Say) -> Var
     layers = quantise.layers()
     tried = [candidate(best, layers[:count]) for count in _FLOAT_FIRST]
     if not any(found.gate.passed for found in tried):
-        say("no candidate passes: leaving the layers in float that lose most")
+        say("no candidate passes: keeping the layers that lose most in float")
         tried += _by_sensitivity(lambda float_layers: candidate(best, float_layers))
     fit = [i for i, found in enumerate(tried) if found.gate.passed]
     say(f"timing {len(fit)} candidates against float32")
@@ -132,7 +132,9 @@ def _by_sensitivity(candidate: Callable[[Sequence[str]], _Candidate]) -> list[_C
 
 def _passed(variant: Variant, precision: str) -> Variant:
     if not variant.gate.passed:
-        raise AllkitError(f"{precision} is not written, it loses too much: {variant.gate}; allow more with --max-drop")
+        raise AllkitError(
+            f"{precision} is not written: it loses too much accuracy: {variant.gate}; --max-drop allows more"
+        )
     return variant
 
 

@@ -1,4 +1,4 @@
-"""A finished run made ready: the float32 graph, the fitted doubt, and the images that the variants are judged on."""
+"""A finished run made ready: the float32 graph, the fitted uncertainty estimates, and the images to judge variants."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What every variant of one run is made from and held against.
+    """What every variant of one run is made from and validated against.
 
     model: the trained network in float32. proto: its tidy float32 graph. calibration: training images. verification:
     at least VERIFY_IMAGES images; expected: calibrated probabilities (n, k) and distances (n,) of the trained network
@@ -76,7 +76,7 @@ class Prepared:
 
 
 def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
-    """Read the images, load the network, fit its doubt, convert it.
+    """Read the images, load the network, fit its uncertainty estimates, convert it.
 
     `data` is the folder of the images that the run was trained on. Raises AllkitError when the run is unfinished or
     its images are not there.

@@ -68,7 +68,7 @@ def _name(graph: onnx.GraphProto) -> None:
         elif node.op_type in layers:
             own = next(layers[node.op_type], None)
             if own is None:
-                raise AllkitError(f"the graph has more {node.op_type} than VGG16 has: it is no network of allkit's")
+                raise AllkitError(f"the graph has more {node.op_type} than VGG16 has: it is not a network of allkit")
         else:
             own = f"{renamed[node.input[0]]}_{kind}" if node.op_type == "Relu" else kind
         node.name = _unique(own, taken)

@@ -12,7 +12,7 @@ _PLAIN, _RLE8, _RLE4, _MASKS = 0, 1, 2, 3
 
 
 def check(data: bytes, on_damage: OnDamage) -> None:
-    """Raise AllkitError for a BMP that is cut short, larger than is decoded, or of a kind that is not read."""
+    """Raise AllkitError for a BMP that is truncated, larger than is decoded, or of a kind that is not read."""
     try:
         offset, header = struct.unpack_from("<II", data, 10)
         if header == _CORE:

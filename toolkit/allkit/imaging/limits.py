@@ -22,7 +22,7 @@ OnDamage = Callable[[str], None]
 
 def refuse(damage: str) -> None:
     """Raise AllkitError for a damaged file."""
-    raise AllkitError(f"not a readable image: damaged, {damage} (lenient reading takes what is left)")
+    raise AllkitError(f"not a readable image: damaged, {damage} (lenient reading keeps what can be decoded)")
 
 
 def unreadable(reason: str) -> AllkitError:
@@ -46,5 +46,5 @@ def check_size(width: int, height: int, bytes_per_pixel: int = 3) -> None:
     if width * height > most:
         deep = f" of {bytes_per_pixel} bytes" if bytes_per_pixel > 3 else ""
         raise AllkitError(
-            f"more than {most / 1e6:.0f} megapixels{deep}: too large to be decoded; set {_PIXELS_SETTING} to allow more"
+            f"more than {most / 1e6:.0f} megapixels{deep}: too large to decode; set {_PIXELS_SETTING} to allow more"
         )

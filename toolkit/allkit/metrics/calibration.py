@@ -75,7 +75,7 @@ class Reliability:
 def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> Reliability:
     """Count, mean confidence and accuracy in bins of equal width, from probabilities (n, k) and labels (n,)."""
     if bins < 1:
-        raise AllkitError(f"{bins} bins cannot hold anything: give 1 or more")
+        raise AllkitError(f"{bins} bins are too few: give 1 or more")
     probabilities, labels = labelled_scores(probabilities, labels)
     confidence = probabilities.max(1)
     right = probabilities.argmax(1) == labels

@@ -131,7 +131,7 @@ def score(
         raise AllkitError(f"the model gives {probabilities.shape[1]} probabilities for {len(classes)} classes")
     predictions = probabilities.argmax(1)
     if groups is not None and np.shape(groups) != labels.shape:
-        raise AllkitError(f"groups must be one value an image: {np.shape(groups)} for {len(labels)} images")
+        raise AllkitError(f"groups must be one value per image: {np.shape(groups)} for {len(labels)} images")
     every, present = np.arange(len(classes)), np.unique(labels)
     matrix = confusion_matrix(labels, predictions, labels=every)
     aurocs = [_auroc(labels == k, probabilities[:, k]) for k in every]

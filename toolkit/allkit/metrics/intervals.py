@@ -75,7 +75,7 @@ def effective_size(values: ArrayLike, groups: ArrayLike, confidence: float = 0.9
 
     values, groups = np.asarray(values, np.float64), np.asarray(groups)
     if values.ndim != 1 or groups.shape != values.shape:
-        raise AllkitError(f"groups must be one value an image: {groups.shape} for {values.shape}")
+        raise AllkitError(f"groups must be one value per image: {groups.shape} for {values.shape}")
     inverse = np.unique(groups, return_inverse=True)[1]
     n, count = len(values), int(inverse.max()) + 1
     if count == n:
@@ -139,7 +139,7 @@ def cluster_bootstrap(
 
     groups = np.asarray(groups)
     if groups.ndim != 1:
-        raise AllkitError(f"groups must be (n,), one value a row, not {groups.shape}")
+        raise AllkitError(f"groups must be (n,), one value per row, not {groups.shape}")
     _, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(sizes) < 2:
         raise AllkitError("a bootstrap by group needs two or more groups: give more images, or leave the groups out")

@@ -41,7 +41,7 @@ def sign_flip_exact(differences: ArrayLike) -> float:
     """
     differences = np.asarray(differences)
     if differences.ndim != 1 or not np.issubdtype(differences.dtype, np.integer):
-        raise AllkitError("differences must be whole numbers of images, one a group")
+        raise AllkitError("differences must be whole numbers of images, one per group")
     sizes = np.abs(differences)
     if sizes.max(initial=0) <= 1:
         return mcnemar_exact(int((differences > 0).sum()), int((differences < 0).sum()))
@@ -63,7 +63,7 @@ def by_group(only_a_right: ArrayLike, only_b_right: ArrayLike, groups: ArrayLike
     if groups is None:
         return difference
     if np.shape(groups) != difference.shape:
-        raise AllkitError(f"groups must be one value an image: {np.shape(groups)} for {difference.shape}")
+        raise AllkitError(f"groups must be one value per image: {np.shape(groups)} for {difference.shape}")
     inverse = np.unique(np.asarray(groups), return_inverse=True)[1]
     return np.bincount(inverse, difference).astype(np.int64)
 

@@ -80,7 +80,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _samples(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     a, b = np.asarray(a, float), np.asarray(b, float)
     if not a.size or not b.size:
-        raise AllkitError("an empty sample cannot be compared: give at least one value each")
+        raise AllkitError("an empty sample cannot be compared: give at least one value for each")
     return a, b
 
 

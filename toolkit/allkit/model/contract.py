@@ -199,7 +199,7 @@ class Contract:
     def from_json(cls, text: str | bytes) -> Contract:
         """Parse the metadata entry; AllkitError when it is not a contract this version reads."""
         if len(text) > _MOST_CHARACTERS:
-            raise AllkitError("the model's contract is longer than 1 MiB, which no contract is: export the model again")
+            raise AllkitError("the model's contract is longer than 1 MiB: export the model again")
         record = parse_json(text, dict[str, Any], "the model's contract", _EXPORT_AGAIN)
         version = record.get("schema_version")
         if version != SCHEMA_VERSION:

@@ -110,7 +110,7 @@ def read_model(path: Path | str) -> ModelFile:
         entries = _checked(path, memoryview(data))
     except (IndexError, ValueError) as error:
         raise AllkitError(
-            f"{path} cannot be read as an ONNX model (damaged, cut short, or another format): {_FIX}"
+            f"{path} cannot be read as an ONNX model (damaged, truncated, or another format): {_FIX}"
         ) from error
     text, listed = (entries.get(key.encode()) for key in (METADATA_KEY, training_images.METADATA_KEY))
     if text is None:
@@ -185,7 +185,7 @@ def _check_node(path: Path, node: memoryview) -> None:
 
 def _check_tensor(path: Path, tensor: memoryview) -> None:
     if any(number in (_EXTERNAL, _LOCATION) and value for number, value in _fields(tensor)):
-        raise AllkitError(f"{path} refers to data outside of itself: do not trust this file")
+        raise AllkitError(f"{path} refers to data outside the file: do not trust it")
 
 
 def _foreign(path: Path, what: str) -> AllkitError:
@@ -221,7 +221,7 @@ def _walk(message: memoryview) -> Iterator[tuple[int, memoryview | int, int, int
             raise ValueError(f"wire type {kind}")
         count += 1
         if place > len(message) or count > _MOST_FIELDS:
-            raise ValueError("cut short, or no model")
+            raise ValueError("truncated, or no model")
         yield number, value, start, place
 
 

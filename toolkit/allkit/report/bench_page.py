@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from allkit.benchmark.record.record import IN_BOLD, Figures, Record, cells, figures, notes, pareto, placed, seen
+from allkit.benchmark.record.record import (
+    IN_BOLD,
+    Figures,
+    Record,
+    by_size,
+    cells,
+    figures,
+    notes,
+    pareto,
+    placed,
+    seen,
+)
 from allkit.metrics import wilson
 from allkit.report.bench_charts import STYLE, Axis, Point, distributions, scatter
 from allkit.report.frame import confusion, document, numbers, text
@@ -20,12 +31,12 @@ _PRECISIONS = ("fp32", "int8", "fp16")
 
 def render(record: Record) -> str:
     """The page as text."""
-    rows = figures(record)
+    rows = by_size(figures(record))
     return document(
         "allkit bench",
         STYLE + _STYLE,
         [
-            "<h1>What a millisecond buys</h1>",
+            "<h1>Accuracy against latency</h1>",
             *_table(rows),
             *(f'<p class="soft">{text(line)}</p>' for line in (*notes(record), IN_BOLD)),
             *_front(record, rows),
@@ -141,6 +152,15 @@ def _sizes(rows: Sequence[Figures]) -> Iterator[str]:
         lines[f"allkit, x{kind[0]:g} {kind[1]}"] = [
             Point(row.size_px, row.accuracy.value, low=row.accuracy.low, high=row.accuracy.high) for row in own
         ]
+    latencies = {
+        name: [
+            Point(row.size_px, row.model_ms[50])
+            for row in sorted(rows, key=lambda row: row.size_px or 0)
+            if row.accuracy and row.model_ms[50] and f"allkit, x{row.width:g} {row.precision}" == name
+        ]
+        for name in lines
+    }
+    latencies = {name: points for name, points in latencies.items() if points}
     words = _words(lines, "{0:g} px {1:.2%}")
     chart = scatter(
         [],
@@ -155,6 +175,16 @@ def _sizes(rows: Sequence[Figures]) -> Iterator[str]:
         f"<figcaption>The paper's intervals are Wilson's for {TEST_IMAGES} test images, which it does not state "
         "itself; its networks started from ImageNet weights.</figcaption></figure>"
     )
+    if latencies:
+        chart = scatter(
+            [],
+            Axis("image size, px", ticks=(112, 150, 200, 250, 300)),
+            Axis("median latency, ms", log=True),
+            "Latency against image size",
+            _words(latencies, "{0:g} px {1:.2f} ms"),
+            lines=latencies,
+        )
+        yield f"<figure>{chart}</figure>"
     yield '<div class="wide"><table><tr><th class="number">px</th><th class="number">the paper, x1</th>'
     yield '<th class="number">its training, s</th><th>measured here</th></tr>'
     for size, seconds, accuracy in TABLE_1:
@@ -188,7 +218,7 @@ def _methods(record: Record) -> Iterator[str]:
     yield "</table></div>"
     yield (
         '<p class="soft">Per cent; precision, sensitivity and F1 weighted by class size, as in the paper. The nearest '
-        "colour histogram sees no shape at all: a model near it need not have learnt anything about cells.</p>"
+        "colour histogram sees no shape at all: a model near it need not have learned anything about cells.</p>"
     )
 
 

@@ -1,15 +1,17 @@
-"""The scatter of accuracy and latency as a picture in a file."""
+"""A benchmark as a picture in a file: against image size where there are several, else accuracy against latency."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from allkit.benchmark.record.record import Record, figures, pareto, placed
+from allkit.benchmark.record.record import Figures, Record, figures, pareto, placed
 from allkit.errors import AllkitError
 from allkit.report.bench_charts import log_limits
+from allkit.report.size_chart import draw, lines_of, several_sizes
 from allkit.support.files import replacing
 from allkit.support.text import drawn
 
@@ -25,11 +27,18 @@ def check_plot(path: Path) -> None:
     import allkit.support.pictures  # noqa: F401  what keeps Matplotlib from working shows here
 
 
-def write_scatter(record: Record, path: Path) -> None:
+def write_plot(record: Record, path: Path) -> None:
     """Write a .svg or .png; AllkitError without accuracies."""
     rows = placed(figures(record))
     if not rows:
         raise AllkitError("there is no accuracy to plot: give a labelled dataset with --data")
+    if several_sizes(rows):
+        draw(*lines_of(rows), path)
+    else:
+        _write_scatter(rows, path)
+
+
+def _write_scatter(rows: Sequence[Figures], path: Path) -> None:
     from matplotlib.ticker import LogLocator, NullLocator
 
     from allkit.support.pictures import Figure

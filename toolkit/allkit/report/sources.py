@@ -127,7 +127,7 @@ def gather(paths: Sequence[Path]) -> Sources:
     trainings.sort(key=lambda training: (-training.width, -training.size_px))
     models = _with_evaluations([_exported(path, speeds) for path in files], evaluations)
     if not trainings and not models:
-        raise AllkitError("a report of nothing: give run folders, models, or the records of train")
+        raise AllkitError("nothing to report: give run folders, models, or the records of train")
     return Sources(trainings, models)
 
 
@@ -180,7 +180,9 @@ def _with_evaluations(
     for path, one in evaluations:
         again = f"measure the file again: allkit evaluate {one.model} --json > {path}"
         if one.sha256 is UNSET:
-            raise AllkitError(f"{path} does not say which file it measured, an earlier allkit wrote it: {again}")
+            raise AllkitError(
+                f"{path} does not say which file it measured; an earlier version of allkit wrote it: {again}"
+            )
         if one.sha256 not in there:
             raise AllkitError(
                 f"{path} is of a file {one.model} of other content than the models of this report: give that file too, "
@@ -189,7 +191,7 @@ def _with_evaluations(
         if one.seen_in_training in ("no", "unknown"):
             record = as_plain(one)
             if found.setdefault(one.sha256, record) != record:
-                raise AllkitError(f"{path} is not the only evaluation of {one.model}: a report shows one a model")
+                raise AllkitError(f"{path} is not the only evaluation of {one.model}: a report shows one per model")
         else:
             counts = one.trained_on.text if isinstance(one.trained_on, TrainedOn) else "some images were trained on"
             passed_over[one.sha256].append(f"an evaluation is not shown, {counts}")
@@ -204,4 +206,4 @@ def _record(path: Path) -> Mapping[str, Any]:
 
 
 def _unknown(path: Path) -> AllkitError:
-    return AllkitError(f"{path} is nothing to report on: {_KNOWN}")
+    return AllkitError(f"{path} cannot be reported on: {_KNOWN}")

@@ -1,6 +1,6 @@
 """Which runs are the folds of one cross-validation: asked before one is trained, and again before all are pooled.
 
-What the images are decides, by their hashes, and not where they lie: a training may go on on another machine.
+What the images are decides, by their hashes, and not where they lie: a training may be resumed on another machine.
 """
 
 from __future__ import annotations

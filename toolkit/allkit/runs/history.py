@@ -1,4 +1,4 @@
-"""The history of a training, one row an epoch, as it stands in a run folder."""
+"""The history of a training, one row per epoch, as it stands in a run folder."""
 
 from __future__ import annotations
 

@@ -108,13 +108,13 @@ class Recipe:
             if choices and getattr(self, field.name) not in (*choices, field.default):
                 raise AllkitError(f"{field.name} is {getattr(self, field.name)!r}: choose {' or '.join(choices)}")
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", self.name):
-            raise AllkitError(f"{self.name!r} is no name of a recipe: give letters, digits, - and _")
+            raise AllkitError(f"{self.name!r} is not a name for a recipe: give letters, digits, - and _")
         texts = (self.weights, *self.teacher, self.weights_sha256 or "", self.weights_license or "")
         if bad := next((text for text in texts if unprintable(text)), None):
             raise AllkitError(f"the recipe names {bad!r}, which holds control characters or is not UTF-8: rename it")
         numbers = [value for value in dataclasses.astuple(self) if isinstance(value, float)]
         if not all(math.isfinite(number) for number in numbers):
-            raise AllkitError("a field of the recipe is not a finite number: give ordinary numbers")
+            raise AllkitError("a field of the recipe is not a finite number: give finite numbers")
         if bad := next((name for name in _SHARES if (getattr(self, name) or 0) > 1), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be above 1")
         positive = ("epochs", "batch_size", "learning_rate")

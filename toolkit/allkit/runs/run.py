@@ -3,7 +3,7 @@
 run.json          settings: architecture, size, width, seed, recipe, classes, where the images were
 split.json        the split, with content hashes
 checkpoint.npz    variables and history after the last finished epoch; gone when the run is finished
-history.csv       one row an epoch, with the running statistics of batch normalisation
+history.csv       one row per epoch, with the running statistics of batch normalisation
 model.keras       the trained network; its statistics of batch normalisation are taken anew after the last epoch
 predictions.csv   path, label and probabilities of the test part
 metrics.json      the record; its presence marks a finished run
@@ -112,15 +112,15 @@ class Run:
     def create(cls, folder: Path, settings: Settings, split: Split) -> Run:
         """A new run. Raises AllkitError when the folder holds anything but a run that never finished an epoch, when a
         teacher is not finished or sees other pixels or classes, or when the split would test the network on what it has
-        seen in a run that its weights come from or that it imitates, or what that one has learnt from has seen."""
+        seen in a run that its weights come from or that it imitates, or what that one has learned from has seen."""
         if any(name not in ("run.json", "split.json") for name in _entries(folder)):
-            raise AllkitError(f"{folder} is not empty: give another --out, or --resume to go on with the run in it")
+            raise AllkitError(f"{folder} is not empty: give another --out, or --resume to continue the run in it")
         _check_teachers(settings)
         _refuse_seen(split, settings.recipe)
         check_class_names(settings.classes)
         if unprintable(settings.data):
             raise AllkitError(
-                f"the folder of the images {settings.data!r} has no name that a record can hold: rename it"
+                f"the folder of the images {settings.data!r} has a name that a record cannot hold: rename it"
             )
         split.save(folder / "split.json")
         write_json(folder / "run.json", settings.to_dict())
@@ -152,7 +152,7 @@ class Run:
         return (self.folder / "metrics.json").is_file()
 
     def require_finished(self) -> None:
-        """AllkitError with the command that goes on, unless the run is finished."""
+        """AllkitError with the command that resumes it, unless the run is finished."""
         if not self.finished:
             raise AllkitError(f"{self.folder} is not finished: allkit train --out {self.folder} --resume")
 
@@ -174,14 +174,14 @@ class Run:
         path = self.folder / "history.csv"
         header, *rows = read_rows(path, _DAMAGED)
         if not rows:
-            raise AllkitError(f"{path} holds no epoch: {_DAMAGED}")
+            raise AllkitError(f"{path} has no epochs: {_DAMAGED}")
         history = as_kind(
             [dict(zip(header, row, strict=True)) for row in rows], list[Epoch], path, _DAMAGED, texts=True
         )
         try:
             check_consecutive(history)
         except ValueError as error:
-            raise AllkitError(f"{path} is not whole, {error}: {_DAMAGED}") from error
+            raise AllkitError(f"{path} is incomplete, {error}: {_DAMAGED}") from error
         return [asdict(epoch) for epoch in history]
 
     def write_predictions(self, paths: Sequence[str], labels: np.ndarray, probabilities: np.ndarray) -> None:
@@ -219,7 +219,7 @@ class Run:
 
 
 def begun(folder: Path) -> bool:
-    """Whether there is a run to go on with, or anything else; not where its making ended before it had settings."""
+    """Whether there is a run to resume, or anything else; not where its making ended before it had settings."""
     return any(name != "split.json" for name in _entries(folder))
 
 
@@ -269,8 +269,8 @@ def _refuse_seen(split: Split, recipe: Recipe) -> None:
         for named in map(Path, (recipe.weights, *recipe.teacher)):
             if named.is_absolute() and not named.exists() and named.suffix not in (".h5", ".keras"):
                 raise AllkitError(
-                    f"{earlier.folder} learnt from {named}, which is gone: it cannot be told whether the images that "
-                    "are to test it were trained on; put it back, or train anew"
+                    f"{earlier.folder} learned from {named}, which is gone, so it is unknown whether the test images "
+                    "were trained on: restore it, or train from scratch"
                 )
         waiting += _learnt_from(recipe)
 
@@ -327,7 +327,7 @@ def newest_finished(folder: Path, size_px: int | None = None) -> Run:
 
 
 def newest_unfinished(folder: Path) -> Run:
-    """The run to go on with; AllkitError when all are finished."""
+    """The run to resume; AllkitError when all are finished."""
     for run in find_runs(folder):
         if not run.finished:
             return run

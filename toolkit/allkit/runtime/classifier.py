@@ -137,7 +137,7 @@ class Classifier:
             raise AllkitError(f"{self._model.path.name} has no heat map: export it with --heatmap")
         self.training_images: TrainingImages | None = self._model.training_images
         if mark_trained and self.training_images is None:
-            raise AllkitError(f"{self._model.path.name} does not tell its training images: export it again")
+            raise AllkitError(f"{self._model.path.name} does not list its training images: export it again")
         self._heatmaps, self._lenient, self._bits, self._mark_trained = heatmaps, lenient, bits, mark_trained
         self._color = color
         self.model_path: Path = self._model.path

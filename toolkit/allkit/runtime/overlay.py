@@ -97,7 +97,9 @@ class OverlayFolder:
         images = {identity: path for path in paths if (identity := _identity(path))}
         for target in [self._folder / CONTACT_SHEET, *map(self._target, paths)]:
             if image := images.get(_identity(target)):
-                raise AllkitError(f"heat maps would replace {image}, which is to be read: give a folder of their own")
+                raise AllkitError(
+                    f"heat maps would overwrite {image}, which is an input: give them a folder of their own"
+                )
 
     def _band(self, name: str, entries: list) -> np.ndarray:
         step = _TILE_PX + _MARGIN_PX

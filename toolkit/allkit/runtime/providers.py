@@ -46,8 +46,8 @@ def provider_for(device: str) -> str:
     devices = _DEVICES | {_called(name).lower(): name for name in onnxruntime.get_available_providers()}
     if device not in devices:
         raise AllkitError(
-            f"unknown device {device!r}: give one of {', '.join(devices)}; others come with other builds of "
-            "onnxruntime, such as onnxruntime-openvino"
+            f"unknown device {device!r}: give one of {', '.join(devices)}; other builds of onnxruntime have others, "
+            "such as onnxruntime-openvino"
         )
     return devices[device]
 

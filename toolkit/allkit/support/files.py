@@ -72,13 +72,13 @@ def check_replaceable(path: Path, sources: Iterable[Path] = ()) -> None:
     except (OSError, ValueError) as error:
         raise AllkitError(f"cannot write {path}: {reason(error)}") from error
     if there and stat.S_ISLNK(there.st_mode):
-        raise AllkitError(f"cannot write {path}: it is a link; name the file that it leads to, or remove it")
+        raise AllkitError(f"cannot write {path}: it is a link; name its target, or remove it")
     if there and not stat.S_ISREG(there.st_mode):
         raise AllkitError(f"cannot write {path}: it is there already and is not a regular file")
     for source in sources if there else ():
         with suppress(OSError, ValueError):
             if os.path.samestat(there, os.stat(source)):
-                raise AllkitError(f"cannot write {path}: it is {source}, which is to be read; give another name")
+                raise AllkitError(f"cannot write {path}: it is {source}, which is an input; give another name")
     check_folder(path.parent, path.name)
 
 
@@ -106,7 +106,7 @@ def check_folder(folder: Path, name: str = "") -> None:
     except (OSError, ValueError) as error:
         raise AllkitError(f"cannot write to {folder}: {reason(error)}") from error
     if not os.access(found, os.W_OK | os.X_OK):
-        raise AllkitError(f"cannot write to {folder}: {found} may not be written")
+        raise AllkitError(f"cannot write to {folder}: {found} is not writable")
 
 
 def listing(folder: Path) -> list[Path]:

@@ -43,7 +43,7 @@ def check_class_names(names: Sequence[str]) -> None:
         if (other := seen.setdefault(_key(name), name)) != name:
             raise AllkitError(
                 f"the classes {_quoted(other)} and {_quoted(name)} differ in case or Unicode normalisation only, which "
-                "file systems and spreadsheets take for one name: rename one, or put their images together"
+                "file systems and spreadsheets treat as one name: rename one, or merge them"
             )
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])

@@ -16,7 +16,7 @@ _logger.setLevel(logging.ERROR)
 try:
     from matplotlib.figure import Figure
 except OSError as error:
-    raise AllkitError("Matplotlib has no folder to work in: set MPLCONFIGDIR to one that can be written") from error
+    raise AllkitError("Matplotlib has no working folder: set MPLCONFIGDIR to a writable folder") from error
 finally:
     _logger.setLevel(_level)
 

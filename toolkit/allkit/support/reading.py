@@ -1,6 +1,6 @@
 """JSON from disk as typed values: whatever does not fit its type is refused with one clear error.
 
-Files are edited, cut short and swapped, so nothing that was read is used before its shape has been checked. The type
+Files are edited, truncated and swapped, so nothing that was read is used before its shape has been checked. The type
 says what a file may hold (msgspec checks it: types of fields, bounds in `Annotated[..., Meta(...)]`); code after it can
 rely on that.
 """

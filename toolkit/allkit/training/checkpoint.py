@@ -1,4 +1,4 @@
-"""The file that an interrupted training goes on from: all variables and the history after the last finished epoch.
+"""The file that an interrupted training resumes from: all variables and the history after the last finished epoch.
 
 It is NumPy's .npz, read with care: an archive that is damaged, or made to harm, is refused before it is believed.
 Each array must have the shape and type of its variable, and the sizes in the archive must be those, before memory is
@@ -72,7 +72,9 @@ def load(path: Path, like: Sequence[np.ndarray], epochs: int) -> tuple[list[np.n
             raise ValueError(f"it has {len(history)} epochs, more than the {epochs} of this training")
     except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise AllkitError(f"the checkpoint {path} is damaged or of another training ({reason}): {fix}") from error
+        raise AllkitError(
+            f"the checkpoint {path} is damaged or belongs to another training ({reason}): {fix}"
+        ) from error
     return variables, history
 
 
@@ -95,6 +97,6 @@ def _array(archive: zipfile.ZipFile, name: str, like: np.ndarray | None) -> np.n
         raise ValueError(f"array {name} holds objects")
     content = stream.read()
     if len(content) != dtype.itemsize * int(np.prod(shape, dtype=object)):
-        raise ValueError(f"array {name} is cut short")
+        raise ValueError(f"array {name} is truncated")
     array = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
     return array.copy()

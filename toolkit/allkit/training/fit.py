@@ -1,4 +1,4 @@
-"""The training loop: backend-neutral Keras 3, numpy in, one checkpoint an epoch.
+"""The training loop: backend-neutral Keras 3, numpy in, one checkpoint per epoch.
 
 It is our own loop over `train_on_batch` rather than `Model.fit` because a resumed training must
 reach the very weights of an uninterrupted one. All that is random in an epoch (order,
@@ -75,7 +75,7 @@ def fit(
     callback: TrainingCallback,
     teachers: Sequence[keras.Model] = (),
 ) -> list[Epoch]:
-    """Train a compiled model for the recipe's epochs; returns the history, one row an epoch.
+    """Train a compiled model for the recipe's epochs; returns the history, one row per epoch.
 
     teachers: networks for the same pixels; their mean probabilities for an augmented image are a share of its target,
     `recipe.teacher_share` (Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022, arXiv:2106.05237, for the same
@@ -91,7 +91,7 @@ def fit(
             start = time.perf_counter()
             loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, callback, teachers)
             if not math.isfinite(loss):
-                raise AllkitError(f"the training diverged in epoch {epoch}: start anew with a lower --learning-rate")
+                raise AllkitError(f"the training diverged in epoch {epoch}: start again with a lower --learning-rate")
             probabilities = predict(model, validation.pixels)
             of_truth = probabilities[np.arange(len(validation.labels)), validation.labels]
             row = Epoch(

@@ -18,7 +18,7 @@ from allkit.runs.recipe import Recipe
 from allkit.runs.run import Run
 from allkit.training.architecture import BLOCKS, TORCH_STD_RGB, conv_names
 
-# What Keras, h5py and zipfile raise for a file that is cut short, changed, or another.
+# What Keras, h5py and zipfile raise for a file that is truncated, changed, or another.
 _DAMAGE = (
     OSError,
     ValueError,

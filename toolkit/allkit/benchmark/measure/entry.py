@@ -77,7 +77,9 @@ class Entry:
         if not np.isfinite([together, alone]).all():
             raise AllkitError("its probabilities are not finite: export it again")
         if (difference := float(np.abs(together - alone).max())) > _TOLERANCE:
-            raise AllkitError(f"it answers otherwise in a batch than alone, by up to {difference:.3f}: export it again")
+            raise AllkitError(
+                f"its answers in a batch differ from those for single images by up to {difference:.3f}: export it again"
+            )
 
     def warm_up(self, seconds: float) -> None:
         """Queries that are not counted: caches, clocks and thread pools settle."""

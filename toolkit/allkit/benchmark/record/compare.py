@@ -1,4 +1,4 @@
-"""Two records of benchmarks: which differences are real."""
+"""Two records of benchmarks: which differences are significant."""
 
 from __future__ import annotations
 

@@ -94,6 +94,11 @@ def figures(record: Record) -> list[Figures]:
     return [_figures(row, record["machine"].get("peak_gops", {})) for row in record["rows"]]
 
 
+def by_size(rows: Sequence[Figures]) -> list[Figures]:
+    """The rows as tables show them: the largest images first, and the widest networks of each size."""
+    return sorted(rows, key=lambda row: (-(row.size_px or 0), -(row.width or 0)))
+
+
 def _figures(row: Mapping[str, Any], peaks: Mapping[str, float]) -> Figures:
     single = row.get("single", {"model_ms": [], "end_to_end_ms": []})
     latencies = {name: {p: percentile(rounds, p) for p in (50, 90, 99)} for name, rounds in single.items()}
@@ -196,7 +201,7 @@ def cells(row: Figures) -> dict[str, str]:
 
 
 def as_csv(record: Record) -> str:
-    """One line a model, every figure in a column of its own; no field is a formula to a spreadsheet (`csvtext`)."""
+    """One line per model, every figure in a column of its own; no field is a formula to a spreadsheet (`csvtext`)."""
     stream = io.StringIO()
     rows = []
     for row in figures(record):
@@ -218,7 +223,7 @@ def as_csv(record: Record) -> str:
 
 def as_markdown(record: Record) -> str:
     """The table and what has to be said with it."""
-    rows = [cells(row) for row in figures(record)]
+    rows = [cells(row) for row in by_size(figures(record))]
     front = pareto(figures(record))
     lines = [" | ".join(["", *rows[0], ""]).strip(), "|" + "---|" * len(rows[0])]
     for row in rows:
