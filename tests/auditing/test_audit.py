@@ -126,16 +126,16 @@ def test_where_colour_gives_the_class_the_baselines_and_the_words_say_so(tmp_pat
     assert list(record.protocols) == ["random", "grouped"]
     assert record.errors == 0
     words = " ".join(conclusions(record))
-    assert "Colour alone gives the class" in words
+    assert "Colour alone predicts the class" in words
     assert "100.0 % [91.2, 100.0] on random (paper protocol) splits" in words
-    assert "No image was found twice" in words
-    assert "No corner gives the class away" in words
+    assert "No duplicates were found" in words
+    assert "No corner reveals the class" in words
     assert "not for diagnosis" in words
 
 
 def test_where_colour_does_not_give_the_class_the_words_say_that(tmp_path):
     two_classes(tmp_path, lambda label, seed: noise(seed))
-    assert "Colour alone does not give the class" in " ".join(conclusions(audit_dataset(scan(tmp_path))))
+    assert "Colour alone does not predict the class" in " ".join(conclusions(audit_dataset(scan(tmp_path))))
 
 
 @pytest.mark.parametrize(

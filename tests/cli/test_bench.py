@@ -112,7 +112,7 @@ def test_a_budget_names_one_model_and_a_status_tells_when_none_fits(tmp_path):
     assert result.exit_code == 0
     result = invoke("bench", "--from", source, "--min-accuracy", 0.9, "--budget-ms", 0.1)
     assert result.exit_code == 1
-    assert "nothing qualifies" in result.stdout
+    assert "no model fits the budget" in result.stdout
 
 
 def test_two_records_are_compared(tmp_path):
@@ -120,7 +120,7 @@ def test_two_records_are_compared(tmp_path):
     result = invoke("bench", "--compare", first, second)
     assert result.exit_code == 0
     assert "2.000" in result.stdout
-    assert "real" in result.stdout
+    assert "significant" in result.stdout
 
 
 @pytest.mark.parametrize(

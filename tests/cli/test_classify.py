@@ -73,7 +73,7 @@ def test_the_table_shows_whole_paths_and_the_summary_when_piped():
     add_broken()
     result = run("images")
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["label", "confidence", "red", "green", "blue", "doubt", "path"]
+    assert lines[0].split() == ["label", "confidence", "red", "green", "blue", "flags", "path"]
     assert lines[1].split() == ["red", "0.8000", "0.8000", "0.1000", "0.1000", str(deep / "smear.png")]
     assert lines[2].startswith("not read ")
     assert "images/broken.jpg" in lines[2]
@@ -213,7 +213,7 @@ def test_profile_shows_stages_and_the_share_of_the_limit():
     result = run("images", "--format", "csv", "--profile")
     assert result.exit_code == 0
     assert result.stdout == CSV
-    for words in ("where the time went", "decode", "one alone", "worker_0", "of the limit"):
+    for words in ("time by stage", "decode", "alone", "worker_0", "of the limit"):
         assert words in result.stderr
 
 
@@ -224,9 +224,9 @@ def test_profile_knows_no_limit_where_the_model_does_not_run_on_the_processor(mo
     result = run("images", "--format", "csv", "--model", "exported/tiny.onnx", "--profile")
     assert result.exit_code == 0, result.output
     assert "worker_0" in result.stderr
-    assert "no limit known" in result.stderr
+    assert "its limit is not known" in result.stderr
     assert "of the limit" not in result.stderr
-    assert "one alone" not in result.stderr
+    assert "single thread" not in result.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")

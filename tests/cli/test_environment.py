@@ -99,14 +99,14 @@ def test_tune_says_that_its_result_was_not_kept(folder, monkeypatch):
     monkeypatch.setattr(tuning, "measure", lambda *_: {Plan(1, 1, 1): 10.0})
     result = invoke("tune", "exported/tiny.onnx", "images")
     assert result.exit_code == 0
-    assert "remembered in" in result.output
-    assert "not remembered" not in result.output
+    assert "saved in" in result.output
+    assert "not saved" not in result.output
     (folder / "file").write_text("")
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(folder / "file" / "below"))
     result = invoke("tune", "exported/tiny.onnx", "images")
     assert result.exit_code == 0
-    assert "not remembered: cannot write" in result.output
+    assert "not saved: cannot write" in result.output
     assert "XDG_CACHE_HOME" in result.output
 
 

@@ -143,7 +143,7 @@ def test_the_record_is_plain_json(tmp_path, classifier):
 
 def test_one_readable_image_is_too_few_for_the_colour_transfer(tmp_path, classifier):
     paths, labels = pictures(tmp_path)
-    with pytest.raises(AllkitError, match="two or more readable images"):
+    with pytest.raises(AllkitError, match="at least two readable images"):
         evaluate_shifts(classifier, tmp_path, ["gone.png", paths[0]], labels[:2])
 
 

@@ -16,7 +16,7 @@ from allkit.exporting import precision as precision_room  # noqa: E402
 from allkit.exporting import prepare as room  # noqa: E402
 from allkit.exporting.export import export_run  # noqa: E402
 from allkit.exporting.fold import folded  # noqa: E402
-from allkit.exporting.gate import Gate, compare  # noqa: E402
+from allkit.exporting.gate import Gate, check  # noqa: E402
 from allkit.exporting.job import ExportOptions  # noqa: E402
 from allkit.exporting.prepare import verification_images  # noqa: E402
 from allkit.imaging.pixel_path import PixelPath  # noqa: E402
@@ -235,13 +235,13 @@ def test_the_fastest_file_is_the_newest(every):
 def test_a_variant_that_loses_too_much_is_not_written_and_the_others_are(finished_run, smears, tmp_path, monkeypatch):
     def flipped(proto, prepared, max_drop):
         reference = prepared.reference
-        return compare(reference, reference[:, ::-1], reference.argmax(1), max_drop)
+        return check(reference, reference[:, ::-1], reference.argmax(1), max_drop)
 
     monkeypatch.setattr(precision_room, "_judge", flipped)
     results = make(finished_run, smears, tmp_path, precisions=("int8", "fp16", "fp32"))
     for precision in ("int8", "fp16"):
         assert isinstance(results[precision], AllkitError)
-        assert "it loses too much: accuracy 0.00% on 4 validation images" in str(results[precision])
+        assert "it loses too much accuracy: accuracy 0.00% on 4 validation images" in str(results[precision])
     assert {path.name for path in tmp_path.glob("*.onnx")} == {"vgg16x0.0625-32-fp32.onnx"}
 
 

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from allkit.errors import AllkitError
-from allkit.exporting.verify import compare
+from allkit.exporting.verify import verify
 
 EXPECTED = np.array([[0.7, 0.3], [0.2, 0.8]])
 DISTANCES = np.array([2.0, 8.0])
 
 
 def check(probabilities, distances=DISTANCES, expected=EXPECTED):
-    return compare((expected, DISTANCES[: len(expected)]), (probabilities, distances[: len(expected)]))
+    return verify((expected, DISTANCES[: len(expected)]), (probabilities, distances[: len(expected)]))
 
 
 def test_equal_outputs_pass():
@@ -44,4 +44,4 @@ def test_not_a_number_fails():
 
 def test_outputs_of_different_shapes_cannot_be_compared():
     with pytest.raises(AllkitError, match="shapes"):
-        compare((EXPECTED, DISTANCES), (EXPECTED[:1], DISTANCES[:1]))
+        verify((EXPECTED, DISTANCES), (EXPECTED[:1], DISTANCES[:1]))

@@ -77,7 +77,7 @@ def test_the_page_needs_no_other_file_and_no_script():
 
 def test_every_chart_has_a_text_in_its_place():
     page = render(WHOLE)
-    assert page.count("<svg") == page.count("<title>") - 1 == page.count("<desc>") == 4
+    assert page.count("<svg") == page.count("<title>") - 1 == page.count("<desc>") == 5
     assert "a.onnx 4.00 ms, 98.5 % [96.5, 99.5]" in page
 
 

@@ -33,14 +33,14 @@ def test_the_reason_names_the_more_accurate_one_that_was_passed_over():
     assert "shown to lose less than 1 point" in reason
     assert "4.0 times as fast" in reason
     # What is faster still was passed over for good.
-    assert "fast.onnx, 1.00 ms, has 5.9 points less on these 2000 images: more of them would not show" in reason
+    assert "fast.onnx, 1.00 ms, loses 5.9 points on these 2000 images: more images would not show" in reason
 
 
 def test_of_twelve_images_a_model_that_is_right_on_seven_does_not_win_over_one_that_is_right_on_all():
     fast, best = row("fast.onnx", 1.0, range(5), n=12), row("best.onnx", 8.0, (), n=12)
     model, reason = recommend(record(fast, best), Budget())
     assert model == "best.onnx"
-    assert "fast.onnx, 1.00 ms, has 41.67 points less on these 12 images" in reason
+    assert "fast.onnx, 1.00 ms, loses 41.67 points on these 12 images" in reason
 
 
 def test_equal_on_few_images_is_not_shown_to_be_equal_and_the_reason_says_how_many_would_do():
@@ -50,7 +50,7 @@ def test_equal_on_few_images_is_not_shown_to_be_equal_and_the_reason_says_how_ma
     assert model == "best.onnx"
     # Variances 0.01768 if the loss were a point, 0.01498 as it is: (1.645 * 0.1330 + 0.842 * 0.1224)^2 / 0.005^2.
     assert "not shown to lose less than 1 point on these 200 images" in reason
-    assert "about 4,140 like them would do" in reason
+    assert "about 4,140 similar images would suffice" in reason
 
 
 def test_a_wider_margin_lets_a_faster_model_win():
@@ -74,13 +74,13 @@ def test_images_in_groups_show_less():
 @pytest.mark.parametrize(
     ("budget", "nearest"),
     [
-        (Budget(ms=0.5), "fast.onnx comes nearest: 1.00 ms, 0.5 allowed"),
-        (Budget(mib=0.9), "fast.onnx comes nearest: 1.00 MiB, 0.9 allowed"),
-        (Budget(accuracy=0.9999), "best.onnx comes nearest: accuracy 99.90%, 99.99% asked for"),
+        (Budget(ms=0.5), "fast.onnx is closest: 1.00 ms, 0.5 allowed"),
+        (Budget(mib=0.9), "fast.onnx is closest: 1.00 MiB, 0.9 allowed"),
+        (Budget(accuracy=0.9999), "best.onnx is closest: accuracy 99.90%, 99.99% required"),
     ],
 )
 def test_where_nothing_qualifies_the_nearest_is_named_with_what_it_misses(budget, nearest):
-    assert recommend(ALL, budget) == (None, f"nothing qualifies; {nearest}")
+    assert recommend(ALL, budget) == (None, f"no model fits the budget; {nearest}")
 
 
 def test_without_accuracies_speed_decides():
@@ -94,7 +94,7 @@ def test_on_other_images_a_lower_accuracy_is_lower():
     other["accuracy"]["split"] = {"hash": "another"}
     model, reason = recommend(record(other, BEST), Budget())
     assert model == "best.onnx"
-    assert "other.onnx, 1.00 ms, was measured on other images" in reason
+    assert "other.onnx, 1.00 ms, was measured on different images" in reason
 
 
 def test_where_nothing_was_measured_there_is_nothing_to_recommend():

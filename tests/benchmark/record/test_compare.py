@@ -9,17 +9,17 @@ def rounds(*values):
     return {"model_ms": [[value] * 9 for value in values], "end_to_end_ms": [[2 * value] * 9 for value in values]}
 
 
-def test_rounds_apart_are_real_and_rounds_mixed_may_be_chance():
+def test_rounds_apart_differ_significantly_and_mixed_rounds_do_not():
     first = record(row("a.onnx", 1.0, single=rounds(1.0, 1.1, 1.2, 1.1, 1.0)))
     slower = record(row("a.onnx", 1.0, single=rounds(2.0, 2.1, 2.2, 2.1, 2.0)))
     alike = record(row("a.onnx", 1.0, single=rounds(1.1, 1.0, 1.2, 1.0, 1.2)))
     found = {change.measure: change for change in compare_records(first, slower).changes}
-    assert found["model ms"].real
+    assert found["model ms"].significant
     assert (found["model ms"].first, found["model ms"].second) == (1.1, 2.1)
     assert found["model ms"].ratio.low < 2.1 / 1.1 < found["model ms"].ratio.high
     # 5 rounds and 5 rounds apart: 2 of 252 orders; four measures, of which two are apart.
     assert found["file to result ms"].p_value == pytest.approx(4 * 2 / 252)
-    assert not any(change.real for change in compare_records(first, alike).changes)
+    assert not any(change.significant for change in compare_records(first, alike).changes)
 
 
 def test_accuracies_on_the_same_images_are_compared():
@@ -36,8 +36,8 @@ def test_what_else_is_not_the_same_is_said():
     second["data"]["files"] = 3
     told = "\n".join(compare_records(first, second).remarks)
     for part in (
-        "a.onnx: the file is not the same",
-        "the provider is not the same: CPUExecutionProvider and OtherExecutionProvider",
+        "a.onnx: the file differs",
+        "the provider differs: CPUExecutionProvider and OtherExecutionProvider",
         "data, files: 200 and 3",
         "libraries: {'onnxruntime': '2.0'} and {'onnxruntime': '1.0'}",
         "each record is one run",
@@ -74,9 +74,9 @@ def test_nothing_in_common_is_an_error():
 def test_no_difference_of_accuracy_comes_with_the_one_that_could_have_been_shown():
     first, second = record(row("a.onnx", 1.0, [0])), record(row("a.onnx", 1.0, [1], sha256="1" * 64))
     # Four measures: 4 * 2^(1 - k) is below 0.05 from k = 8 on, of 200 images.
-    (told,) = (remark for remark in compare_records(first, second).remarks if "difference of accuracy" in remark)
-    assert told.startswith("a.onnx: a difference of accuracy smaller than 4.00% could not have been called real")
+    (told,) = (remark for remark in compare_records(first, second).remarks if "accuracy difference" in remark)
+    assert told.startswith("a.onnx: an accuracy difference below 4.00% cannot be significant on 200 images")
     for whole in (first, second):
         whole["rows"][0]["accuracy"]["groups"] = [i // 50 for i in range(200)]
     told = "\n".join(compare_records(first, second).remarks)
-    assert "a.onnx: a difference of accuracy whatever its size could not have been called real" in told
+    assert "a.onnx: an accuracy difference of any size cannot be significant" in told

@@ -57,7 +57,7 @@ def test_an_accuracy_on_images_of_its_training_is_not_shown_and_the_notes_say_so
     whole = record(seen, row("b.onnx", 2.0, range(9)))
     assert [found.accuracy is None for found in figures(whole)] == [True, False]
     assert pareto(figures(whole)) == {"b.onnx"}
-    assert "a.onnx: no accuracy: its training may have seen the images" in as_markdown(whole)
+    assert "a.onnx: no accuracy: it may have been trained on the images" in as_markdown(whole)
 
 
 def test_notes_say_what_was_trained_on_and_never_what_is_not_known():
@@ -66,7 +66,10 @@ def test_notes_say_what_was_trained_on_and_never_what_is_not_known():
     unknown["accuracy"] |= {"seen_in_training": "unknown", "trained_on": None}
     told = as_markdown(record(known, unknown))
     assert "known.onnx: 36 of 48 images were trained on (exact copies: 36, near copies: 0); left out: 36." in told
-    assert "unknown.onnx: accuracy on 200 images of which it does not tell whether it was trained on them." in told
+    assert (
+        "unknown.onnx: accuracy on 200 images; it does not list its training images, so these may be among them."
+        in told
+    )
     assert "not those of its training" not in told
 
 

@@ -34,7 +34,7 @@ _SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"BM": "BMP", b"II*\0
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """Images (relative paths) linked by a chain of duplicates, and the classes they stand in."""
+    """Images (relative paths) linked by a chain of duplicates, and their classes."""
 
     paths: tuple[str, ...]
     classes: tuple[str, ...]
@@ -42,10 +42,10 @@ class DuplicateGroup:
 
 @dataclass(frozen=True)
 class ProtocolAudit:
-    """What methods that cannot see a cell score under one split protocol.
+    """The accuracy of methods that cannot see a cell, under one split protocol.
 
-    The folds of one seed are pooled, less those that a class has too few groups for: n images were tested, each
-    once, on the images of its training part. groups: how many the tested images fall into. baselines and patches:
+    The folds of one seed are pooled, without those that a class has too few groups for: n images were tested, each
+    once, on the images of its training part. groups: the number of groups of the tested images. baselines and patches:
     accuracy by name with its 95 % Wilson interval over these groups. twins: how many of the tested images have an
     exact or near duplicate in the training part. remarks: of the groups, in sentences.
     """
@@ -60,9 +60,9 @@ class ProtocolAudit:
 
     @property
     def revealing_corners(self) -> tuple[str, ...]:
-        """Corners that give the class better than the centre patch and the commonest class do.
+        """Corners that predict the class better than the centre patch and the majority class do.
 
-        Their interval must lie above the others' by `CORNER_MARGIN`.
+        Their interval must be above the others by `CORNER_MARGIN`.
         """
         usual = max(self.patches[baselines.CENTRE].high, self.baselines[MAJORITY_CLASS].high)
         return tuple(name for name, share in self.patches.items() if share.low > usual + CORNER_MARGIN)
@@ -105,7 +105,7 @@ class Audit:
 
     @property
     def cross_class(self) -> tuple[DuplicateGroup, ...]:
-        """Groups whose images stand in more than one class: a label is wrong, or doubtful for near copies."""
+        """Groups whose images are in more than one class: a label is wrong, or uncertain for near copies."""
         groups = dict.fromkeys(self.near_duplicates + self.exact_duplicates)
         return tuple(group for group in groups if len(group.classes) > 1)
 
@@ -177,7 +177,7 @@ def file_format(data: bytes) -> str:
 
 
 def _file_facts(dataset: Dataset) -> tuple[dict[str, int], dict[str, int]]:
-    """How many files there are of each format and of each size, the commonest first."""
+    """The number of files of each format and of each size, the most common first."""
     formats: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     for path in dataset.paths:
@@ -199,7 +199,7 @@ def _groups(dataset: Dataset, groups: Sequence[np.ndarray]) -> tuple[DuplicateGr
 
 
 def _expected_twins(pairs: np.ndarray, n: int, train: float = 0.8, test: float = 0.1) -> float:
-    """Test images expected to have a duplicate in training, when each of n images is dealt out by itself.
+    """Test images expected to have a duplicate in training, when each of n images is assigned independently.
 
     An image with d duplicates is in the test part with probability `test`, and one of them is in training with
     probability 1 - (1 - train)**d.

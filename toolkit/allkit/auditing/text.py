@@ -1,4 +1,4 @@
-"""An audit in words: names for its figures and what they mean for an accuracy on the same images."""
+"""An audit in words: names for its results, and what they mean for an accuracy on the same images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BASELINES = {
     COLOUR_HISTOGRAM: "colour histogram (8x8x8)",
     "grey_histogram": "grey histogram (256)",
     "background_colour": "background colour (3)",
-    MAJORITY_CLASS: "commonest class",
+    MAJORITY_CLASS: "majority class",
 }
 PATCHES = {
     "top_left": "top left",
@@ -27,16 +27,16 @@ def counted(number: int, singular: str, plural: str = "") -> str:
 
 
 def conclusions(audit: Audit) -> tuple[str, ...]:
-    """What the audit means for anybody who quotes an accuracy on these images, a paragraph each."""
+    """What the audit means for an accuracy on these images, in paragraphs."""
     paragraphs = [_errors(audit), _twins(audit), *_groups(audit)]
     if audit.protocols:
         paragraphs += [_colour(audit), _corners(audit)]
     for name, reason in audit.not_split.items():
         paragraphs.append(f"The {PROTOCOLS[name]} protocol could not be followed: {reason}.")
     paragraphs.append(
-        "An accuracy on this set says how well a model fits this set. Quote it with the split protocol, the number of "
-        "images, the interval and the colour baseline on the same split; it is no evidence for other slides, "
-        "microscopes or patients. Research use; not for diagnosis."
+        "Report an accuracy on this set with the split protocol, the number of images, the interval and the colour "
+        "baseline on the same split. It is no evidence for other slides, microscopes or patients. Research use; not "
+        "for diagnosis."
     )
     return tuple(paragraph for paragraph in paragraphs if paragraph)
 
@@ -47,33 +47,33 @@ def _errors(audit: Audit) -> str:
         found.append(f"{counted(len(audit.unreadable), 'image')} cannot be read")
     if audit.cross_class:
         number = len(audit.cross_class)
-        verb = "stands" if number == 1 else "stand"
+        verb = "is" if number == 1 else "are"
         found.append(
-            f"{counted(number, 'group')} of duplicates {verb} in more than one class, so that at least one label is "
-            "wrong in each, or doubtful where the copies are only near"
+            f"{counted(number, 'group')} of duplicates {verb} in more than one class, so that at least one label in "
+            "each is wrong, or uncertain where the copies are only similar"
         )
-    return f"To be mended before training: {'; '.join(found)}." if found else ""
+    return f"To be fixed before training: {'; '.join(found)}." if found else ""
 
 
 def _groups(audit: Audit) -> list[str]:
-    """How the images were grouped, a paragraph a protocol."""
+    """How the images were grouped, one paragraph per protocol."""
     told = ("; ".join(protocol.remarks) for protocol in audit.protocols.values())
     return [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in told]
 
 
 def _twins(audit: Audit) -> str:
     if not audit.exact_pairs + audit.near_pairs:
-        return "No image was found twice."
+        return "No duplicates were found."
     return (
-        f"Images stand in the set twice: {counted(audit.exact_pairs, 'byte-identical pair')} and "
+        f"The set contains duplicates: {counted(audit.exact_pairs, 'byte-identical pair')} and "
         f"{counted(audit.near_pairs, 'near-identical pair')}. Of the {audit.n / 10:.0f} test images of a random "
-        f"80/10/10 split made image by image, about {audit.exact_twins:.1f} have an exact twin in training, "
-        f"{audit.near_twins:.1f} with near twins: answers that were seen before."
+        f"80/10/10 split made image by image, about {audit.exact_twins:.1f} have an exact copy in training, "
+        f"{audit.near_twins:.1f} an exact or near copy: they test memory, not generalisation."
     )
 
 
 def _colour(audit: Audit) -> str:
-    figures = " and ".join(
+    shares = " and ".join(
         f"{protocol.baselines[COLOUR_HISTOGRAM].percent()} on {PROTOCOLS[name]} splits"
         for name, protocol in audit.protocols.items()
     )
@@ -81,13 +81,13 @@ def _colour(audit: Audit) -> str:
     majority = strictest.baselines[MAJORITY_CLASS]
     if strictest.baselines[COLOUR_HISTOGRAM].low <= majority.high:
         return (
-            f"Colour alone does not give the class: its histogram scores {figures}, always naming the commonest class "
-            f"{majority.percent()}."
+            f"Colour alone does not predict the class: the nearest colour histogram scores {shares}, the majority "
+            f"class {majority.percent()}."
         )
     return (
-        f"Colour alone gives the class of many images: the nearest colour histogram, blind to every shape, scores "
-        f"{figures}; always naming the commonest class scores {majority.percent()}. A model near these figures "
-        "need not have learnt anything about cells."
+        f"Colour alone predicts the class of many images: the nearest colour histogram, which sees no shapes, scores "
+        f"{shares}, the majority class {majority.percent()}. A model with a similar accuracy need not have learnt "
+        "anything about cells."
     )
 
 
@@ -95,17 +95,17 @@ def _corners(audit: Audit) -> str:
     protocol = _strictest(audit)
     centre = protocol.patches[CENTRE].percent()
     if not protocol.revealing_corners:
-        return f"No corner gives the class away: none beats a patch from the centre ({centre}) by a margin."
+        return f"No corner reveals the class: none scores clearly higher than a patch from the centre ({centre})."
     corners = " and ".join(
         f"the {PATCHES[name]} corner alone, without its colour, scores {protocol.patches[name].percent()}"
         for name in protocol.revealing_corners
     )
     return (
-        f"Something burnt into a corner gives the class away: {corners}, a patch of the same size from the centre "
-        f"{centre}. A model that sees that corner can use it: paint it over, and compare."
+        f"Something in a corner reveals the class: {corners}, a patch of the same size from the centre {centre}. A "
+        "model can use that corner: mask it, and compare."
     )
 
 
 def _strictest(audit: Audit) -> ProtocolAudit:
-    """The figures of the protocol that lets least through: the last one that could be followed."""
+    """The strictest protocol: the last one that could be followed."""
     return list(audit.protocols.values())[-1]

@@ -45,7 +45,7 @@ def print_audit(audit: Audit) -> None:
     _list(console, "not images", [f"{path}: {reason}" for path, reason in audit.skipped.items()], "yellow")
     if audit.protocols:
         shares = Table(
-            title="accuracy of the nearest training image by, with 95 % Wilson interval over groups",
+            title="accuracy of the nearest training image by feature, with 95 % Wilson interval over groups",
             title_justify="left",
         )
         shares.add_column("feature")

@@ -1,4 +1,4 @@
-"""A benchmark on the terminal."""
+"""A benchmark as tables on stdout."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ def _compact(row: Figures, on_front: bool) -> dict[str, str]:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """One row per model and measure, and what else is not the same."""
+    """One row per model and measure, and what else differs."""
     table = Table(title="second against first", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("model", "measure", "first", "second", "ratio", "p", ""):
         table.add_column(column, justify="left" if column in ("model", "measure", "") else "right")
     for change in comparison.changes:
         ratio = change.ratio
         shown = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]" if ratio else "-"
-        verdict = "significant" if change.real else "not significant"
+        verdict = "significant" if change.significant else "not significant"
         cells_ = (f"{change.first:.4g}", f"{change.second:.4g}", shown, f"{change.p_value:.3f}", verdict)
-        table.add_row(change.model, change.measure, *cells_, style="bold" if change.real else "")
+        table.add_row(change.model, change.measure, *cells_, style="bold" if change.significant else "")
     wide_console().print(table)
     say(
-        "Medians of rounds, each round one observation; ratio of Hodges and Lehmann with the 95 % interval of each row "
-        "alone; p of the exact rank-sum test, of accuracies of the exact test by group, adjusted by Holm for all rows."
+        "Medians of rounds, each round one observation. Ratio: Hodges-Lehmann estimate with a 95 % interval per row. "
+        "p: exact rank-sum test, for accuracies the exact test by group, adjusted by Holm over all rows."
     )
     for remark in comparison.remarks:
         say(f"- {remark}")

@@ -15,9 +15,9 @@ Examples:
   allkit inspect MODEL --json | jq .contract.accuracy
   allkit inspect MODEL --check             does it give correct answers on this machine?
 
-Without --check the file is read, not run. With it the model answers a few drawn images
-whose answers its contract holds, with each kind of kernels of ONNX Runtime on the CPU;
-classify and all other commands do the same by themselves when they first meet a file.
+Without --check the file is read, not run. With it the model is run on a few drawn images
+whose outputs are in its contract, with each kind of CPU kernels of ONNX Runtime. All
+commands make this check by themselves when they first open a file on a machine.
 
 Exit status 1 when --check finds no kernels with correct answers, 2 when the file is not
 a model of allkit, is damaged or of another schema."""
@@ -53,7 +53,7 @@ def inspect(ctx: click.Context, model: Path, as_json: bool, check: bool) -> None
 
 
 def _check(path: Path, as_json: bool) -> bool:
-    """Print how far each kind of kernels lies from the known answers; whether one of them can be used."""
+    """Print the differences of each kind of kernels from the known answers; whether one of them can be used."""
     from dataclasses import asdict
 
     from allkit.cli.check_table import print_check

@@ -15,7 +15,7 @@ from allkit.model.graph import Summary
 
 
 def print_contract(contract: Contract) -> None:
-    """One row a field; the int8 candidates are left to the JSON form and the card."""
+    """One row per field; the int8 candidates are left to the JSON form and the card."""
     table = Table(title="contract", show_header=False)
     for field in dataclasses.fields(contract):
         table.add_row(field.name, _words(getattr(contract, field.name)))
@@ -23,7 +23,7 @@ def print_contract(contract: Contract) -> None:
 
 
 def print_graph(path: Path, summary: Summary) -> None:
-    """Size, inputs, outputs and operators, then one row a layer."""
+    """Size, inputs, outputs and operators, then one row per layer."""
     console = wide_console()
     whole = Table(title="\ngraph", show_header=False)
     whole.add_row("file", f"{path.name}, {path.stat().st_size / 2**20:.2f} MiB, opset {summary.opset}")
@@ -31,7 +31,7 @@ def print_graph(path: Path, summary: Summary) -> None:
         whole.add_row(name, "\n".join(lines))
     whole.add_row("operators", ", ".join(f"{name} {count}" for name, count in summary.operators.items()))
     whole.add_row("parameters", f"{summary.parameters:,}")
-    whole.add_row("GMAC an image", f"{summary.macs / 1e9:.4f}")
+    whole.add_row("GMAC per image", f"{summary.macs / 1e9:.4f}")
     console.print(whole)
 
     layers = Table(title="\nlayers")

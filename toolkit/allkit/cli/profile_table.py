@@ -1,4 +1,4 @@
-"""Where the time of a classification went, as a table."""
+"""Where the time of a classification was spent, as a table."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ def print_profile(
 ) -> None:
     """On stderr: milliseconds per image of each stage and thread, and the share of the limit that was reached.
 
-    alone: seconds per image of each stage on one thread by itself; None where the model does not run on the processor,
-    which then is no limit.
+    alone: seconds per image of each stage on one thread by itself; None where the model does not run on the CPU.
     """
-    table = Table(title="\nwhere the time went: ms per image of the whole run")
+    table = Table(title="\ntime by stage: ms per image of the whole run")
     for column in ("thread", *STAGES, "idle"):
         table.add_column(column, justify="left" if column == "thread" else "right", no_wrap=True)
     for thread, stages in by_thread.items():
@@ -27,11 +26,11 @@ def print_profile(
         table.add_row(thread, *(f"{1000 * cell / images:.3f}" for cell in cells))
     if alone is None:
         stderr.print(table)
-        stderr.print(f"{images / seconds:.1f} images/s; the model runs elsewhere than on the processor: no limit known")
+        stderr.print(f"{images / seconds:.1f} images/s; the model does not run on the CPU: its limit is not known")
         return
     table.add_section()
     cells = (f"{1000 * alone[stage]:.3f}" if stage in alone else "-" for stage in STAGES)
-    table.add_row("one alone", *cells, "-")
+    table.add_row("alone", *cells, "-")
     stderr.print(table)
     limit = cores() / sum(alone.values())
     stderr.print(

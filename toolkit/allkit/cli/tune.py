@@ -15,8 +15,8 @@ Examples:
   allkit tune exported/vgg16x0.25-150-int8.onnx smears/
   allkit tune MODEL --seconds 60
 
-The plan found is remembered for this user, machine, model file and version of
-onnxruntime, and `allkit classify` uses it from then on."""
+The plan is saved for this user, machine, model file and version of onnxruntime, and
+`allkit classify` uses it from then on."""
 
 _IMAGES = 128
 
@@ -24,11 +24,13 @@ _IMAGES = 128
 @click.command(epilog=EPILOG)
 @click.argument("model", type=NamedPath(dir_okay=False))
 @click.argument("files_or_folders", nargs=-1, type=Path, metavar="[FILES_OR_FOLDERS]...")
-@click.option("--seconds", type=click.FloatRange(1), default=20.0, show_default=True, help="How long to measure.")
+@click.option(
+    "--seconds", type=click.FloatRange(1), default=20.0, show_default=True, help="Duration of the measurement."
+)
 def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> None:
     """Find the combination of workers, threads and batch size that classifies most images per second, and remember it.
 
-    Without images it draws synthetic smears to measure on.
+    Without images, synthetic smears are drawn for the measurement.
     """
     from rich.table import Table
 
@@ -38,14 +40,14 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     from allkit.runtime.tuning import measure, remember
     from allkit.support.files import cache_folder
 
-    Model(model)  # a file that is no model is named before anything is drawn or measured
+    Model(model)  # refuses an unusable file before anything is drawn or measured
     with tempfile.TemporaryDirectory(prefix="allkit-tune-") as folder:
         images = (expand(files_or_folders) if files_or_folders else _drawn(Path(folder)))[:_IMAGES]
         say(f"measuring on {len(images)} images for about {seconds:g} s", err=True)
         rates = measure(model, images, seconds)
     best = next(iter(rates))
     table = Table(title="\nimages per second, from file to result")
-    for column in ("workers", "threads a run", "batch size", "images/s", "of the best"):
+    for column in ("workers", "threads per call", "batch size", "images/s", "relative to best"):
         table.add_column(column, justify="right")
     for plan, rate in rates.items():
         figures = (plan.workers, plan.threads, plan.batch_size, f"{rate:.1f}", f"{rate / rates[best]:.0%}")
@@ -53,10 +55,10 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     wide_console().print(table)
     kept = remember(model, best)
     if kept:
-        say(f"remembered in {kept}; `allkit classify --model {model}` uses it on the CPU")
+        say(f"saved in {kept}; `allkit classify --model {model}` uses it on the CPU")
     else:
         where = cache_folder() or "the cache of a user without a home folder"
-        say(f"not remembered: cannot write {where}; set XDG_CACHE_HOME to a writable folder", err=True)
+        say(f"not saved: cannot write {where}; set XDG_CACHE_HOME to a writable folder", err=True)
 
 
 def _drawn(folder: Path) -> list[Path]:

@@ -1,1 +1,1 @@
-"""What an exported model is worth on labelled images."""
+"""Accuracy, calibration and robustness of exported models on labelled images."""

@@ -64,7 +64,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
-            # Records are UTF-8, which a file name need not be.
+            # Records are UTF-8; a file name need not be.
             "model": visible(self.model.name),
             "sha256": self.sha256,
             "provider": self.provider,
@@ -98,7 +98,7 @@ def class_labels(classifier: Classifier, on: Subject) -> np.ndarray:
 def evaluate_model(classifier: Classifier, on: Subject, on_image: Callable[[], None] = lambda: None) -> Evaluation:
     """Classify every image of the subject and score the result.
 
-    Raises AllkitError when the model does not know a class, or a file that could be read before cannot any more.
+    Raises AllkitError when the model does not know a class, or a file that could be read before no longer can.
     """
     labels = class_labels(classifier, on)
     classes = classifier.contract.classes

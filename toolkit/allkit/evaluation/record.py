@@ -1,4 +1,4 @@
-"""What `allkit evaluate --json` writes, as the type that it is read back as: the fields that a report shows."""
+"""The fields of a record of `allkit evaluate --json` that a report shows, as types for reading it."""
 
 from __future__ import annotations
 

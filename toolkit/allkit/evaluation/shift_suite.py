@@ -1,8 +1,8 @@
 """A classifier under every imaging shift, on the same images.
 
-Each image is decoded once, shifted in every way and classified at once, so memory holds one image's
-variants whatever the size of the dataset, and every row of the record has the same images in it.
-Images are decoded as the model decodes them, so that a shift is all that tells a row from the unshifted one.
+Each image is decoded once, and all its shifted variants are classified together, so that memory holds the variants of
+one image whatever the size of the dataset, and every row of the record is of the same images. Images are decoded as the
+model decodes them, so that a row differs from the unshifted one in the shift alone.
 """
 
 from __future__ import annotations
@@ -132,9 +132,9 @@ def _another(root: Path, paths: Sequence[str], row: int, seed: int, scale: int) 
             try:
                 return Picture.read(read_bytes(root / paths[other]), scale)
             except AllkitError:
-                # It is reported at its own turn; here the next of the draw takes its place.
+                # It is reported in its own turn; here the next one drawn replaces it.
                 continue
-    raise AllkitError(f"the colour transfer needs two or more readable images, {root} gave one: evaluate more")
+    raise AllkitError(f"the colour transfer needs at least two readable images, {root} has one: evaluate more")
 
 
 def _rows(

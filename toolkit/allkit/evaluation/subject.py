@@ -1,4 +1,4 @@
-"""Which images models are measured on: all that were given or a part of a split, less those they were trained on."""
+"""Which images models are measured on: all given ones or a part of a split, without those they were trained on."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Subject:
     @property
     def title(self) -> str:
         where = "all images" if self.split is None else f"{self.part} part of the {self.split['protocol']} split"
-        less = ", less those trained on," if len(self.rows) < len(self.asked) else ""
+        less = " without training images" if len(self.rows) < len(self.asked) else ""
         return f"{where}{less} of {self.images.dataset.root}"
 
     def _paths(self, rows: np.ndarray) -> list[str]:
@@ -78,9 +78,9 @@ def subject(images: Images, split: Split | None = None, part: str = "test") -> S
 def part_of(images: Images, classifier: Classifier, part: str = "test") -> tuple[Subject, int]:
     """Those images that a part of the model's own split holds, found by content, and how many it has.
 
-    A file that is there more often than in the split counts as often as it stands there. The baseline is that of the
+    Of identical files, no more are taken than the split has. The baseline is that of the
     training images among those given, or leaves one out where a class has none. Raises AllkitError when none of the
-    part is there, or the model does not tell its images.
+    part is there, or the model does not list its images.
     """
     found = known(images, classifier)
     if found is None:
@@ -109,9 +109,9 @@ def part_of(images: Images, classifier: Classifier, part: str = "test") -> tuple
 
 
 def without_trained(on: Subject, classifiers: Sequence[Classifier]) -> Subject:
-    """The same less the images that one of the models was trained on, as far as they tell; AllkitError if none is left.
+    """The same without the images that a model lists as its training images; AllkitError if none is left.
 
-    Images that a model knows stand in the groups of its split then, where those of the subject were not known.
+    Where the groups of the subject were not known, images that a model lists are in the groups of its split.
     """
     keep = np.ones(len(on.rows), bool)
     groups, baseline = on.groups, (on.reference, on.baseline_method)
@@ -140,7 +140,7 @@ def without_trained(on: Subject, classifiers: Sequence[Classifier]) -> Subject:
 def _reference(
     images: Images, found: Found, listed: TrainingImages, measured: np.ndarray
 ) -> tuple[np.ndarray | None, str]:
-    """The training images of a model among all those given, and what a baseline from them is called.
+    """The training images of a model among all those given, and the name of a baseline from them.
 
     None where there are none of a class that is measured.
     """
@@ -152,7 +152,7 @@ def _reference(
 
 
 def _groups(found: Found) -> np.ndarray | None:
-    """The groups of a model's split, in which an image that it does not know stands alone; None if it knows none."""
+    """The groups of a model's split, in which an unknown image is a group of its own; None if it knows none."""
     known = found.groups >= 0
     if not known.any():
         return None
@@ -161,7 +161,7 @@ def _groups(found: Found) -> np.ndarray | None:
 
 
 def known(images: Images, classifier: Classifier, rows: np.ndarray | None = None) -> Found | None:
-    """What a model knows of images, or of some rows of them; None where it does not tell."""
+    """What a model knows of images, or of some rows of them; None where it lists no images."""
     if classifier.training_images is None:
         return None
     rows = np.arange(len(images.hashes)) if rows is None else rows

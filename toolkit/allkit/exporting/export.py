@@ -12,7 +12,6 @@ import onnx
 import onnxruntime
 
 from allkit.errors import AllkitError
-from allkit.exporting.figures import save_reliability
 from allkit.exporting.gradient import gradient_maps
 from allkit.exporting.heatmap import LAYER, STRIDE_PX
 from allkit.exporting.heatmap import METHOD as HEATMAP_METHOD
@@ -20,9 +19,10 @@ from allkit.exporting.job import ExportOptions
 from allkit.exporting.measure import in_batches, median_latencies, open_session, outputs
 from allkit.exporting.precision import Variant, kernels_for, make_variant, with_heatmap
 from allkit.exporting.prepare import Prepared, Say, prepare_run
+from allkit.exporting.reliability import save_reliability
 from allkit.exporting.seal import embed, seal
 from allkit.exporting.uncertainty import METHOD, QUANTILE, familiar_threshold
-from allkit.exporting.verify import Verification, compare
+from allkit.exporting.verify import Verification, verify
 from allkit.metrics import conformal_threshold, expected_calibration_error, proportion
 from allkit.model.card import model_card
 from allkit.model.contract import DISTANCE_NAME, HEATMAP_NAME, OUTPUT_NAME, Contract
@@ -112,7 +112,7 @@ def _write(
     with replacing(path) as temporary:
         embed(proto, contract, prepared.images)
         onnx.save(proto, temporary)
-        # From here on the file itself speaks, through the code that classifies.
+        # What follows is measured on the file itself, through the code that classifies.
         model = Model(temporary)
         if variant.gate is not None:
             contract = replace(contract, gate={**contract.gate, **_differences(prepared, model, fp32)})
@@ -130,7 +130,7 @@ def _write(
 
 
 def _checked(prepared: Prepared, options: ExportOptions) -> _Checked:
-    """The float32 graph against the trained network."""
+    """Validate the float32 graph against the trained network."""
     pixels, expected = prepared.verification, prepared.expected
     names = [OUTPUT_NAME, DISTANCE_NAME]
     if options.heatmap:
@@ -139,11 +139,11 @@ def _checked(prepared: Prepared, options: ExportOptions) -> _Checked:
         maps = [gradient_maps(prepared.model, batch, temperature) for batch in in_batches(pixels)]
         expected = (*expected, np.concatenate(maps))
     got = outputs(open_session(with_heatmap(prepared, prepared.proto, options.heatmap)), names, pixels)
-    return _Checked(Output(*got), compare(expected, got))
+    return _Checked(Output(*got), verify(expected, got))
 
 
 def _differences(prepared: Prepared, model: Model, fp32: _Checked) -> dict[str, Any]:
-    """How far distance and heat map of a variant's file lie from those of float32, on the verification images."""
+    """Differences of distance and heat map between the file of a variant and float32, on the verification images."""
     _, distance, maps = fp32.output
     got = _run(model, prepared.verification, heatmaps=maps is not None)
     if not all(np.isfinite(values).all() for values in got if values is not None):
@@ -163,7 +163,7 @@ def _run(model: Model, pixels: np.ndarray, heatmaps: bool = False) -> Output:
 def _measured(
     prepared: Prepared, contract: Contract, validation: Output, test: Output, coverage: float
 ) -> dict[str, Any]:
-    """What the file's own outputs decide: thresholds on the validation part, accuracy on the test part."""
+    """The contract fields that follow from the file's outputs: thresholds on validation, accuracy on the test part."""
     right = test.probabilities.argmax(1) == prepared.test.labels
     labels = prepared.validation.labels
     return {
@@ -189,12 +189,12 @@ def _measured(
 def _draft(
     prepared: Prepared, precision: str, variant: Variant, latency: dict[str, Any], options: ExportOptions
 ) -> Contract:
-    """What the file says of itself before it has been run."""
+    """The contract before the file has been run."""
     run = prepared.run
     settings, record = run.settings, run.metrics()
     _, labels, probabilities = run.read_predictions()
     _, height, width = prepared.feature_shape
-    # Thresholds, accuracy and calibration follow from the file's own outputs (`_measured`).
+    # Thresholds, accuracy and calibration follow from the outputs of the file (`_measured`).
     fitted = {"threshold": 0.0, "n": len(prepared.validation.labels)}
     return Contract(
         classes=settings.classes,

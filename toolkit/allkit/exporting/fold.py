@@ -1,4 +1,4 @@
-"""The inference twin of a trained network: no batch normalisation, no dropout, scale in the kernel, a plain head.
+"""The inference form of a trained network: batch normalisation and scaling folded into kernels, no dropout.
 
 In inference batch normalisation is an affine map of each channel, so it joins the convolution before
 it: w' = w g / sqrt(v + e), b' = b + (0 - m) g / sqrt(v + e) (Jacob et al. 2018, section 3.2). Dividing
@@ -7,7 +7,7 @@ ImageNet's mean is different: after it is subtracted, padding with 0 means paddi
 which no bias can express, so that subtraction stays in the graph, where it costs one pass over three channels.
 
 ONNX convolutions have their channels first, Keras flattens with the channels last. The twin flattens channels first
-and has the rows of the first Dense kernel in that order, so that nothing is transposed on the way.
+and has the rows of the first Dense kernel in that order, so that the graph needs no transposition.
 """
 
 from __future__ import annotations

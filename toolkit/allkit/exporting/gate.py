@@ -1,4 +1,4 @@
-"""Whether a smaller or faster variant still says what the float32 graph says, on the validation images."""
+"""Whether a smaller or faster variant keeps the accuracy of the float32 graph, on the validation images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Gate:
         )
 
 
-def compare(reference: np.ndarray, variant: np.ndarray, labels: np.ndarray, max_drop: float) -> Gate:
+def check(reference: np.ndarray, variant: np.ndarray, labels: np.ndarray, max_drop: float) -> Gate:
     """Compare probabilities (n, k) of float32 and of a variant; labels int (n,)."""
     before, after = reference.argmax(1) == labels, variant.argmax(1) == labels
     reference = np.asarray(reference, np.float64)

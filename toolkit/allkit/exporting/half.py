@@ -1,6 +1,6 @@
-"""float16 for graphics cards: the network in half precision, what reads its results in float32.
+"""float16 for GPUs: the network in half precision, everything after the logits in float32.
 
-The library converters cast to and fro around each node that stays in float32; here a tensor is cast once, where it
+The converters of libraries insert casts around each node that stays in float32; here a tensor is cast once, where it
 leaves the network.
 """
 
@@ -14,7 +14,7 @@ from allkit.exporting.tidy import LOGITS
 
 
 def halved(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """A twin of a tidy float graph whose logits, and all that they depend on, are float16.
+    """A copy of a tidy float graph whose logits, and all that they depend on, are float16.
 
     The input stays uint8 and the outputs float32: softmax, distance and heat map are computed in float32, because a
     squared distance can exceed the largest float16 (65,504).

@@ -1,6 +1,6 @@
 """Where the evidence for the predicted class lies, computed inside the exported graph.
 
-Between the last feature map f (flattened) and the logits stand two Dense layers with a ReLU between them, so the
+Between the last feature map f (flattened) and the logits are two Dense layers with a ReLU between them, so the
 gradient of logit k with respect to f has a closed form: W1 (m * w2_k), with the first kernel W1, the ReLU mask m and
 column k of the second kernel. No training framework is needed to evaluate it.
 
@@ -52,11 +52,11 @@ def _times_kernel(build: _Builder, seed: str, kernel: str, nodes: dict[str, onnx
     dequantised = next((node for node in nodes.values() if node.output[0] == kernel), None)
     if dequantised is None:
         return build("Gemm", seed, kernel, transB=1)
-    # A float product would have onnxruntime dequantise the whole kernel for every image, or keep a float copy of it.
+    # With a float product onnxruntime would dequantise the whole kernel for every image, or keep a float copy of it.
     quantised, scale = dequantised.input[:2]
     scaled = build("Mul", seed, scale)
     largest = build("ReduceMax", build("Abs", scaled), build.constant("units", np.array([1], np.int64)))
-    # A hidden layer that is silent altogether has no gradient; it must not become 0 / 0.
+    # A hidden layer without any active unit has no gradient, which must not become 0 / 0.
     largest = build("Max", largest, build.constant("least", np.float32(np.finfo(np.float32).tiny)))
     step = build.constant("step", np.float32(1 / _LEVELS))
     centre = build.constant("centre", np.uint8(_LEVELS + 1))

@@ -1,4 +1,4 @@
-"""Graphs that are not files yet: what they give for images, and how long they take."""
+"""Outputs and latencies of graphs in memory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from allkit.runtime.session import NEEDED_ONLY
 # At full width and 300 px the first activations of one image take 22 MiB each.
 BATCH = 16
 
-# A turn lasts this long at least. What starts in its first moments is not counted: the threads of the session before
-# still spin, and the caches are full of its weights.
+# A turn lasts at least this long. Runs that start in its first moments are not counted: threads of the previous session
+# still spin, and the caches hold its weights.
 _TURN_SECONDS, _SETTLING_SECONDS = 0.12, 0.03
 _LEAST_TURNS, _SECONDS, _MOST_SECONDS = 6, 2.0, 60.0
 
@@ -44,10 +44,10 @@ def in_batches(pixels: np.ndarray) -> list[np.ndarray]:
 def latencies(
     runs: Mapping[str, Callable[[np.ndarray], object]], pixels: np.ndarray, seconds: float | None = None
 ) -> dict[str, np.ndarray]:
-    """Milliseconds of each way to run one image (batch 1), turn by turn so that drift meets them all alike.
+    """Milliseconds of each function for one image (batch 1), in turns, so that drift affects all of them alike.
 
-    runs: functions of uint8 (1, S, S, 3). pixels: uint8 (n, S, S, 3); the image changes from run to run. seconds: how
-    long to measure at least, all together; by default some seconds a function.
+    runs: functions of uint8 (1, S, S, 3). pixels: uint8 (n, S, S, 3); the image changes from run to run. seconds: the
+    minimum duration of the whole measurement; by default some seconds per function.
     """
     taken: dict[str, list[float]] = {name: [] for name in runs}
     images = itertools.cycle(pixels[:, None])
@@ -78,5 +78,5 @@ def median_latencies(
 
 
 def _run(session: onnxruntime.InferenceSession, image: np.ndarray) -> None:
-    # What classify asks for; a heat map is computed only where it is wanted.
+    # The outputs that classify requests; a heat map is computed only where it is requested.
     session.run([OUTPUT_NAME, DISTANCE_NAME], {INPUT_NAME: image}, NEEDED_ONLY)

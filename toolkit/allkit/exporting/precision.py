@@ -1,7 +1,8 @@
 """One float32 graph as fp16 and int8 variants, each through the gate; int8 layer by layer, by measurement.
 
-A layer with few channels leaves the int8 kernels idle, and where int8 meets float there is a price, so which layers
-to leave in float is not known beforehand: the first few are the candidates, timed on the machine at hand.
+A layer with few channels leaves the int8 kernels idle, and each change between int8 and float costs a conversion, so
+which layers to leave in float is not known beforehand: candidates with the first few in float are timed on this
+machine.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from allkit.exporting.prepare import Prepared, Say
 from allkit.model.contract import OUTPUT_NAME
 from allkit.runtime.kernels import Kernels
 
-# How many convolutions, from the input on, stay in float in the candidates.
+# How many convolutions, counted from the input, stay in float in each candidate.
 _FLOAT_FIRST = range(5)
 
 
@@ -55,7 +56,7 @@ def make_variant(
 
     seven_bit: whether int8 weights have seven bits.
 
-    Raises AllkitError with the figures when it does not pass the gate.
+    Raises AllkitError with the result of the gate when it does not pass.
     """
     if precision == "int8":
         variant = _int8(prepared, max_drop, seven_bit, say)
@@ -76,7 +77,7 @@ def with_heatmap(prepared: Prepared, proto: onnx.ModelProto, heatmap: bool) -> o
 
 
 def kernels_for(seven_bit: bool) -> Kernels | None:
-    """The kernels that a session will run an int8 file with: products of seven bits are exact with any."""
+    """The kernels that a session will use for an int8 file: sums of seven-bit products are exact with any."""
     return Kernels.FASTEST if seven_bit else None
 
 
@@ -119,7 +120,7 @@ def _int8(prepared: Prepared, max_drop: float, seven_bit: bool, say: Say) -> Var
 
 
 def _by_sensitivity(candidate: Callable[[Sequence[str]], _Candidate]) -> list[_Candidate]:
-    """More and more layers in float, first those that alone would bring most back, until one passes the gate."""
+    """Candidates with more and more layers in float, the most sensitive first, until one passes the gate."""
     layers = quantise.layers()
     ranked = sorted(layers, key=lambda layer: candidate([layer]).gate.kl_divergence)
     tried = []
@@ -140,7 +141,7 @@ def _passed(variant: Variant, precision: str) -> Variant:
 
 def _judge(proto: onnx.ModelProto, prepared: Prepared, max_drop: float) -> Gate:
     (probabilities,) = outputs(open_session(proto), [OUTPUT_NAME], prepared.validation.pixels)
-    return gate.compare(prepared.reference, probabilities, prepared.validation.labels, max_drop)
+    return gate.check(prepared.reference, probabilities, prepared.validation.labels, max_drop)
 
 
 def _line(row: dict[str, Any]) -> str:

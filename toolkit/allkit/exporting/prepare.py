@@ -71,12 +71,12 @@ class Prepared:
 
     @cached_property
     def reference(self) -> np.ndarray:
-        """What the float32 graph gives for the validation part, probabilities (n, k); fp32 alone never asks."""
+        """Probabilities (n, k) of the float32 graph for the validation part, computed when they are first needed."""
         return outputs(open_session(self.proto), [OUTPUT_NAME], self.validation.pixels)[0]
 
 
 def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
-    """Read the images, load the network, fit its uncertainty estimates, convert it.
+    """Read the images, load the network, fit its uncertainty estimates and convert it.
 
     `data` is the folder of the images that the run was trained on. Raises AllkitError when the run is unfinished or
     its images are not there.
@@ -84,7 +84,7 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
     run.require_finished()
     split, settings, root = run.split, run.settings, scan(data).root
     if stranger := next((path for path in split.hashes if class_of(path) not in settings.classes), None):
-        raise AllkitError(f"{stranger!r} in the split of {run.folder} is of no class of the run: train again")
+        raise AllkitError(f"{stranger!r} in the split of {run.folder} belongs to no class of the run: train again")
     say("reading the images of the run")
     model = load_model(run)
     tap = with_features(model)

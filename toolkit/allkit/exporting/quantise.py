@@ -24,8 +24,8 @@ from allkit.training.architecture import BLOCKS, conv_names
 
 METHODS = ("min-max", "entropy", "percentile")
 
-# The percentile is onnxruntime's default. Its 128 bins for entropy are not: with as many bins as steps the search has
-# nothing to choose from, and the range is that of min-max.
+# The percentile is onnxruntime's default. Its 128 bins for entropy are not: with as many bins as steps there is
+# nothing to search, and the range is that of min-max.
 _ENTROPY = {"num_bins": 512, "num_quantized_bins": 128, "percentile": None}
 _PERCENTILE = {"num_bins": 2048, "num_quantized_bins": None, "percentile": 99.999}
 
@@ -52,7 +52,7 @@ def calibrate(proto: onnx.ModelProto, pixels: np.ndarray) -> dict[str, TensorsDa
         method: HistogramCollector(method=method, symmetric=False, scenario="same", **options)
         for method, options in (("entropy", _ENTROPY), ("percentile", _PERCENTILE))
     }
-    # onnxruntime's collectors print what they do.
+    # onnxruntime's collectors print their progress.
     with contextlib.redirect_stdout(io.StringIO()):
         for start in range(0, len(pixels), _BATCH):
             batch = pixels[start : start + _BATCH]
@@ -81,7 +81,7 @@ def layers() -> list[str]:
 def quantise(
     proto: onnx.ModelProto, ranges: TensorsData, float_layers: Sequence[str] = (), seven_bit: bool = False
 ) -> onnx.ModelProto:
-    """A QDQ twin of a tidy float graph, with the given layers (of `layers()`) left in float.
+    """A QDQ copy of a tidy float graph, with the given layers (of `layers()`) left in float.
 
     seven_bit: weights of seven bits: two products with activations of eight then fit the 16 bits in which processors
     without VNNI add them.

@@ -1,5 +1,4 @@
-"""What lets a file be checked wherever it goes: its digest, and what it answers when nothing is optimised away; and how
-that gets into the file."""
+"""What lets a file be checked on any machine, its digest and its unoptimised answers, and how it is embedded."""
 
 from __future__ import annotations
 

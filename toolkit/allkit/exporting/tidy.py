@@ -1,7 +1,7 @@
-"""The converted graph made plain: Dense layers as Gemm, and every node and tensor named after its layer.
+"""The converted graph simplified: Dense layers as Gemm, and every node and tensor named after its layer.
 
-The names are what the later steps hold on to: which layers stay in float, where the heat map takes its tensors from,
-what `allkit inspect` shows.
+Later steps rely on the names: which layers stay in float, where the heat map takes its tensors from, what
+`allkit inspect` shows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LAYERS = {
 
 
 def tidy(proto: onnx.ModelProto) -> None:
-    """Join the MatMul of a Dense layer and the Add of its bias into a Gemm, and name what the graph holds. In place.
+    """Join the MatMul of a Dense layer and the Add of its bias into a Gemm, and name nodes and tensors. In place.
 
     Tensors take the name of the node that makes them, constants that of the node that reads them: `block1_conv1`,
     `block1_conv1_relu`, `block1_conv1.weight`. Inputs and outputs keep theirs.

@@ -2,7 +2,7 @@
 
 The temperature is fitted to images that the network was not trained on, the distance to those it was. Both live in
 the graph: the temperature inside the last Dense layer, the distance as a second output. The thresholds that go with
-them are fitted to what each exported file gives for the validation images, and stand in its contract.
+them are fitted to the outputs of each exported file for the validation images, and are part of its contract.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from keras import layers, ops
 from allkit.metrics import log_probabilities, softmax
 from allkit.model.contract import DISTANCE_NAME, OUTPUT_NAME
 
-# Chosen by measurement (benchmarks/results/familiarity.json): channel means after block 3 told foreign smears from
-# the test part without an error, at 64 numbers an image; deeper layers forget what an image looks like.
+# Chosen by measurement (benchmarks/results/familiarity.json): channel means after block 3 separated foreign smears
+# from the test part without an error, at 64 numbers per image; deeper layers lose the appearance of an image.
 LAYER = "block3_pool"
 METHOD = f"Mahalanobis distance of the channel means of {LAYER} to those of the training images"
 
-# An image farther out than this share of the validation images is called unfamiliar.
+# An image with a larger distance than this share of the validation images is called unfamiliar.
 QUANTILE = 0.99
 
-# Of the mean variance, added to each: channels that never fire would have no inverse.
+# Share of the mean variance that is added to each: a channel that is always zero would make the matrix singular.
 _RIDGE = 1e-3
 _LEAST_VARIANCE = 1e-6
 

@@ -1,7 +1,7 @@
-"""Whether an exported file says what the trained network says, on real images.
+"""Whether an exported graph gives the outputs of the trained network, on real images.
 
-Preprocessing that differs between training and use is the commonest cause of a model that
-"got worse in production"; here both sides read the same files through the same pixel path.
+Preprocessing that differs between training and inference is the most common cause of a model that gets worse in
+production; here both sides read the same files through the same pixel path.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ HEATMAP_TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Verification:
-    """n images compared; largest absolute difference of a probability; share with the same top class; largest
-    relative difference of a distance, and of a heat map where there is one."""
+    """Outputs compared on n images.
+
+    max_probability_difference: absolute. agreement: share with the same top class. max_distance_difference and
+    max_heatmap_difference: relative, the latter None without a heat map. tolerance: of a probability.
+    """
 
     n: int
     max_probability_difference: float
@@ -53,7 +56,7 @@ class Verification:
         )
 
 
-def compare(expected: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> Verification:
+def verify(expected: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> Verification:
     """Compare the trained network and the exported file: probabilities (n, classes), distances (n,), and heat maps
     (n, h, w) if there are any."""
     shapes = [[array.shape for array in arrays] for arrays in (expected, got)]

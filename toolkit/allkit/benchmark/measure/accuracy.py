@@ -1,4 +1,4 @@
-"""The accuracy of models through the code that measures their speed, on images that they were not trained on."""
+"""The accuracy of models, by the code that measures their speed, on images that they were not trained on."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class AccuracyMeasurement:
 
     def __init__(self, images: Images, split: Split | None = None):
         self._images, self._given = images, split
-        # Models of one training tell the same images.
+        # Models of one training list the same images.
         self._subjects: dict[str | None, Subject] = {}
 
     def evaluate(self, classifier: Classifier, on_image: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """The record of a model: part, n, metrics, baseline, the places of the images that it got wrong, and the groups
-        of all images, None where they are not known.
+        """The record of a model: part, n, metrics, baseline, the indices of wrong predictions, and the groups of all
+        images, None where they are not known.
 
         Raises AllkitError when it was trained on all of them.
         """

@@ -1,6 +1,6 @@
-"""The energy that the machine has used, where it tells.
+"""The energy that the machine has used, where it can be read.
 
-Counters that only rise: RAPL of the processor packages in Linux (microjoules, they wrap round), NVML of NVIDIA cards
+Counters that only increase: RAPL of the processor packages on Linux (microjoules, with overflow), NVML of NVIDIA GPUs
 (millijoules).
 """
 
@@ -13,7 +13,7 @@ RAPL = Path("/sys/class/powercap")
 
 
 class Meter:
-    """Joules since it was made, of all packages and cards that tell; None where none does."""
+    """Joules since its creation, of all packages and GPUs with a counter; None where there is none."""
 
     def __init__(self):
         self._packages = {
@@ -23,25 +23,25 @@ class Meter:
             and _number(folder / "energy_uj") is not None
             and (limit := _number(folder / "max_energy_range_uj"))
         }
-        self._cards = _Cards()
+        self._gpus = _Gpus()
         self._start = self._read()
 
     def joules(self) -> float | None:
         """What was used since the start."""
-        (packages, cards), (first_packages, first_cards) = self._read(), self._start
-        if not (packages or cards) or None in packages:
+        (packages, gpus), (first_packages, first_gpus) = self._read(), self._start
+        if not (packages or gpus) or None in packages:
             return None
         used = sum(
             (now - before) % (limit + 1)
             for now, before, limit in zip(packages, first_packages, self._packages.values(), strict=True)
         )
-        return used / 1e6 + sum(now - before for now, before in zip(cards, first_cards, strict=True)) / 1e3
+        return used / 1e6 + sum(now - before for now, before in zip(gpus, first_gpus, strict=True)) / 1e3
 
     def _read(self) -> tuple[list[int | None], list[int]]:
-        return [_number(path) for path in self._packages], self._cards.millijoules()
+        return [_number(path) for path in self._packages], self._gpus.millijoules()
 
 
-class _Cards:
+class _Gpus:
     def __init__(self):
         self._handles: list[ctypes.c_void_p] = []
         try:

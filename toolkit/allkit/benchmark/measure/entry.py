@@ -25,10 +25,10 @@ from allkit.support.text import visible
 _TOLERANCE = 2e-2
 _CHECKED = 8
 
-# Images that the model alone is asked about.
+# Images of the scenario without decoding.
 _PIXELS = 64
 
-# A pass of fewer batches a worker is mostly beginning and end.
+# A pass of fewer batches per worker consists mostly of its start and end.
 _LEAST_BATCHES = 2
 
 # Beside the batch of the plan: one image a run, and many.
@@ -70,7 +70,7 @@ class Entry:
         }
 
     def validate(self) -> None:
-        """Whether answers are finite and the same alone as in a batch; AllkitError when not."""
+        """AllkitError unless the outputs are finite, and the same in a batch as for single images."""
         some = self._pixels[:_CHECKED]
         together = self._model.run(some).probabilities
         alone = np.concatenate([self._model.run(image[None]).probabilities for image in some])
@@ -82,7 +82,7 @@ class Entry:
             )
 
     def warm_up(self, seconds: float) -> None:
-        """Queries that are not counted: caches, clocks and thread pools settle."""
+        """Queries that are not counted, so that caches, clocks and thread pools settle."""
         single(self._query_model, 0, seconds, 3)
         single(self._query, 0, seconds, 3)
         for plan in self._plans:
@@ -90,14 +90,14 @@ class Entry:
             (self._rates[plan],) = offline(lambda plan=plan, count=count: self._pass(plan, count), 0)
 
     def measure(self, round_: int, seconds: float, queries: int) -> None:
-        """One round of every scenario, of at least so many seconds and queries each, added to the row."""
+        """Add one round of every scenario to the row, each of at least `seconds` and `queries`."""
         first = round_ * queries
         for name, query in (("model_ms", self._query_model), ("end_to_end_ms", self._query)):
             times = single(query, first, seconds, queries)
             self.row["single"][name].append([round(1000 * time, 4) for time in times])
         for plan in self._plans:
             least = max(queries, _LEAST_BATCHES * plan.workers * plan.batch_size)
-            # One long pass, where the model is fast enough for it, has the least of beginnings and ends.
+            # One long pass, where the model is fast enough, has the smallest share of start and end.
             least = max(least, round(self._rates[plan] * seconds))
             meter = Meter()
             rates = offline(lambda plan=plan, least=least: self._pass(plan, least), seconds)

@@ -19,7 +19,7 @@ _LIBRARIES = ("allkit", "onnxruntime-gpu", "onnxruntime", "opencv-python-headles
 
 
 def facts() -> dict[str, Any]:
-    """Processor, memory, graphics card, software and load, as far as the system tells them; None where it does not."""
+    """Processor, memory, GPU, software and load; None for what the system does not report."""
     return {
         "processor": processor(),
         "cores": cores(),

@@ -1,4 +1,4 @@
-"""What the processor could do: the fastest matrix product that onnxruntime gets out of it, in float32 and in int8."""
+"""Peak performance of the processor: the fastest matrix product of onnxruntime, in float32 and in int8."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Peak:
             self._products.append(("int8", side, session, rng.integers(0, 128, (side, side), np.uint8)))
 
     def measure(self) -> None:
-        """Multiply each some times. A shared machine is not always the same: its peak is that of the best moment."""
+        """Repeat each product some times. On a shared machine the peak is that of the best moment."""
         for precision, side, session, values in self._products:
-            # One after the other: what the product needs is in the caches from the second time on.
+            # In sequence: the operands are in the caches from the second time on.
             for _ in range(_REPEATS):
                 begin = time.perf_counter()
                 session.run(None, {"a": values})

@@ -1,7 +1,7 @@
-"""What a model costs to start: `python -m allkit.benchmark.measure.probe MODEL DEVICE IMAGE...` in its own process.
+"""The start-up cost of a model: `python -m allkit.benchmark.measure.probe MODEL DEVICE IMAGE...` in its own process.
 
-Prints JSON: seconds to load the model and to the first result after that, when that was (seconds since the epoch), and
-the largest resident set in MiB after all images (null where the system does not tell).
+Prints JSON: seconds to load the model, seconds from then to the first result, the time of that result (seconds since
+the epoch), and the largest resident set in MiB after all images (null where it cannot be read).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from allkit.errors import AllkitError
 
 
 def probe(model: Path, device: str, images: Sequence[Path]) -> dict[str, Any]:
-    """The figures of a fresh process, start_s too: seconds from nothing to its first result.
+    """The figures of a new process, and start_s: seconds from its creation to its first result.
 
-    AllkitError with its last line when it fails.
+    Raises AllkitError with the last line of its output when it fails.
     """
     command = [sys.executable, "-m", "allkit.benchmark.measure.probe", str(model), device, *map(str, images)]
-    # Not a performance counter: what it counts from need not be the same in another process.
+    # Not a performance counter, whose origin may differ between processes.
     begin = time.time()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise AllkitError(f"{model.name} fails in a fresh process: {(done.stderr.splitlines() or ['no message'])[-1]}")
-    # The last line: what a library may have said before is not of interest.
+        raise AllkitError(f"{model.name} fails in a new process: {(done.stderr.splitlines() or ['no message'])[-1]}")
+    # The last line: libraries may print before it.
     figures = json.loads(done.stdout.splitlines()[-1])
     return {"start_s": figures.pop("first_at") - begin, **figures}
 

@@ -1,7 +1,7 @@
-"""How queries are issued, in the manner of MLPerf Inference.
+"""How queries are issued, as in MLPerf Inference.
 
-Single: the next query is due when the one before is done, and its latency counts from then. Offline: all images are
-there from the start, and what counts is images a second.
+Single stream: the next query is due when the previous one is done, and its latency counts from then. Offline: all
+images are available from the start; measured are images per second.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 
 def single(query: Callable[[int], object], first: int, least_seconds: float, least_queries: int) -> list[float]:
-    """Seconds of each query, at least so many for at least so long. query: takes its number, counted from `first`."""
+    """Seconds of each query, for at least so many queries and seconds. query: takes its number, from `first` on."""
     taken: list[float] = []
     begin = due = time.perf_counter()
     while len(taken) < least_queries or due - begin < least_seconds:
@@ -23,7 +23,7 @@ def single(query: Callable[[int], object], first: int, least_seconds: float, lea
 
 
 def offline(run: Callable[[], int], least_seconds: float) -> list[float]:
-    """Images a second of each pass, for at least so long and one pass. run: one pass over all images, their number."""
+    """Images per second of each pass, for at least `least_seconds`. run: makes a pass, returns its number of images."""
     rates: list[float] = []
     begin = now = time.perf_counter()
     while not rates or now - begin < least_seconds:

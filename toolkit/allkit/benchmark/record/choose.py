@@ -15,14 +15,14 @@ MARGIN = 0.01
 
 @dataclass(frozen=True)
 class Budget:
-    """The most milliseconds from file to result (median), the most MiB, the least accuracy; None for no matter."""
+    """Maximum milliseconds from file to result (median), maximum MiB, minimum accuracy; None for no limit."""
 
     ms: float | None = None
     mib: float | None = None
     accuracy: float | None = None
 
     def excess(self, row: Figures) -> dict[str, float]:
-        """By which share a row misses each limit that it does not keep."""
+        """By which share a row exceeds each limit that it does not meet."""
         found = {}
         if self.ms is not None and row.milliseconds > self.ms:
             found[f"{row.milliseconds:.2f} ms, {self.ms:g} allowed"] = row.milliseconds / self.ms - 1
@@ -31,8 +31,8 @@ class Budget:
         if self.accuracy is not None and (row.accuracy is None or row.accuracy.value < self.accuracy):
             reached = row.accuracy.value if row.accuracy else 0.0
             words = f"accuracy {reached:.2%}" if row.accuracy else "no accuracy measured"
-            # Of the errors, not of the accuracy: from 98 to 99 % half of them have to go.
-            found[f"{words}, {self.accuracy:.2%} asked for"] = (1 - reached) / max(1 - self.accuracy, 1e-3) - 1
+            # Relative to the errors, not to the accuracy: from 98 to 99 % half of them must be removed.
+            found[f"{words}, {self.accuracy:.2%} required"] = (1 - reached) / max(1 - self.accuracy, 1e-3) - 1
         return found
 
 
@@ -40,8 +40,8 @@ def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> tuple[s
     """The model and the reason; None and what comes nearest where nothing qualifies.
 
     Of those within the budget the fastest that is shown to lose less than `margin` (a share) of accuracy against the
-    most accurate one, on the same images by `non_inferiority`. What the images cannot show is not recommended: the
-    reason says so of the faster model that lacks the fewest images, and how many would do.
+    most accurate one, on the same images by `non_inferiority`. A model for which the images cannot show it is
+    not recommended: the reason names the one that lacks the fewest images, and how many would suffice.
     """
     rows = [row for row in figures(record) if not row.failed and row.milliseconds is not None]
     if not rows:
@@ -49,7 +49,7 @@ def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> tuple[s
     fit = [row for row in rows if not budget.excess(row)]
     if not fit:
         nearest = min(rows, key=lambda row: sum(budget.excess(row).values()))
-        return None, f"nothing qualifies; {nearest.model} comes nearest: {'; '.join(budget.excess(nearest))}"
+        return None, f"no model fits the budget; {nearest.model} is closest: {'; '.join(budget.excess(nearest))}"
     if not all(row.accuracy for row in fit):
         best = min(fit, key=lambda row: row.milliseconds)
         return best.model, f"the fastest within the budget, {best.milliseconds:.2f} ms; accuracy was not measured"
@@ -74,19 +74,19 @@ def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> tuple[s
 
 
 def _needed(test: NonInferiority | None) -> float:
-    """How many images would show it; infinite where none would."""
+    """How many images would show it; infinite where no number would."""
     return math.inf if test is None or test.needed is None else test.needed
 
 
 def _not_shown(test: NonInferiority | None, margin: float) -> str:
     if test is None:
-        return f"was measured on other images, which cannot show that it loses less than {_points(margin)}"
+        return f"was measured on different images, which cannot show that it loses less than {_points(margin)}"
     if test.needed is None:
-        lost = f"has {_points(test.loss)} less on these {test.n} images"
-        return f"{lost}: more of them would not show that it loses less than {_points(margin)}"
+        lost = f"loses {_points(test.loss)} on these {test.n} images"
+        return f"{lost}: more images would not show that it loses less than {_points(margin)}"
     return (
         f"is not shown to lose less than {_points(margin)} on these {test.n} images (one-sided p = "
-        f"{test.p_value:.2f}): about {test.needed:,} like them would do"
+        f"{test.p_value:.2f}): about {test.needed:,} similar images would suffice"
     )
 
 

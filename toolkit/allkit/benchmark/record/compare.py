@@ -23,8 +23,8 @@ _IDENTITY = ("processor", "cores", "memory_gib", "gpu")
 class Change:
     """A measure of one model in two records.
 
-    first, second: medians of the rounds, or accuracies. ratio: by which factor the second is larger, None where there
-    are too few rounds for an interval, and of accuracies. p_value: adjusted by Holm for all measures compared.
+    first, second: medians of the rounds, or accuracies. ratio: the second over the first, None where there are too
+    few rounds for an interval, and for accuracies. p_value: adjusted by Holm for all measures compared.
     """
 
     model: str
@@ -35,14 +35,14 @@ class Change:
     p_value: float
 
     @property
-    def real(self) -> bool:
-        """Whether chance alone would hardly have made it."""
+    def significant(self) -> bool:
+        """Whether the adjusted p value is below 0.05."""
         return self.p_value < SIGNIFICANT
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All measures that two records have in common, and what else is not the same in them, in sentences."""
+    """All measures that two records have in common, and what else differs between them, in sentences."""
 
     changes: list[Change]
     remarks: list[str]
@@ -67,8 +67,8 @@ def compare_records(first: Record, second: Record) -> Comparison:
         raise AllkitError("the records have no measured model in common")
     adjusted = holm([change.p_value for change in changes])
     changes = [replace(change, p_value=p) for change, p in zip(changes, adjusted, strict=True)]
-    # By Holm, an accuracy that is found to differ no longer stands in the way of the rounds.
-    left = sum(change.measure != _ACCURACY or not change.real for change in changes)
+    # By Holm, an accuracy that is found to differ no longer counts against the rounds.
+    left = sum(change.measure != _ACCURACY or not change.significant for change in changes)
     remarks = [*_too_few(first, second, left), *_unseen(changes, pairs), *_remarks(first, second, pairs)]
     return Comparison(changes, remarks)
 
@@ -94,24 +94,24 @@ def _series(row: Mapping[str, Any]) -> dict[str, list]:
 def _too_few(first: Record, second: Record, measures: int) -> Iterator[str]:
     counts = [record["settings"]["rounds"] for record in (first, second)]
     apart = mann_whitney_exact(np.arange(counts[0]), counts[0] + np.arange(counts[1]))
-    # By Holm the smallest p value is multiplied by the number of measures: nothing at all could be called real.
+    # By Holm the smallest p value is multiplied by the number of measures: nothing could be significant.
     if apart * measures >= SIGNIFICANT:
         yield (
-            f"{counts[0]} and {counts[1]} rounds are too few for {measures} measures: even rounds that are all apart "
-            "would not be called real; measure with more --rounds, or fewer models"
+            f"{counts[0]} and {counts[1]} rounds are too few for {measures} measures: even rounds that do not "
+            "overlap would not be significant; measure with more --rounds, or fewer models"
         )
 
 
 def _unseen(changes: list[Change], pairs: list[tuple[Mapping, Mapping]]) -> Iterator[str]:
-    """For each accuracy of another file of which no difference was found, which one could have been found."""
+    """For each accuracy of another file without a significant difference, which difference could have been one."""
     others = {row["model"]: row for row, other in pairs if row["sha256"] != other["sha256"]}
-    unseen = (change for change in changes if change.measure == _ACCURACY and not change.real)
+    unseen = (change for change in changes if change.measure == _ACCURACY and not change.significant)
     for change in (change for change in unseen if change.model in others):
         found = others[change.model]["accuracy"]
         n, groups = found["metrics"]["n"], found.get("groups")
         least = least_difference(n, groups and len(set(groups)), len(changes))
-        told = f"smaller than {least:.2%} could not" if least else "whatever its size could not"
-        yield f"{change.model}: a difference of accuracy {told} have been called real, on {n} images in this comparison"
+        size = f"below {least:.2%}" if least else "of any size"
+        yield f"{change.model}: an accuracy difference {size} cannot be significant on {n} images in this comparison"
 
 
 def _remarks(first: Record, second: Record, pairs: list[tuple[Mapping, Mapping]]) -> Iterator[str]:
@@ -119,13 +119,13 @@ def _remarks(first: Record, second: Record, pairs: list[tuple[Mapping, Mapping]]
         for key, name in (("sha256", "the file"), ("provider", "the provider"), ("plans", "the plan")):
             if row[key] != other[key]:
                 told = f": {row[key]} and {other[key]}" if key == "provider" else ""
-                yield f"{row['model']}: {name} is not the same{told}"
+                yield f"{row['model']}: {name} differs{told}"
     for key in ("data", "settings"):
         yield from (f"{key}, {found}" for found in _differences(first[key], second[key], first[key] | second[key]))
     yield from _differences(first["machine"], second["machine"], ("libraries", "python", "system", "governor"))
     yield (
-        "each record is one run: what changes from run to run, such as clocks, memory or neighbours, is in no p value; "
-        "a difference that matters is worth a second pair"
+        "each record is one run: variation between runs, such as clocks, memory or other load, is in no p value; "
+        "repeat an important comparison with a second pair"
     )
 
 

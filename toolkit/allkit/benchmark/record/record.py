@@ -29,7 +29,6 @@ SCHEMA_VERSION = 1
 
 Record = Mapping[str, Any]
 
-# Of tables that can show it so.
 IN_BOLD = "In bold: on the Pareto front of accuracy and latency."
 
 
@@ -51,10 +50,11 @@ def load(path: Path) -> Record:
 class Figures:
     """A row of a record in figures; None where there is none, or too few queries for it.
 
-    model_ms and end_to_end_ms: latencies of one image by percentile. images_per_s: by batch size. share_of_peak: the
-    operations of the model in its median latency, of what a matrix product of its precision reaches. start_s: a process
-    from nothing to its first result, of which load_s and first_run_s are parts. drop and p_value:
-    accuracy of the float32 parent less its own, exact test by group. status: ok, unstable (why), or the error.
+    model_ms and end_to_end_ms: latencies of one image by percentile. images_per_s: by batch size. share_of_peak:
+    operations per second at the median latency, relative to a matrix product of the same precision. start_s: seconds
+    from the start of a new process to its first result, of which load_s and first_run_s are parts. drop and p_value:
+    accuracy of the float32 parent minus that of the model, exact test by group. status: ok, unstable (why), or the
+    error.
     """
 
     model: str
@@ -125,12 +125,12 @@ def _figures(row: Mapping[str, Any], peaks: Mapping[str, float]) -> Figures:
 
 
 def seen(row: Mapping[str, Any]) -> bool:
-    """Whether its training may have seen the images that its accuracy was measured on."""
+    """Whether it may have been trained on the images that its accuracy was measured on."""
     return row["accuracy"]["seen_in_training"] in ("yes", "maybe")
 
 
 def _images_of(record: Record, words: Callable[[str], str]) -> list[str]:
-    """On which images the accuracies were measured, with the models where not all have the same, in one sentence."""
+    """On which images the accuracies were measured, and of which models where they differ, in one sentence."""
     models: dict[tuple[str, str, int], list[str]] = {}
     for row in record["rows"]:
         if row.get("accuracy") and not seen(row):
@@ -143,7 +143,7 @@ def _images_of(record: Record, words: Callable[[str], str]) -> list[str]:
     if len(models) < 2:
         return [f"Accuracy on: {words(where)}, n = {n}." for where, _, n in models]
     told = "; ".join(f"{words(where)}, n = {n}: {words(', '.join(of))}" for (where, _, n), of in models.items())
-    return [f"Accuracy on different images, so that models of different ones cannot be compared: {told}."]
+    return [f"Accuracy was measured on different images and cannot be compared between them: {told}."]
 
 
 def _stability(single: Mapping[str, Sequence], offline: Mapping[int, Sequence]) -> str:
@@ -160,7 +160,7 @@ def placed(rows: Sequence[Figures]) -> list[Figures]:
 
 
 def pareto(rows: Sequence[Figures]) -> set[str]:
-    """The models that no other beats in accuracy and in latency at once."""
+    """The models that no other one exceeds in both accuracy and speed."""
     points = [(row.model, row.milliseconds, row.accuracy.value) for row in placed(rows)]
     return {
         model
@@ -234,7 +234,7 @@ def as_markdown(record: Record) -> str:
 
 
 def notes(record: Record, words: Callable[[str], str] = str) -> list[str]:
-    """What the figures are of, and what is wrong with some, in sentences.
+    """How the figures were measured, and warnings about some, in sentences.
 
     words: applied to every text that comes from the record, for a form in which it would be markup.
     """
@@ -248,10 +248,12 @@ def notes(record: Record, words: Callable[[str], str] = str) -> list[str]:
         if error := row.get("accuracy_error"):
             remarks.append(f"{model}: no accuracy: {words(error)}.")
         elif row.get("accuracy") and seen(row):
-            remarks.append(f"{model}: no accuracy: its training may have seen the images.")
+            remarks.append(f"{model}: no accuracy: it may have been trained on the images.")
         elif row.get("accuracy", {}) and row["accuracy"]["seen_in_training"] == "unknown":
             n = row["accuracy"]["metrics"]["n"]
-            remarks.append(f"{model}: accuracy on {n} images of which it does not tell whether it was trained on them.")
+            remarks.append(
+                f"{model}: accuracy on {n} images; it does not list its training images, so these may be among them."
+            )
         if found := (row.get("accuracy") or {}).get("trained_on"):
             counts = TrainedOn(**found)
             remarks += [f"{model}: {counts.text}."] if counts.trained else []
@@ -260,12 +262,12 @@ def notes(record: Record, words: Callable[[str], str] = str) -> list[str]:
         *_images_of(record, words),
         f"Measured {words(record['time'])} on {words(machine['gpu'] or machine['processor'])}, {machine['cores']} "
         f"cores, {machine['memory_gib']} GiB; {libraries}. Load before: {machine['load']}.",
-        f"Queries are {data['files']} {words(data['kind'])}, another one each time. At least "
-        f"{settings['seconds']:g} s and {settings['queries']} queries a scenario in {settings['rounds']} rounds, in "
-        "which the models take turns; no sample is left out. Latencies are p50 / p90 / p99 of one image, from when it "
-        "was due; p90 needs 64 queries, p99 662. Start: a process from nothing to its first result, of which load and "
-        "first run are parts; "
-        "`allkit classify` takes about the start and the number of files over the images/s at its batch.",
+        f"Queries are {data['files']} {words(data['kind'])} in turn. At least "
+        f"{settings['seconds']:g} s and {settings['queries']} queries per scenario in {settings['rounds']} rounds, in "
+        "which the models take turns; no sample is left out. Latencies are p50 / p90 / p99 of one image, counted from "
+        "when it was due; p90 needs 64 queries, p99 662. Start: a new process until its first result, load and first "
+        "run included. `allkit classify` takes about the start plus the number of files divided by the images/s at its "
+        "batch size.",
         "Accuracy with its 95 % Wilson interval, drop against the float32 file of the same run with the exact paired "
         "test, both by group of similar images. Research use; not for diagnosis.",
     ]

@@ -1,4 +1,4 @@
-"""The record of `allkit bench`, as the type that it is read back as."""
+"""The types by which a record of `allkit bench` is read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from allkit.metrics.records import BaselineRecord, MetricsRecord, SplitRecord
 from allkit.model.trained_on import TrainedOn
 from allkit.support.reading import Count, NotNegative, Positive, Share, Text
 
-# Of one query and of a batch; a nanosecond is less than any takes.
+# Of one query and of a batch; none takes less than a nanosecond.
 _Milliseconds = Annotated[float, Meta(ge=1e-6, le=1e9)]
 _Rate = Annotated[float, Meta(ge=1e-6, le=1e12)]
 _Difference = Annotated[float, Meta(ge=-1, le=1)]
@@ -50,9 +50,9 @@ class AccuracyRecord:
         if self.groups and len(self.groups) != n:
             raise ValueError(f"there are groups of {len(self.groups)} images, not of {n}")
         if len(set(self.wrong)) < len(self.wrong) or max(self.wrong, default=0) >= n:
-            raise ValueError("an image that was labelled wrongly is named twice, or is none of those measured")
+            raise ValueError("a wrong prediction is listed twice, or is of an image that was not measured")
         if round(self.metrics.accuracy.value * n) != n - len(self.wrong):
-            raise ValueError("the accuracy is not that of the images that were labelled wrongly")
+            raise ValueError("the accuracy does not match the number of wrong predictions")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class MachineRecord:
 
 @dataclass(frozen=True)
 class SettingsRecord:
-    """How it was measured."""
+    """The options of the measurement."""
 
     device: Text
     batches: list[Count]
@@ -136,7 +136,7 @@ class SettingsRecord:
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What was measured on."""
+    """The images of the queries."""
 
     kind: Text
     files: Count

@@ -1,6 +1,6 @@
-"""Times of queries: percentiles where there are enough of them, and whether they can be trusted.
+"""Times of queries: percentiles where there are enough of them, and whether they are stable.
 
-No sample is ever left out: what the slowest query took is part of what a user meets.
+No sample is ever left out: the slowest query is part of what a user experiences.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 # The fewest queries from which MLPerf Inference takes a 90th (single stream) and a 99th (multi stream) percentile:
-# rules, section on early stopping. What is given here is the plain percentile, not their pessimistic estimate.
+# rules, section on early stopping. Reported is the plain percentile, not their pessimistic estimate.
 LEAST_QUERIES = {50: 1, 90: 64, 99: 662}
 
-# Rounds that differ by more are called unstable: an honest machine at rest stays within a few per cent.
+# Rounds that differ by more are called unstable: a machine without other load stays within a few per cent.
 _SPREAD, _DRIFT = 0.20, 0.10
 
 Rounds = Sequence[Sequence[float]]
