@@ -31,7 +31,7 @@ for run in "$work"/imagenet-*; do
     [ -f "$model" ] || allkit export --run "$run" --data "$data" --out "$work/models"
 done
 allkit bench "$work"/models/*-fp32.onnx "$work"/models/*-int8.onnx exported/*.onnx --data "$data" --queries 64 \
-    --json benchmarks/results/paper/bench.json --report benchmarks/results/paper/bench.html
+    --batch 1 --batch 8 --json benchmarks/results/paper/bench.json
 
 compact() { python -c 'import json, sys; json.dump(json.load(open(sys.argv[1])), open(sys.argv[2], "w"), separators=(",", ":"))' "$@"; }
 for run in "$work"/{imagenet,scratch,grouped}-*; do
@@ -43,4 +43,5 @@ for model in "$work"/models/*-int8.onnx; do
 done
 python benchmarks/paper.py record > "$work/paper.json"
 mv "$work/paper.json" benchmarks/results/paper.json
-python benchmarks/paper.py table
+python benchmarks/paper.py docs
+allkit report benchmarks/results/paper/{imagenet,scratch,grouped}-*.json benchmarks/results/paper/bench.json --html "$work/paper.html"

@@ -65,13 +65,13 @@ def test_trainings_on_the_same_images_are_compared_in_pairs():
     ]
     # 2 / 2 ** 10 times three, 2 (1 + 11) / 2 ** 11 times two, and 1.
     assert [row[4] for row in found.rows] == [f"{p:.3f}" for p in (6 / 1024, 48 / 2048, 1)]
-    assert [row[5] for row in found.rows] == ["real", "real", "no"]
+    assert [row[5] for row in found.rows] == ["yes", "yes", "no"]
 
 
 def test_images_of_a_group_speak_once_whichever_of_the_two_keeps_them_together():
     one, other = training("a", 300, range(8)), training("b", 250, ())
     alone = table(Sources([one, other], []), "Differences")
-    assert alone.rows[0][4:] == (f"{2 / 2**8:.3f}", "real")
+    assert alone.rows[0][4:] == (f"{2 / 2**8:.3f}", "yes")
     assert "could have shown" not in alone.note
     # The eight stand in two groups of four, as one of the splits knows.
     grouped = replace(other, groups={str(i): i // 4 for i in range(200)})

@@ -92,7 +92,7 @@ def test_two_records_alone_are_compared_by_group(tmp_path, images):
     for paths in ([tmp_path / "one.json", tmp_path / "two.json"], [tmp_path / "one", tmp_path / "two"]):
         differences = next(table for table in tables(gather(paths)) if table.title == "Differences")
         # Thirty images in six blocks: 2 of 2^6 choices of signs.
-        assert differences.rows[0][2:] == ("160", "30 : 0", "0.031", "real")
+        assert differences.rows[0][2:] == ("160", "30 : 0", "0.031", "yes")
 
 
 def test_a_fold_that_does_not_say_where_the_baseline_was_wrong_is_refused(tmp_path, images):

@@ -83,18 +83,22 @@ class Exported:
 
 @dataclass(frozen=True)
 class Sources:
-    """Everything a report shows: trainings, the largest networks first, and models in the order of their naming."""
+    """Everything a report shows: trainings, the largest networks first, and models in the order of their naming.
+
+    measured: where no models are given, the rows of benchmarks, each with the machine it was measured on.
+    """
 
     trainings: list[Training]
     models: list[Exported]
+    measured: list[tuple[Figures, str]] = field(default_factory=list)
 
 
 def gather(paths: Sequence[Path]) -> Sources:
     """Read run folders, folders of models, ONNX files, and JSON records of train, evaluate and bench.
 
     Evaluations and speeds are those of a file by its content. An evaluation on images that the model was trained on is
-    passed over, and the speed of other files. Raises AllkitError for what is none of these, and for an evaluation of
-    none of the models, or of two on different images.
+    passed over. Raises AllkitError for what is none of these, and for an evaluation of none of the models, or of two on
+    different images.
     """
     trainings: list[Training] = []
     files: list[Path] = []
@@ -126,9 +130,11 @@ def gather(paths: Sequence[Path]) -> Sources:
                 raise _unknown(path)
     trainings.sort(key=lambda training: (-training.width, -training.size_px))
     models = _with_evaluations([_exported(path, speeds) for path in files], evaluations)
-    if not trainings and not models:
-        raise AllkitError("nothing to report: give run folders, models, or the records of train")
-    return Sources(trainings, models)
+    # Where models are given, a benchmark is there for their speed.
+    measured = [] if models else list(speeds.values())
+    if not trainings and not models and not measured:
+        raise AllkitError("nothing to report: give run folders, models, or the records of train and bench")
+    return Sources(trainings, models, measured)
 
 
 def _training(folder: Path) -> Training:

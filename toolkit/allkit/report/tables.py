@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from allkit.benchmark.record.record import Figures, by_size
 from allkit.data.duplicates import connected_groups
 from allkit.metrics import SIGNIFICANT, Interval, by_group, holm, least_difference, sign_flip_exact
 from allkit.model.trained_on import TrainedOn
@@ -30,7 +31,8 @@ def tables(sources: Sources) -> list[Table]:
     """All that there is something to say in."""
     of_models = [make(sources.models) for make in (_models, _recalls, _shifts)]
     of_trainings = [make(sources.trainings) for make in (_sizes, _pairs)]
-    return [table for table in [*of_models, *of_trainings, _methods(sources)] if table.rows]
+    made = [*of_models, *of_trainings[:1], _benchmarks(sources.measured), *of_trainings[1:], _methods(sources)]
+    return [table for table in made if table.rows]
 
 
 def _interval(record: Mapping[str, Any]) -> str:
@@ -176,6 +178,26 @@ def _sizes(trainings: Sequence[Training]) -> Table:
     return Table("Image size", header, rows if trainings else [], note)
 
 
+def _benchmarks(measured: Sequence[tuple[Figures, str]]) -> Table:
+    """Accuracy and cost of exported files, by image size."""
+    rows = [
+        (
+            str(row.size_px),
+            f"x{row.width:g} {row.precision}",
+            f"{row.mib:.2f}",
+            row.accuracy.percent(2) if row.accuracy else "-",
+            f"{row.model_ms[50]:.2f}" if row.model_ms[50] else "-",
+            f"{row.milliseconds:.2f}" if row.milliseconds else "-",
+            f"{max(row.images_per_s.values()):.0f}" if row.images_per_s else "-",
+        )
+        for row in by_size([row for row, _ in measured])
+    ]
+    header = ("px", "network", "MiB", "accuracy", "ms, model", "ms, file to result", "images/s")
+    machines = "; ".join(sorted({machine for _, machine in measured}))
+    note = f"Medians of one image, throughput at the best batch size measured, all in one run on {machines}."
+    return Table("Latency and throughput by image size", header, rows, note)
+
+
 def _trained(training: Training) -> tuple[str, ...]:
     record, recipe = training.record, training.record["settings"]["recipe"]
     return (
@@ -199,10 +221,10 @@ def _pairs(trainings: Sequence[Training]) -> Table:
         tests.append((int(only_a.sum()), int(only_b.sum()), p_value))
     adjusted = holm([p_value for *_, p_value in tests])
     rows = [
-        (a.name, b.name, str(len(a.right)), f"{only_a} : {only_b}", f"{p:.3f}", "real" if p < SIGNIFICANT else "no")
+        (a.name, b.name, str(len(a.right)), f"{only_a} : {only_b}", f"{p:.3f}", "yes" if p < SIGNIFICANT else "no")
         for (a, b), (only_a, only_b, _), p in zip(found, tests, adjusted, strict=True)
     ]
-    header = ("A", "B", "n", "only A right : only B right", "p", "difference")
+    header = ("A", "B", "n", "only A right : only B right", "p", "significant")
     note = (
         "Exact paired test on the same test images, which changes A and B by group of similar images (McNemar's where "
         "each stands alone), adjusted by Holm."
