@@ -188,8 +188,8 @@ def answer(study: Mapping[str, Any]) -> str:
         f"at {sizes[1]} an image takes {milliseconds[1]:.0f} ms instead of {milliseconds[0]:.0f} ms, "
         f"{milliseconds[0] / milliseconds[1]:.1f} times less (int8). No two sizes differ significantly (the closest, "
         f"{closest['sizes_px'][0]} and {closest['sizes_px'][1]} px: p = {closest['p_value']:.2f}), which does not make "
-        f"them equal: a difference below {least:.1f} points could not have been significant here, and the same training "
-        "on another processor moved by up to 1.8 points."
+        f"them equal: a difference below {least:.1f} points could not have been significant here, and the same "
+        "training on another processor moved by up to 1.8 points."
     )
 
 
@@ -234,9 +234,10 @@ def study_page(study: Mapping[str, Any]) -> str:
         [
             answer(study),
             _markdown(header, rows),
-            "Per cent with 95 % intervals that respect groups of similar images; precision, sensitivity and F1 weighted "
-            "by class size, as in the paper. Training ran on one NVIDIA H200, six trainings at a time; the paper's on a "
-            f"laptop with a GPU. The colour baseline has {100 * base['imagenet']['baseline']:.2f} % on the random split "
+            "Per cent with 95 % intervals that respect groups of similar images; precision, sensitivity and F1 "
+            "weighted by class size, as in the paper. Training ran on one NVIDIA H200, six trainings at a time; the "
+            "paper's on a laptop with a GPU. The colour baseline has "
+            f"{100 * base['imagenet']['baseline']:.2f} % on the random split "
             f"and {100 * base['grouped']['baseline']:.2f} % on unseen slides. Protocol and recipe are the paper's, the "
             "test images are not: 277 of 2,770 here, about 325 of 3,256 there.",
             _markdown(("px", "precision", "MiB", "ms, model", "ms, file to result", "images/s", "accuracy"), speeds),

@@ -24,7 +24,7 @@ def random_network(recipe=None, seed: int = 0, size_px: int = SIZE_PX, width: fl
 
     from allkit.exporting.convert import to_onnx
     from allkit.exporting.fold import folded
-    from allkit.exporting.uncertainty import Doubt, fit_familiarity, with_doubt
+    from allkit.exporting.uncertainty import Uncertainty, fit_familiarity, with_uncertainty
     from allkit.imaging.pixel_path import PixelPath
     from allkit.runs.recipe import SCRATCH
     from allkit.runs.run import Settings
@@ -46,7 +46,7 @@ def random_network(recipe=None, seed: int = 0, size_px: int = SIZE_PX, width: fl
             kernel, bias = layer.get_weights()
             layer.set_weights([kernel, rng.normal(0, 0.1, bias.shape)])
     settings = Settings("vgg16", PixelPath(size_px), width, 0, recipe, ("a", "b", "c"), "")
-    doubt = Doubt(TEMPERATURE, fit_familiarity(rng.normal(size=(80, round(256 * width)))))
-    proto = to_onnx(with_doubt(folded(model, settings), doubt))
+    uncertainty = Uncertainty(TEMPERATURE, fit_familiarity(rng.normal(size=(80, round(256 * width)))))
+    proto = to_onnx(with_uncertainty(folded(model, settings), uncertainty))
     _, height, width, channels = model.get_layer("flatten").input.shape
     return Network(model, proto, TEMPERATURE, (channels, height, width))

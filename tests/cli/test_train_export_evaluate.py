@@ -344,7 +344,7 @@ def test_evaluate_compares_models_in_pairs_and_under_shifts(model, finished_run,
     assert len(shifts["rows"]) == 14
     shown = invoke("evaluate", model, model, "--data", smears, "--split", split)
     assert "exact McNemar test" in shown.stdout
-    assert "accuracy on the rest" in shown.stdout
+    assert "accuracy of the certain images" in shown.stdout
 
 
 def test_evaluate_prints_tables_and_leaves_training_images_out(model, finished_run, smears):

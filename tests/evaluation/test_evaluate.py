@@ -38,21 +38,21 @@ def images(tree):
     return read(scan(tree))
 
 
-def test_metrics_and_doubt_are_those_worked_out_by_hand(classifier, images):
+def test_metrics_and_uncertainty_are_those_worked_out_by_hand(classifier, images):
     evaluation = evaluate_model(classifier, subject(images))
     assert evaluation.metrics.n == 6
     # Classes in the order of the model: red, green, blue.
     assert evaluation.metrics.confusion == [[2, 1, 0], [0, 3, 0], [0, 0, 0]]
     # Odds 8:1:1, 4:1:1, 4:1:1 (wrong), 8:1:1, 4:2:1, 4:2:1. From 0.6 on a class is in the set: 8/10 and 4/6 are.
-    doubt = evaluation.doubt
-    assert doubt.uncertain.value == pytest.approx(2 / 6)
-    assert doubt.coverage.value == pytest.approx(3 / 6)
-    assert doubt.accuracy_of_certain.value == pytest.approx(3 / 4)
-    assert doubt.unfamiliar.value == 0
-    assert doubt.promised_coverage == 0.9
-    assert doubt.n_certain == 4
+    uncertainty = evaluation.uncertainty
+    assert uncertainty.uncertain.value == pytest.approx(2 / 6)
+    assert uncertainty.coverage.value == pytest.approx(3 / 6)
+    assert uncertainty.accuracy_of_certain.value == pytest.approx(3 / 4)
+    assert uncertainty.unfamiliar.value == 0
+    assert uncertainty.promised_coverage == 0.9
+    assert uncertainty.n_certain == 4
     # Confidences .8, 4/6, 4/6 (wrong), .8, 4/7, 4/7 fall into three bins of a fifteenth.
-    assert doubt.calibration_error == pytest.approx((2 * (1 - 0.8) + 2 * (4 / 6 - 1 / 2) + 2 * (1 - 4 / 7)) / 6)
+    assert uncertainty.calibration_error == pytest.approx((2 * (1 - 0.8) + 2 * (4 / 6 - 1 / 2) + 2 * (1 - 4 / 7)) / 6)
 
 
 def test_without_a_split_the_baseline_leaves_one_out(classifier, images):
@@ -111,9 +111,9 @@ def test_groups_of_a_split_are_in_every_interval_and_in_the_paired_test(classifi
     assert (found.metrics.groups, alone.metrics.groups) == (2, None)
     for one, other in (
         (found.metrics.accuracy, alone.metrics.accuracy),
-        (found.doubt.coverage, alone.doubt.coverage),
-        (found.doubt.uncertain, alone.doubt.uncertain),
-        (found.doubt.unfamiliar, alone.doubt.unfamiliar),
+        (found.uncertainty.coverage, alone.uncertainty.coverage),
+        (found.uncertainty.uncertain, alone.uncertainty.uncertain),
+        (found.uncertainty.unfamiliar, alone.uncertainty.unfamiliar),
     ):
         assert one.value == other.value
         assert one.high - one.low > other.high - other.low

@@ -136,7 +136,7 @@ def test_the_card_is_for_a_person(exported):
 
 def test_a_failed_verification_leaves_nothing_behind(finished_run, smears, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "folded", lambda model, settings: keras.models.clone_model(folded(model, settings)))
-    with pytest.raises(AllkitError, match="is not exported, its graph does not agree"):
+    with pytest.raises(AllkitError, match="is not exported: its graph does not agree"):
         make(finished_run, smears, tmp_path / "out", precisions=("int8", "fp16"))
     assert not (tmp_path / "out").exists()
 

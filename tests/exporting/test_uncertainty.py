@@ -5,7 +5,7 @@ from allkit.training.backend import prepare
 
 prepare()
 
-from allkit.exporting.uncertainty import Doubt, familiar_threshold, fit_familiarity  # noqa: E402
+from allkit.exporting.uncertainty import Uncertainty, familiar_threshold, fit_familiarity  # noqa: E402
 
 RNG = np.random.default_rng(0)
 
@@ -38,5 +38,5 @@ def test_features_that_never_fire_do_no_harm():
 
 def test_an_overconfident_network_is_softened_by_the_temperature():
     # Odds of 99 : 1 at temperature 2 are their square root.
-    doubt = Doubt(2.0, fit_familiarity(RNG.normal(size=(40, 2))))
-    assert np.allclose(doubt.calibrate([[0.99, 0.01]]), [[99**0.5 / (99**0.5 + 1), 1 / (99**0.5 + 1)]])
+    uncertainty = Uncertainty(2.0, fit_familiarity(RNG.normal(size=(40, 2))))
+    assert np.allclose(uncertainty.calibrate([[0.99, 0.01]]), [[99**0.5 / (99**0.5 + 1), 1 / (99**0.5 + 1)]])

@@ -27,7 +27,7 @@ class AuditOptions:
 
 
 def audit(options: AuditOptions, *, progress: Progress | None = None) -> Audit:
-    """Examine labelled images: unreadable files, duplicates, and what a method scores that cannot see a cell.
+    """Examine labelled images: unreadable files, duplicates, and the accuracy of methods that cannot see cells.
 
     Raises AllkitError for a folder that is no dataset, and when no image of a class can be read.
     """

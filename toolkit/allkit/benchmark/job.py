@@ -67,13 +67,13 @@ def bench(options: BenchOptions, *, progress: Progress | None = None) -> BenchRe
     progress = progress or Progress()
     models = [Path(model) for model in options.models] or models_at_hand()
     settings = Settings(options.device, tuple(options.batches), options.seconds, options.queries, options.rounds)
-    with _queries(options.data, progress) as (files, told, images):
+    with _queries(options.data, progress) as (files, described, images):
         accuracy = images and AccuracyMeasurement(images, Split.load(options.split) if options.split else None)
 
         def say(phase: str, model: str, done: float) -> None:
             progress.update(f"{phase} {model}", done)
 
-        return BenchResult(run(models, files, told, settings, accuracy, say))
+        return BenchResult(run(models, files, described, settings, accuracy, say))
 
 
 @contextmanager

@@ -15,8 +15,8 @@ Examples:
   allkit data audit ALL/ --html audit.html --json audit.json
   allkit data audit ALL/ --json - | jq .protocols.grouped.baselines
 
-Exit status 0 when nothing has to be mended, 1 when an image cannot be read or duplicates
-stand in more than one class."""
+Exit status 0 when no errors are found, 1 when an image cannot be read or duplicates are
+in more than one class."""
 
 
 @click.command(epilog=EPILOG)
@@ -27,7 +27,7 @@ stand in more than one class."""
     default=20,
     show_default=True,
     metavar="BITS",
-    help="Two images are near duplicates when their difference hashes differ in at most this many of 256 bits.",
+    help="Maximum number of differing bits, of 256, between the difference hashes of near duplicates.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Seed of the splits.")
 @click.option(
@@ -55,7 +55,7 @@ stand in more than one class."""
 def audit(
     folder: Path, near_threshold: int, seed: int, block_length: int, json_file: Path | None, html_file: Path | None
 ) -> None:
-    """Examine labelled images: unreadable files, duplicates, and what a method scores that cannot see cells.
+    """Examine labelled images: unreadable files, duplicates, and the accuracy of methods that cannot see cells.
 
     DIR has one sub-folder of images per class (else $ALLKIT_DATA).
     """

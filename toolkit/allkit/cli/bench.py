@@ -28,7 +28,7 @@ the images, or on that of --split; where it is not there, on all images. Those t
 model was trained on are left out. Where no folder is named and there is no ./data, the
 queries are synthetic smears, and no accuracy is measured.
 
-Exit status 0; 1 when a model failed, or nothing qualifies for the budget; 2 for wrong usage."""
+Exit status 0; 1 when a model failed, or none fits the budget; 2 for wrong usage."""
 
 
 def _file(option: str, text: str) -> Callable:
@@ -114,7 +114,7 @@ def bench(
     source: Path | None,
     compare: tuple[Path, Path] | None,
 ) -> None:
-    """Accuracy against latency: speed, memory and accuracy of exported models on this machine."""
+    """Measure latency, throughput, memory and accuracy of exported models on this machine."""
     written = [path for path in (json, csv, markdown, report, plot) if path]
     budget = (budget_ms, budget_mb, min_accuracy)
     _check_usage(models, source, compare, bool(written) or any(limit is not None for limit in budget))
@@ -170,7 +170,10 @@ def _measured(texts: Sequence[Path], models: Sequence[Path], data: Path, *others
     named = click.get_current_context().get_parameter_source("data") is not ParameterSource.DEFAULT
     root = data if named or data.is_dir() else None
     if root is None:
-        say(f"no folder named by --data or $ALLKIT_DATA and no ./{data}: synthetic smears, no accuracy", err=True)
+        say(
+            f"no --data or $ALLKIT_DATA is given and there is no ./{data}: measuring on synthetic smears, no accuracy",
+            err=True,
+        )
     dataset = scan(root) if root else None
     for path in texts:
         check_text_file(path, [*models, *(dataset.root / name for name in (dataset.paths if dataset else ()))])

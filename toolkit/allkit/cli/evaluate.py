@@ -17,11 +17,12 @@ Examples:
   allkit evaluate MODEL --data ALL/ --split runs/mine/split.json --shift
   allkit evaluate MODEL --data ALL/ --json > record.json
 
-Images that one of the models was trained on are left out, copies under another name,
-in another format or size included; --include-trained keeps them.
+Images that one of the models was trained on are left out, including copies with another
+name, format or size; --include-trained keeps them.
 
-Several models are compared in pairs on the same images: exact test by group of
-similar images, which is McNemar's where each stands alone.
+Several models are compared in pairs on the same images, by the exact McNemar test over
+groups of similar images.
+
 Exit status 0 when all images were read, 1 when some could not be."""
 
 
@@ -39,9 +40,9 @@ Exit status 0 when all images were read, 1 when some could not be."""
     type=click.Choice(["train", "validation", "test"]),
     help="Which part of the split.  [test]",
 )
-@click.option("--include-trained", is_flag=True, help="Keep images that a model was trained on; so does --part train.")
+@click.option("--include-trained", is_flag=True, help="Keep images that a model was trained on, as --part train does.")
 @click.option(
-    "--shift", is_flag=True, help="Repeat the measurement under a suite of imaging shifts: stain, light, grey, blur ..."
+    "--shift", is_flag=True, help="Repeat the evaluation under imaging shifts: stain, illumination, grey, blur ..."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the shifts.")
 @device_option
@@ -59,7 +60,7 @@ def evaluate(
     batch_size: int | None,
     as_json: bool,
 ) -> None:
-    """Measure exported models on labelled images: the paper's metrics, calibration and uncertainty, with intervals."""
+    """Measure exported models on labelled images: accuracy, calibration and uncertainty, with 95 % intervals."""
     from allkit.cli.evaluation_tables import print_evaluation, print_pairs
     from allkit.cli.progress import ProgressDisplay
     from allkit.cli.shift_table import print_shifts

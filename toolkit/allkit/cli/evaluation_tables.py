@@ -14,25 +14,28 @@ from allkit.metrics.classification import PairedComparison
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """The metrics beside the baseline, then how the model's uncertainty estimates hold."""
-    subject, doubt = evaluation.subject, evaluation.doubt
+    """The metrics beside the baseline, then how well the model's uncertainty estimates hold."""
+    subject, uncertainty = evaluation.subject, evaluation.uncertainty
     print_metrics(
         evaluation.metrics, f"{evaluation.model.name} on {subject.title}", subject.baseline, subject.baseline_method
     )
-    table = Table(title="uncertainty", show_header=False)
-    table.add_row("expected calibration error", f"{doubt.calibration_error:.4f}")
-    table.add_row(f"coverage ({doubt.promised_coverage:.0%} promised)", with_interval(doubt.coverage, 2))
-    table.add_row("uncertain (set is not one class)", with_interval(doubt.uncertain, 2))
-    table.add_row("accuracy on the rest", f"{with_interval(doubt.accuracy_of_certain, 2)}, n = {doubt.n_certain}")
-    table.add_row("unfamiliar", with_interval(doubt.unfamiliar, 2))
+    table = Table(title="uncertainty estimates", show_header=False)
+    table.add_row("expected calibration error", f"{uncertainty.calibration_error:.4f}")
+    table.add_row(f"coverage ({uncertainty.promised_coverage:.0%} promised)", with_interval(uncertainty.coverage, 2))
+    table.add_row("uncertain (set is not one class)", with_interval(uncertainty.uncertain, 2))
+    table.add_row(
+        "accuracy of the certain images",
+        f"{with_interval(uncertainty.accuracy_of_certain, 2)}, n = {uncertainty.n_certain}",
+    )
+    table.add_row("unfamiliar", with_interval(uncertainty.unfamiliar, 2))
     PlainConsole().print(table)
 
 
 def print_pairs(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]) -> None:
-    """A row for each pair of models; nothing for one model."""
+    """One row per pair of models; nothing for one model."""
     if not pairs:
         return
-    table = Table(title="pairs on the same images, exact McNemar test by group")
+    table = Table(title="pairs on the same images, exact McNemar test over groups")
     for column in ("a", "b", "a - b", "only a right", "only b right", "p"):
         table.add_column(column, justify="left" if column in "ab" else "right")
     for a, b, pair in pairs:
@@ -44,5 +47,5 @@ def print_pairs(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]
     _, _, pair = pairs[0]
     if any(pair.p_value >= SIGNIFICANT for *_, pair in pairs):
         least = least_difference(pair.n, pair.groups)
-        reach = f"less than {100 * least:.2f} points" if least else "any size"
-        console.print(f"not significant is not equal: a difference of {reach} could not have p < {SIGNIFICANT} here")
+        size = f"below {100 * least:.2f} points" if least else "of any size"
+        console.print(f"not significant does not mean equal: a difference {size} cannot reach p < {SIGNIFICANT} here")

@@ -15,11 +15,12 @@ Examples:
   allkit export --run runs/mine --out models/ --max-drop 0.005
   allkit export --all                      every run, every precision, one table
 
-fp32 is compared with the Keras model, fp16 and int8 with fp32, on real images of the
+fp32 is validated against the Keras model, fp16 and int8 against fp32, on images of the
 run's validation part. A file that does not pass is not written.
 
-The fastest file here of a run becomes the default of its folder: in ./exported that is
-what `allkit classify` takes without --model. Of several runs none does.
+The fastest file of a run on this machine becomes the default of its folder: in
+./exported that is the model of `allkit classify` without --model. An export of several
+runs leaves the default as it is.
 
 Exit status 0 when every file asked for was written, 1 when some did not pass, 2 for
 wrong usage or a run that cannot be read."""
@@ -38,7 +39,7 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
     "--run",
     "folder",
     type=NamedPath(file_okay=False),
-    help="Export this run folder instead.",
+    help="Export this run folder instead of the newest run.",
 )
 @click.option("--all", "every", is_flag=True, help="Export the newest run of each width and size, and print a table.")
 @click.option(
@@ -51,7 +52,9 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
     help="Any of fp32, fp16 and int8, one file each; with --all the default is all three.",
 )
 @click.option(
-    "--heatmap", is_flag=True, help="Add the output `heatmap`: where the evidence for the predicted class lies."
+    "--heatmap",
+    is_flag=True,
+    help="Add the output `heatmap`: where the evidence for the predicted class lies (HiResCAM).",
 )
 @click.option(
     "--seven-bit",
@@ -103,7 +106,7 @@ def export(
     data: Path | None,
     coverage: float,
 ) -> None:
-    """Turn trained runs into verified ONNX models, small and fast ones too."""
+    """Convert trained runs to verified ONNX models in fp32, fp16 and int8."""
     if every and (folder or size_px):
         raise click.UsageError("--all takes every run: give it without --run and --size")
 

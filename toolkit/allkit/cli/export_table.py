@@ -30,7 +30,7 @@ def print_file(exported: ExportedModel) -> None:
     calibration, latency = contract.calibration, contract.latency
     say(f"\n{contract.precision}: {exported.path} ({exported.path.stat().st_size / 2**20:.2f} MiB)")
     if exported.replaced:
-        say(f"replaced the model that was in {exported.path} before", err=True)
+        say(f"replaced the earlier model {exported.path}", err=True)
     if gate := contract.gate:
         say(
             f"  against fp32: drop {gate['drop']:.2%} on {gate['n']} validation images (allowed {gate['max_drop']:.2%})"
@@ -38,22 +38,20 @@ def print_file(exported: ExportedModel) -> None:
             f"{gate['agreement']:.1%}, Kullback-Leibler divergence {gate['kl_divergence']:.1e}"
         )
     if int8 := contract.quantisation:
-        layers = ", ".join(int8["float_layers"]) or "none but the logits"
+        layers = ", ".join(int8["float_layers"]) or "only the logits"
         say(f"  int8: {int8['method']} on {int8['calibration_images']} training images; in float: {layers}")
+    say(f"  latency: {latency['ms']:.2f} ms per image here, {latency['fp32_ms'] / latency['ms']:.2f}x as fast as fp32")
     say(
-        f"  time: {latency['ms']:.2f} ms per image here, {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32"
-    )
-    say(
-        f"  calibrated: temperature {contract.temperature:.3f}, expected calibration error on the "
+        f"  calibration: temperature {contract.temperature:.3f}, expected calibration error on the "
         f"{calibration['part']} part {calibration['ece_before']:.4f} before, {calibration['ece_after']:.4f} after "
         f"(n = {calibration['n']})"
     )
     say(
-        f"  uncertainty: prediction sets of coverage {contract.abstention['coverage']:g} from probability "
-        f"{contract.abstention['threshold']:.4f} on; unfamiliar from distance "
-        f"{contract.familiarity['threshold']:.2f} on"
+        f"  uncertainty: prediction sets of {contract.abstention['coverage']:.0%} coverage hold classes of probability "
+        f"{contract.abstention['threshold']:.4f} and above; images at a distance above "
+        f"{contract.familiarity['threshold']:.2f} are unfamiliar"
     )
-    say(f"  card: {exported.card}")
+    say(f"  model card: {exported.card}")
 
 
 def print_exports(rows: Sequence[Row]) -> None:

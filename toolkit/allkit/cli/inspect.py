@@ -13,20 +13,22 @@ EPILOG = """\b
 Examples:
   allkit inspect exported/vgg16x0.25-150-int8.onnx
   allkit inspect MODEL --json | jq .contract.accuracy
-  allkit inspect MODEL --check             does it give correct answers on this machine?
+  allkit inspect MODEL --check             are its outputs correct on this machine?
 
 Without --check the file is read, not run. With it the model is run on a few drawn images
 whose outputs are in its contract, with each kind of CPU kernels of ONNX Runtime. All
 commands make this check by themselves when they first open a file on a machine.
 
-Exit status 1 when --check finds no kernels with correct answers, 2 when the file is not
-a model of allkit, is damaged or of another schema."""
+Exit status 1 when --check finds no kernels with correct outputs, 2 when the file is not
+a model of allkit, is damaged or has another schema version."""
 
 
 @click.command(epilog=EPILOG)
 @click.argument("model", type=NamedPath())
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
-@click.option("--check", is_flag=True, help="Run the model on its known answers and show which kernels are exact here.")
+@click.option(
+    "--check", is_flag=True, help="Compare the model with its known answers, and show which kernels are exact here."
+)
 @click.pass_context
 def inspect(ctx: click.Context, model: Path, as_json: bool, check: bool) -> None:
     """Show the contract of an exported model and its graph, layer by layer."""

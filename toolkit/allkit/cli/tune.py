@@ -28,7 +28,7 @@ _IMAGES = 128
     "--seconds", type=click.FloatRange(1), default=20.0, show_default=True, help="Duration of the measurement."
 )
 def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> None:
-    """Find the combination of workers, threads and batch size that classifies most images per second, and remember it.
+    """Find the numbers of workers and threads and the batch size that classify most images per second, and save them.
 
     Without images, synthetic smears are drawn for the measurement.
     """

@@ -54,7 +54,7 @@ class Evaluation:
     sha256: str
     provider: str
     metrics: Metrics
-    doubt: UncertaintyFigures
+    uncertainty: UncertaintyFigures
     labels: np.ndarray
     predicted: np.ndarray
     subject: Subject
@@ -74,7 +74,7 @@ class Evaluation:
             "trained_on": self.trained_on and asdict(self.trained_on),
             "metrics": self.metrics.to_dict(),
             "baseline": {"method": self.subject.baseline_method, **asdict(self.subject.baseline)},
-            "doubt": asdict(self.doubt),
+            "doubt": asdict(self.uncertainty),
             "not_read": {visible(path): visible(why) for path, why in self.subject.images.dataset.skipped.items()},
             "intended_use": INTENDED_USE,
         }
@@ -117,7 +117,7 @@ def evaluate_model(classifier: Classifier, on: Subject, on_image: Callable[[], N
         sha256=content_hash(classifier.model_path),
         provider=classifier.provider,
         metrics=score(labels, probabilities, classes, on.groups),
-        doubt=_doubt(classifier, predictions, [classes[label] for label in labels], error, on.groups),
+        uncertainty=_uncertainty(classifier, predictions, [classes[label] for label in labels], error, on.groups),
         labels=labels,
         predicted=probabilities.argmax(1),
         subject=on,
@@ -133,7 +133,7 @@ def paired(first: Evaluation, second: Evaluation) -> PairedComparison:
     return compare(right, first.predicted == first.labels, second.predicted == second.labels, groups)
 
 
-def _doubt(
+def _uncertainty(
     classifier: Classifier,
     predictions: list[Prediction],
     truths: list[str],

@@ -29,14 +29,14 @@ class ShiftRowRecord:
 
 @dataclass(frozen=True)
 class ShiftsRecord:
-    """The suite: the images as they are first, then one row per shift."""
+    """The suite: the unshifted images first, then one row per shift."""
 
     rows: Annotated[list[ShiftRowRecord], Meta(min_length=1, max_length=1000)]
 
 
 @dataclass(frozen=True)
-class DoubtRecord:
-    """How the model's uncertainty estimates hold on the same images."""
+class UncertaintyRecord:
+    """How well the model's uncertainty estimates hold on the same images."""
 
     calibration_error: Share
 
@@ -51,7 +51,7 @@ class EvaluationRecord:
     seen_in_training: Literal["no", "yes", "maybe", "unknown"]
     metrics: MetricsRecord
     baseline: BaselineRecord
-    doubt: DoubtRecord
+    doubt: UncertaintyRecord
     sha256: Text | UnsetType = UNSET
     shifts: ShiftsRecord | UnsetType = UNSET
     trained_on: TrainedOn | UnsetType | None = UNSET

@@ -125,7 +125,7 @@ def without_trained(on: Subject, classifiers: Sequence[Classifier]) -> Subject:
     if not keep.any():
         names = " or ".join(dict.fromkeys(classifier.model_path.name for classifier in classifiers))
         raise AllkitError(
-            f"{names} was trained on all {len(on.rows)} images, and an accuracy on them says nothing about new ones: "
+            f"{names} was trained on all {len(on.rows)} images, on which accuracy says nothing about new images: "
             "give images that it was not trained on"
         )
     return replace(

@@ -36,7 +36,7 @@ from allkit.support.files import replacing, write_text
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """A file that passed, its card and its contract. replaced: whether a file of that name was there before."""
+    """A file that passed, its model card and its contract. replaced: whether a file of that name was there before."""
 
     path: Path
     card: Path
@@ -135,7 +135,7 @@ def _checked(prepared: Prepared, options: ExportOptions) -> _Checked:
     names = [OUTPUT_NAME, DISTANCE_NAME]
     if options.heatmap:
         names.append(HEATMAP_NAME)
-        temperature = prepared.doubt.temperature
+        temperature = prepared.uncertainty.temperature
         maps = [gradient_maps(prepared.model, batch, temperature) for batch in in_batches(pixels)]
         expected = (*expected, np.concatenate(maps))
     got = outputs(open_session(with_heatmap(prepared, prepared.proto, options.heatmap)), names, pixels)
@@ -147,7 +147,7 @@ def _differences(prepared: Prepared, model: Model, fp32: _Checked) -> dict[str, 
     _, distance, maps = fp32.output
     got = _run(model, prepared.verification, heatmaps=maps is not None)
     if not all(np.isfinite(values).all() for values in got if values is not None):
-        raise AllkitError(f"{model.contract.precision} is not written: it gives numbers that are not finite")
+        raise AllkitError(f"{model.contract.precision} is not written, its outputs are not finite")
     record = {"max_distance_difference": float((np.abs(got.distance - distance) / np.maximum(distance, 1.0)).max())}
     if maps is not None:
         largest = np.maximum(np.abs(maps).max((1, 2)), np.finfo(np.float32).tiny)
@@ -208,7 +208,7 @@ def _draft(
         accuracy={"value": 0.0, "low": 0.0, "high": 1.0, "n": len(labels), "part": record["part"]},
         baseline=record["baseline"],
         verification={},
-        temperature=prepared.doubt.temperature,
+        temperature=prepared.uncertainty.temperature,
         calibration={
             "part": record["part"],
             "n": len(labels),

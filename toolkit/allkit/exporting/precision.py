@@ -97,7 +97,7 @@ def _int8(prepared: Prepared, max_drop: float, seven_bit: bool, say: Say) -> Var
     layers = quantise.layers()
     tried = [candidate(best, layers[:count]) for count in _FLOAT_FIRST]
     if not any(found.gate.passed for found in tried):
-        say("no candidate passes: keeping the layers that lose most in float")
+        say("no candidate passes: leaving the layers that lose most accuracy in float")
         tried += _by_sensitivity(lambda float_layers: candidate(best, float_layers))
     fit = [i for i, found in enumerate(tried) if found.gate.passed]
     say(f"timing {len(fit)} candidates against float32")

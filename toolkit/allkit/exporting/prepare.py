@@ -1,4 +1,4 @@
-"""A finished run made ready: the float32 graph, the fitted uncertainty estimates, and the images to judge variants."""
+"""A finished run, ready to export: float32 graph, uncertainty estimates, and the images to check variants on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from allkit.errors import AllkitError
 from allkit.exporting import convert
 from allkit.exporting.fold import folded
 from allkit.exporting.measure import in_batches, open_session, outputs
-from allkit.exporting.uncertainty import Doubt, fit_familiarity, with_doubt, with_features
+from allkit.exporting.uncertainty import Uncertainty, fit_familiarity, with_features, with_uncertainty
 from allkit.imaging.pixel_path import PixelPath, decode, read_bytes, stack
 from allkit.metrics import fit_temperature, log_probabilities
 from allkit.model.contract import OUTPUT_NAME
@@ -59,7 +59,7 @@ class Prepared:
 
     run: Run
     model: keras.Model
-    doubt: Doubt
+    uncertainty: Uncertainty
     proto: onnx.ModelProto
     validation: Part
     test: Part
@@ -101,21 +101,21 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
     say("fitting temperature and distance")
     probabilities, _ = _predict(tap, validation.pixels)
     temperature = fit_temperature(log_probabilities(probabilities), validation.labels)
-    doubt = Doubt(temperature, fit_familiarity(_predict(tap, familiar)[1]))
+    uncertainty = Uncertainty(temperature, fit_familiarity(_predict(tap, familiar)[1]))
     probabilities, features = _predict(tap, verification)
     say("converting to ONNX")
-    proto = convert.to_onnx(with_doubt(folded(model, settings), doubt))
+    proto = convert.to_onnx(with_uncertainty(folded(model, settings), uncertainty))
     _, height, width, channels = model.get_layer("flatten").input.shape
     return Prepared(
         run=run,
         model=model,
-        doubt=doubt,
+        uncertainty=uncertainty,
         proto=proto,
         validation=validation,
         test=test,
         calibration=familiar[_evenly(len(familiar), CALIBRATION_IMAGES)],
         verification=verification,
-        expected=(doubt.calibrate(probabilities), doubt.familiarity.distances(features)),
+        expected=(uncertainty.calibrate(probabilities), uncertainty.familiarity.distances(features)),
         feature_shape=(channels, height, width),
         images=training_images(split, root).to_text(),
     )

@@ -1,7 +1,8 @@
 """Static int8: ranges of the activations by calibration, then onnxruntime's quantizer in QDQ form.
 
-Weights are int8, symmetric, one scale an output channel; activations uint8, one scale a tensor (Jacob et al. 2018),
-which the CPU's u8 x s8 kernels want. The logits stay in float: they cost nothing and decide the uncertainty.
+Weights are int8, symmetric, one scale per output channel; activations uint8, one scale per tensor (Jacob et al.
+2018), as the CPU's u8 x s8 kernels take them. The logits stay in float: they cost nothing, and rounding them would
+change every probability.
 """
 
 from __future__ import annotations

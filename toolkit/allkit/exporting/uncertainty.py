@@ -1,4 +1,4 @@
-"""What lets a model doubt: calibrated probabilities, a conformal threshold, a distance to the training images.
+"""Uncertainty estimates: calibrated probabilities, a conformal threshold, a distance to the training images.
 
 The temperature is fitted to images that the network was not trained on, the distance to those it was. Both live in
 the graph: the temperature inside the last Dense layer, the distance as a second output. The thresholds that go with
@@ -59,8 +59,8 @@ def familiar_threshold(distances: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """What the graph takes in."""
+class Uncertainty:
+    """The fitted parts of the graph."""
 
     temperature: float
     familiarity: Familiarity
@@ -78,15 +78,15 @@ def with_features(model: keras.Model) -> keras.Model:
     return keras.Model(model.inputs, [model.output, means])
 
 
-def with_doubt(model: keras.Model, doubt: Doubt) -> keras.Model:
+def with_uncertainty(model: keras.Model, fitted: Uncertainty) -> keras.Model:
     """A plain float32 network with calibrated probabilities and the distance as its two outputs.
 
     The last Dense layer of `model` is changed in place: dividing the logits by the temperature divides its weights.
     """
     last = model.get_layer(OUTPUT_NAME)
-    last.set_weights([weights / doubt.temperature for weights in last.get_weights()])
+    last.set_weights([weights / fitted.temperature for weights in last.get_weights()])
     probabilities, means = with_features(model).outputs
-    distance = _Distance(doubt.familiarity, name=DISTANCE_NAME)(means)
+    distance = _Distance(fitted.familiarity, name=DISTANCE_NAME)(means)
     return keras.Model(model.inputs, {OUTPUT_NAME: probabilities, DISTANCE_NAME: distance})
 
 

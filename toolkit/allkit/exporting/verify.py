@@ -15,7 +15,7 @@ from allkit.errors import AllkitError
 
 TOLERANCE = 1e-4
 
-# Of a distance; the threshold it is validated against is a percentile of a few hundred images.
+# Of a distance; its threshold is a percentile of a few hundred images.
 DISTANCE_TOLERANCE = 1e-2
 
 # Of a heat map, relative to the largest value of all maps: a map of few positions can cancel to almost nothing.
