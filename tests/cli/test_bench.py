@@ -182,3 +182,12 @@ def test_no_model_record_or_image_is_replaced_by_a_result(tmp_path, smears):
         assert [path.read_bytes() for path in (model, image, source)] == before
     with pytest.raises(AllkitError, match=r"files named \.onnx are models or images"):
         invoke("bench", model, "--data", smears, "--csv", tmp_path / "another.onnx")
+
+
+def test_the_default_table_fits_80_columns_and_wide_shows_all(tmp_path):
+    source = saved(tmp_path / "r.json", row("vgg16x0.125-150-int8.onnx", 4.0), row("b.onnx", 1.0, range(50)))
+    table = invoke("bench", "--from", source).stdout.split("front:")[0]
+    assert max(map(len, table.rstrip().splitlines())) <= 80
+    assert "vgg16x0.125-150-int8" in table
+    assert "GMAC" not in table
+    assert "GMAC" in invoke("bench", "--from", source, "--wide").stdout
