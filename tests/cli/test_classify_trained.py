@@ -85,5 +85,5 @@ def test_arrays_and_bytes_are_marked_too(marked):
 
 
 def test_a_model_that_does_not_tell_cannot_mark(tmp_path):
-    with pytest.raises(AllkitError, match=r"silent\.onnx does not tell its training images"):
+    with pytest.raises(AllkitError, match=r"silent\.onnx does not list its training images"):
         Classifier(tiny_model(tmp_path / "silent.onnx"), device="cpu", mark_trained=True)

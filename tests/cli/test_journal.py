@@ -89,7 +89,7 @@ def test_cut_swapped_doubled_and_spliced_lines_give_the_rows_of_an_undamaged_jou
 
 def test_a_journal_is_never_dropped_because_resume_was_forgotten(many, monkeypatch):
     whole = stopped_after(monkeypatch, 5)
-    with pytest.raises(AllkitError, match=r"\.out\.csv\.journal .*go on from there with --resume, or delete it"):
+    with pytest.raises(AllkitError, match=r"\.out\.csv\.journal .*continue with --resume, or delete it"):
         run(*ONE_BY_ONE)
     assert JOURNAL.read_bytes() == whole
     assert classified_again(monkeypatch) == 7
@@ -188,10 +188,10 @@ def test_an_output_is_neither_an_image_nor_the_model_nor_a_link():
     os.symlink("exported/tiny.onnx", "link.csv")
     before = {path: path.read_bytes() for path in (Path("images/smear2.png"), Path("exported/tiny.onnx"))}
     for output, words in (
-        ("images/smear2.png", "which is to be read"),
-        ("images/../images/smear2.png", "which is to be read"),
-        ("linked.csv", "which is to be read"),
-        ("exported/tiny.onnx", "which is to be read"),
+        ("images/smear2.png", "which is an input"),
+        ("images/../images/smear2.png", "which is an input"),
+        ("linked.csv", "which is an input"),
+        ("exported/tiny.onnx", "which is an input"),
         ("link.csv", "it is a link"),
     ):
         for resume in ([], ["--resume"]):

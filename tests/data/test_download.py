@@ -89,7 +89,7 @@ def test_a_failed_download_says_why_and_how_to_go_on_by_hand(kagglehub, name):
 def test_an_error_of_requests_counts_as_a_failed_download(kagglehub):
     requests = pytest.importorskip("requests", reason="requests comes with kagglehub")
     kagglehub.dataset_download = failing_with(requests.exceptions.ReadTimeout("timed out"))
-    with pytest.raises(AllkitError, match=r"cannot download the ALL set: timed out\. To go on by hand"):
+    with pytest.raises(AllkitError, match=r"cannot download the ALL set: timed out\. To do it by hand"):
         download()
 
 

@@ -183,7 +183,7 @@ def test_a_class_folder_that_cannot_be_opened_is_not_called_empty(tmp_path, monk
 def test_a_tree_that_may_not_be_entered_is_named(tmp_path, monkeypatch):
     make_tree(tmp_path, {"A": 1, "B": 1})
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(AllkitError, match="may not be listed or entered"):
+    with pytest.raises(AllkitError, match="cannot be listed or entered"):
         scan(tmp_path)
 
 

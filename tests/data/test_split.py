@@ -75,7 +75,7 @@ def test_a_split_that_allkit_does_not_make_is_refused_though_its_hash_is_right(t
         if ".." in path or path.startswith("/"):
             split = replace(split, hashes={**split.hashes, path: "0"}, groups={**split.groups, path: 0})
     split.save(tmp_path / "split.json")
-    with pytest.raises(AllkitError, match="is no split that allkit makes"):
+    with pytest.raises(AllkitError, match="is not a split of allkit"):
         Split.load(tmp_path / "split.json")
 
 

@@ -160,7 +160,7 @@ def test_a_path_that_is_a_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"per_class": 0}, "cannot draw 0 images a class"),
+        ({"per_class": 0}, "cannot draw 0 images per class"),
         ({"size_px": 31}, "image size 31 is out of range"),
         ({"size_px": 4097}, "image size 4097 is out of range"),
         ({"seed": -1}, "seed -1 is negative"),

@@ -75,7 +75,7 @@ def test_a_false_finding_is_as_rare_as_promised_where_the_images_of_a_group_agre
 def test_differences_are_summed_by_group_whatever_their_names():
     a, b = np.array([1, 1, 0, 0, 1], bool), np.array([0, 0, 1, 0, 0], bool)
     assert by_group(a, b, ["x", "y", "y", "z", "x"]).tolist() == [2, 0, 0]
-    with pytest.raises(AllkitError, match="one value an image"):
+    with pytest.raises(AllkitError, match="one value per image"):
         by_group(a, b, ["x"])
 
 

@@ -123,7 +123,7 @@ def test_data_outside_the_folder_is_refused(tmp_path, location):
     tensor.external_data.add(key="location", value=location)
     proto.graph.initializer.append(tensor)
     path.write_bytes(resealed(proto).SerializeToString())
-    refused(path, "refers to data outside of itself")
+    refused(path, "refers to data outside the file")
 
 
 def test_a_graph_that_onnx_does_not_accept_is_refused(tmp_path):

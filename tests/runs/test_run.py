@@ -289,7 +289,7 @@ def test_numbers_that_are_no_json_and_missing_settings_are_refused(whole):
 
 
 def test_a_folder_of_images_or_a_class_that_no_record_can_hold_is_refused_before_the_training(tmp_path):
-    for change, reason in (({"data": "\udcff"}, "no name that a record can hold"), ({"classes": ("A", "a")}, "case")):
+    for change, reason in (({"data": "\udcff"}, "a name that a record cannot hold"), ({"classes": ("A", "a")}, "case")):
         with pytest.raises(AllkitError, match=reason):
             Run.create(tmp_path / "run", replace(settings(), **change), SPLIT)
 

@@ -160,7 +160,7 @@ def test_data_outside_the_folder_of_the_file_is_not_read(tmp_path, location):
     proto = onnx.load(path)
     point_outside(proto)
     path.write_bytes(resealed(proto).SerializeToString())
-    with pytest.raises(AllkitError, match=r"m\.onnx refers to data outside of itself"):
+    with pytest.raises(AllkitError, match=r"m\.onnx refers to data outside the file"):
         Model(path)
 
 

@@ -181,7 +181,7 @@ def test_a_source_is_not_replaced_by_whatever_name(tmp_path, monkeypatch):
     Path("sub").mkdir()
     Path("other.csv").write_text("old")
     for name in ("a.jpg", "./a.jpg", "sub/../a.jpg", tmp_path / "a.jpg", "same.csv"):
-        with pytest.raises(AllkitError, match=r"it is a\.jpg, which is to be read"):
+        with pytest.raises(AllkitError, match=r"it is a\.jpg, which is an input"):
             check_replaceable(Path(name), [Path("gone.jpg"), source])
     check_replaceable(Path("other.csv"), [source])
     check_replaceable(Path("new.csv"), [source])
