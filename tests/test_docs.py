@@ -29,6 +29,7 @@ _TOY = {r"--size \d+": "--size 32", r"--width [\d.]+": "--width 0.0625", r"--fol
 _TOY |= {
     r"vgg16x[\d.]+-\d+": "vgg16x0.0625-32",
     r"allkit bench (?!--from)": "allkit bench --seconds 0 --queries 2 --rounds 2 ",
+    r"allkit tune ": "allkit tune --seconds 1 ",
 }
 
 

@@ -137,7 +137,7 @@ def test_an_overlay_never_replaces_an_image(images, tmp_path):
     (tmp_path / "elsewhere").symlink_to(images[0].parents[1])
     contract = tiny_contract(size_px=70, heatmap=MAP)
     for folder in (tmp_path / "images", tmp_path / "images/a/..", tmp_path / "elsewhere"):
-        with pytest.raises(AllkitError, match=r"would replace .*1\.png\.png"):
+        with pytest.raises(AllkitError, match=r"would overwrite .*1\.png\.png"):
             OverlayFolder(folder, [*images, beside], contract)
         OverlayFolder(folder, images, contract)
     sheet = tmp_path / "images" / CONTACT_SHEET

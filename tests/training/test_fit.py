@@ -149,7 +149,7 @@ def test_loss_and_accuracy_of_an_epoch_are_means_over_its_steps(tmp_path):
 
 def test_a_training_that_diverges_says_so_at_once(tmp_path):
     recipe = RECIPE.override(epochs=5, learning_rate=1e30, warmup_epochs=0.0)
-    with pytest.raises(AllkitError, match=r"diverged in epoch .: start anew"):
+    with pytest.raises(AllkitError, match=r"diverged in epoch .: start again"):
         fit(network(recipe), recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback())
 
 
