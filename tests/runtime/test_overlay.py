@@ -142,7 +142,7 @@ def test_an_overlay_never_replaces_an_image(images, tmp_path):
         OverlayFolder(folder, images, contract)
     sheet = tmp_path / "images" / CONTACT_SHEET
     sheet.write_bytes(images[0].read_bytes())
-    with pytest.raises(AllkitError, match=f"would replace .*{CONTACT_SHEET}"):
+    with pytest.raises(AllkitError, match=f"would overwrite .*{CONTACT_SHEET}"):
         OverlayFolder(tmp_path / "images", [*images, sheet], contract)
 
 
