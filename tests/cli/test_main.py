@@ -38,6 +38,13 @@ def test_a_foreseen_failure_is_one_message_without_a_traceback_and_status_2(tmp_
     assert "Traceback" not in done.stderr
 
 
+def test_a_mistyped_command_is_answered_with_the_one_that_was_meant():
+    result = CliRunner().invoke(cli, ["clasify", "folder"])
+    assert result.exit_code == 2
+    assert "No such command 'clasify'. Did you mean classify?" in result.output
+    assert "Did you mean" not in CliRunner().invoke(cli, ["xyz"]).output
+
+
 def test_wrong_usage_is_status_2_and_an_unknown_command_is_named():
     assert run("train", "--epochs", "many").returncode == 2
     done = run("diagnose")

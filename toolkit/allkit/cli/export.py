@@ -27,9 +27,11 @@ wrong usage or a run that cannot be read."""
 
 
 def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    from allkit.exporting.job import PRECISIONS
+
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if wrong := [name for name in names if name not in ("fp32", "fp16", "int8")]:
-        raise click.BadParameter(f"{wrong[0]!r} is not one of fp32, fp16, int8")
+    if wrong := [name for name in names if name not in PRECISIONS]:
+        raise click.BadParameter(f"{wrong[0]!r} is not one of {', '.join(PRECISIONS)}")
     return names
 
 

@@ -9,6 +9,7 @@ import errno
 import importlib
 import os
 import sys
+from difflib import get_close_matches
 from typing import NoReturn
 
 import click
@@ -51,6 +52,16 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         return getattr(importlib.import_module(COMMANDS[name][0]), name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if near := get_close_matches(args[0], COMMANDS, 1):
+                error.message += f" Did you mean {near[0]}?"
+            raise
 
     def invoke(self, ctx: click.Context) -> object:
         try:
