@@ -92,6 +92,16 @@ def test_options_that_contradict_each_other_are_refused(words, reason):
         invoke("train", *words)
 
 
+def test_an_interrupted_training_says_how_to_resume_and_gives_status_130(monkeypatch, tmp_path):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("allkit.cli.train.train_run", interrupt)
+    result = invoke("train", "--data", tmp_path, "--out", tmp_path / "run")
+    assert result.exit_code == 130
+    assert f"resume with: allkit train --out {tmp_path / 'run'} --resume" in result.stderr
+
+
 def test_folds_and_several_resumed_sizes_need_a_folder():
     for words in (["--folds", "2"], ["--resume", "--size", "32", "--size", "64"]):
         result = invoke("train", *words)

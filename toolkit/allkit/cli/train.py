@@ -180,8 +180,6 @@ def train(
     given = {{"recipe_name": "recipe", "sizes": "size_px"}.get(name, name) for name in typed}
     if folds and not out:
         raise click.UsageError("--folds needs --out, the folder of the cross-validation")
-    if folds and not out:
-        raise click.UsageError("--folds needs --out, the folder of the cross-validation")
     for folder, options in zip(_folders(requested, out, resume), requested, strict=True):
         options = dataclasses.replace(options, out=folder)
         with TrainingDisplay() as display:
@@ -194,7 +192,7 @@ def train(
                 display.close()
                 again = "the same command and --resume" if folds else f"allkit train --out {folder} --resume"
                 say(f"interrupted; resume with: {again}", err=True)
-                raise
+                ctx.exit(130)
         print_metrics(result.metrics, f"{result.name}, {result.split}", result.baseline)
         say(f"\nrecord: {result.folder / 'metrics.json'}")
 
