@@ -51,24 +51,17 @@ def near_pairs(bits: np.ndarray, threshold: int = NEAR_THRESHOLD) -> np.ndarray:
 
 
 def connected_groups(n: int, pairs: Iterable[Sequence[int]]) -> np.ndarray:
-    """Group number of each of n items, int64 (n,): items linked by a chain of pairs share a group (union-find).
+    """Group number of each of n items, int64 (n,): items linked by a chain of pairs share a group.
 
     Groups are numbered from 0 in the order of their first items.
     """
-    parent = list(range(n))
+    # Here, since the baselines and the decoders of this package must not wait for SciPy.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(item: int) -> int:
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
-
-    for a, b in pairs:
-        low, high = sorted((root(int(a)), root(int(b))))
-        # The smallest item stays the root, so that roots come in the order of first items.
-        parent[high] = low
-    roots = np.array([root(item) for item in range(n)], np.int64)
-    return np.unique(roots, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    links = np.array([tuple(pair) for pair in pairs], np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), (n, n))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def repeated(groups: np.ndarray) -> list[np.ndarray]:

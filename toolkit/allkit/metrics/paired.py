@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from allkit.errors import AllkitError
 
-# The p value below which a difference is called real.
+# The p value below which a difference is called significant.
 SIGNIFICANT = 0.05
 
 
@@ -23,11 +21,9 @@ def mcnemar_exact(only_a_right: int, only_b_right: int) -> float:
     low, n = min(only_a_right, only_b_right), only_a_right + only_b_right
     if low < 0:
         raise AllkitError(f"counts of images cannot be negative: {only_a_right}, {only_b_right}")
-    # The largest term alone needs logarithms; the others are shares of it and underflow harmlessly.
-    largest = math.lgamma(n + 1) - math.lgamma(low + 1) - math.lgamma(n - low + 1) - n * math.log(2)
-    k = np.arange(low, 0, -1)
-    relative = 1 + np.cumprod(k / (n - k + 1)).sum()
-    return min(1.0, 2 * math.exp(largest) * float(relative))
+    from scipy.special import bdtr
+
+    return min(1.0, 2 * float(bdtr(low, n, 0.5)))
 
 
 def sign_flip_exact(differences: ArrayLike) -> float:
