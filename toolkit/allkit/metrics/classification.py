@@ -11,7 +11,7 @@ with neither, and MCC where truth or prediction is all one class. In a resample 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -147,24 +147,20 @@ def score(
         "balanced_accuracy": macro.recall,
         "auroc": None if None in aurocs else float(np.mean(aurocs)),
     }
-    intervals = {}
     count = None if groups is None else len(np.unique(groups))
+    # In the order of `_resampled`.
+    estimates = {
+        **figures,
+        "precision": weighted.precision,
+        "macro_precision": macro.precision,
+        "macro_f1": macro.f1,
+        **{f"f1 {name}": _defined(f1) for name, f1 in zip(classes, f1s, strict=True)},
+        **{f"auroc {name}": auroc for name, auroc in zip(classes, aurocs, strict=True)},
+    }
+    intervals = {}
     if count and count > 1:
         statistics = _resampled(labels, predictions, probabilities)
-        ends = zip(*cluster_bootstrap(statistics, groups, samples=samples, seed=seed), strict=True)
-        resampled = {
-            **figures,
-            "precision": weighted.precision,
-            "macro_precision": macro.precision,
-            "macro_f1": macro.f1,
-            **{f"f1 {name}": _defined(f1) for name, f1 in zip(classes, f1s, strict=True)},
-            **{f"auroc {name}": auroc for name, auroc in zip(classes, aurocs, strict=True)},
-        }
-        intervals = {
-            name: Interval(value, float(low), float(high))
-            for (name, value), (low, high) in zip(resampled.items(), ends, strict=True)
-            if value is not None and low < high
-        }
+        intervals = _bootstrapped(estimates, cluster_bootstrap(statistics, groups, samples=samples, seed=seed))
     right = predictions == labels
     return Metrics(
         n=len(labels),
@@ -188,6 +184,15 @@ def score(
         intervals=intervals,
         **figures,
     )
+
+
+def _bootstrapped(estimates: Mapping[str, float | None], ends: tuple[np.ndarray, np.ndarray]) -> dict[str, Interval]:
+    """The estimates that are defined and vary between resamples, with their lower and upper ends."""
+    return {
+        name: Interval(value, float(low), float(high))
+        for (name, value), low, high in zip(estimates.items(), *ends, strict=True)
+        if value is not None and low < high
+    }
 
 
 def compare(
