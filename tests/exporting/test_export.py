@@ -226,12 +226,6 @@ def test_the_card_of_an_int8_file_shows_the_choice(every):
         assert words in text
 
 
-def test_the_fastest_file_is_the_newest(every):
-    results = sorted(every.values(), key=lambda result: result.path.stat().st_mtime_ns)
-    taken = [result.contract.latency["ms"] for result in results]
-    assert taken == sorted(taken, reverse=True)
-
-
 def test_a_variant_that_loses_too_much_is_not_written_and_the_others_are(finished_run, smears, tmp_path, monkeypatch):
     def flipped(proto, prepared, max_drop):
         reference = prepared.reference
