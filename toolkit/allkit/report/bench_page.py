@@ -42,7 +42,7 @@ def render(record: Record) -> str:
             *_front(record, rows),
             *_latencies(record),
             *_throughput(rows),
-            *_sizes(rows),
+            *against_size(rows),
             *_methods(record),
             *_confusions(record),
             *_machine(record),
@@ -144,7 +144,8 @@ def _throughput(rows: Sequence[Figures]) -> Iterator[str]:
     yield f"<h2>Throughput against batch</h2><figure>{chart}</figure>"
 
 
-def _sizes(rows: Sequence[Figures]) -> Iterator[str]:
+def against_size(rows: Sequence[Figures]) -> Iterator[str]:
+    """Accuracy and latency against image size, beside the paper's Table 1."""
     lines = {"the paper, x1": [_of_paper(size, accuracy) for size, _, accuracy in reversed(TABLE_1)]}
     for kind in sorted({(row.width, row.precision) for row in rows if row.accuracy}):
         own = [row for row in rows if row.accuracy and (row.width, row.precision) == kind]

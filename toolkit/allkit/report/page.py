@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from allkit.benchmark.record.record import by_size
 from allkit.report.bench_charts import STYLE, Axis, Point, scatter
+from allkit.report.bench_page import against_size
 from allkit.report.frame import confusion, document, text
 from allkit.report.sources import Sources, Training
 from allkit.report.tables import Table, tables
@@ -35,6 +37,8 @@ def as_html(sources: Sources, title: str, notes: Sequence[str] = ()) -> str:
     body = [f"<h1>{text(title)}</h1>", f"<p>{text(_HONESTY)}</p>"]
     for table in tables(sources):
         body += _table(table)
+    if sources.measured:
+        body += against_size(by_size([row for row, _ in sources.measured]))
     for training in sources.trainings:
         body += _figures(training)
     body += [f'<p class="soft">{text(words)}</p>' for words in (*notes, _PAPER)]
