@@ -15,6 +15,8 @@ from allkit.report.frame import escaped
 
 _WIDTH, _HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 16, 52
+# Shapes and colours.
+_KINDS = 5
 
 STYLE = """
 .chart{width:100%;max-width:44rem;height:auto;display:block;overflow:visible}
@@ -22,6 +24,7 @@ STYLE = """
 .chart .soft{fill:var(--soft)}
 .chart .grid{stroke:var(--line);stroke-width:1}
 .chart .c0{--mark:var(--one)}.chart .c1{--mark:var(--two)}.chart .c2{--mark:var(--three)}.chart .c3{--mark:var(--four)}
+.chart .c4{--mark:var(--ink)}
 .chart .mark{fill:var(--mark);stroke:var(--mark)}
 .chart .line{fill:none;stroke:var(--mark);stroke-width:2}
 .chart .whisker{stroke:var(--mark);stroke-width:1.5}
@@ -32,7 +35,10 @@ STYLE = """
 
 @dataclass(frozen=True)
 class Point:
-    """A mark at (x, y). low, high: its interval in y. label: beside it. kind: 0 to 3, its shape and colour."""
+    """A mark at (x, y). low, high: its interval in y. label: beside it.
+
+    kind: 0 to 4, its shape and colour; a line whose points have kind 0 takes the next one.
+    """
 
     x: float
     y: float
@@ -78,9 +84,10 @@ def scatter(
     if front:
         path = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in front)
         body.append(f'<polyline class="front" points="{path}"/>')
-    for kind, series in enumerate(lines.values()):
+    for place, series in enumerate(lines.values()):
+        kind = series[0].kind or place
         path = " ".join(f"{across(p.x):.1f},{up(p.y):.1f}" for p in series)
-        body.append(f'<g class="c{kind % 4}"><polyline class="line" points="{path}"/>')
+        body.append(f'<g class="c{kind % _KINDS}"><polyline class="line" points="{path}"/>')
         body += [_mark(across(p.x), up(p.y), kind) for p in series]
         body += [_whisker(across(p.x), up(p.low), up(p.high)) for p in series if p.low is not None]
         body.append("</g>")
@@ -96,7 +103,7 @@ def scatter(
     body += [labels.beside(*end) for end in ends if end[2] not in names]
     for point in sorted(points, key=lambda point: point.y):
         place, height = across(point.x), up(point.y)
-        body.append(f'<g class="c{point.kind % 4}">')
+        body.append(f'<g class="c{point.kind % _KINDS}">')
         if point.low is not None:
             body.append(_whisker(place, up(point.low), up(point.high)))
         body.append(_mark(place, height, point.kind) + "</g>")
@@ -181,8 +188,9 @@ def _mark(x: float, y: float, kind: int) -> str:
         f'<rect class="mark" x="{x - 4.2:.1f}" y="{y - 4.2:.1f}" width="8.4" height="8.4"/>',
         f'<path class="mark" d="M{x:.1f} {y - 5.5:.1f}l5.2 9h-10.4z"/>',
         f'<path class="mark" d="M{x:.1f} {y - 5.8:.1f}l5.8 5.8l-5.8 5.8l-5.8 -5.8z"/>',
+        f'<path class="mark" d="M{x - 5.2:.1f} {y - 4.5:.1f}h10.4l-5.2 9z"/>',
     )
-    return shapes[kind % 4]
+    return shapes[kind % _KINDS]
 
 
 def _whisker(x: float, low: float, high: float) -> str:

@@ -146,13 +146,15 @@ def _throughput(rows: Sequence[Figures]) -> Iterator[str]:
 
 def against_size(rows: Sequence[Figures]) -> Iterator[str]:
     """Accuracy and latency against image size, beside the paper's Table 1."""
-    lines = {"the paper, x1": [_of_paper(size, accuracy) for size, _, accuracy in reversed(TABLE_1)]}
+    lines = {}
     for kind in sorted({(row.width, row.precision) for row in rows if row.accuracy}):
         own = [row for row in rows if row.accuracy and (row.width, row.precision) == kind]
         own.sort(key=lambda row: row.size_px)
         lines[f"allkit, x{kind[0]:g} {kind[1]}"] = [
             Point(row.size_px, row.accuracy.value, low=row.accuracy.low, high=row.accuracy.high) for row in own
         ]
+    # Last, so that a network has one colour in both charts.
+    lines["the paper, x1"] = [_of_paper(size, accuracy) for size, _, accuracy in reversed(TABLE_1)]
     latencies = {
         name: [
             Point(row.size_px, row.model_ms[50])
@@ -203,7 +205,7 @@ def _words(lines: Mapping[str, Sequence[Point]], form: str) -> str:
 
 def _of_paper(size: int, accuracy: float) -> Point:
     interval = wilson(round(accuracy / 100 * TEST_IMAGES), TEST_IMAGES)
-    return Point(size, accuracy / 100, low=interval.low, high=interval.high)
+    return Point(size, accuracy / 100, low=interval.low, high=interval.high, kind=4)
 
 
 def _methods(record: Record) -> Iterator[str]:

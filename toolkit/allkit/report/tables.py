@@ -221,7 +221,14 @@ def _pairs(trainings: Sequence[Training]) -> Table:
         tests.append((int(only_a.sum()), int(only_b.sum()), p_value))
     adjusted = holm([p_value for *_, p_value in tests])
     rows = [
-        (a.name, b.name, str(len(a.right)), f"{only_a} : {only_b}", f"{p:.3f}", "yes" if p < SIGNIFICANT else "no")
+        (
+            a.name,
+            b.name,
+            str(len(a.right)),
+            f"{only_a} : {only_b}",
+            "< 0.001" if p < 0.001 else f"{p:.3f}",
+            "yes" if p < SIGNIFICANT else "no",
+        )
         for (a, b), (only_a, only_b, _), p in zip(found, tests, adjusted, strict=True)
     ]
     header = ("A", "B", "n", "only A right : only B right", "p", "significant")
