@@ -4,10 +4,16 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
+import cv2
 import pytest
 from click.testing import CliRunner
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.util.tensor_util import make_ndarray
 
 from allkit.cli.main import cli
 from allkit.data.index import read, scan
@@ -92,14 +98,47 @@ def test_options_that_contradict_each_other_are_refused(words, reason):
         invoke("train", *words)
 
 
-def test_an_interrupted_training_says_how_to_resume_and_gives_status_130(monkeypatch, tmp_path):
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
+def test_an_interrupted_training_says_how_to_resume_and_gives_status_130(smears, tmp_path):
+    words = [*map(str, ["train", "--data", smears, *SLIM, "--epochs", "9999", "--out", tmp_path / "run"])]
+    with subprocess.Popen([sys.executable, "-m", "allkit", *words], stderr=subprocess.PIPE, text=True) as process:
+        told = ""
+        while not told.startswith("epoch   2"):
+            told = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        *_, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"resume after the last finished epoch with: allkit train --out {tmp_path / 'run'} --resume" in told
+    assert len(Run.open(tmp_path / "run").read_history()) >= 2
 
-    monkeypatch.setattr("allkit.cli.train.train_run", interrupt)
-    result = invoke("train", "--data", tmp_path, "--out", tmp_path / "run")
-    assert result.exit_code == 130
-    assert f"resume with: allkit train --out {tmp_path / 'run'} --resume" in result.stderr
+
+def test_a_training_that_fails_in_its_first_epoch_leaves_no_run(smears, tmp_path):
+    words = ["train", "--data", smears, *SLIM, "--epochs", "1", "--learning-rate", "1e30", "--out", tmp_path / "run"]
+    with pytest.raises(AllkitError, match="diverged in epoch 1"):
+        invoke(*words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_writes_its_curves_for_tensorboard(smears, tmp_path):
+    words = ["train", "--data", smears, *SLIM, "--epochs", "2", "--out", tmp_path / "run"]
+    assert invoke(*words, "--tensorboard", tmp_path / "board").exit_code == 0
+    (file,) = (tmp_path / "board" / "run" / "validation").iterdir()
+    shown = [
+        (event.step, value.tag, make_ndarray(value.tensor).item())
+        for event in EventFileLoader(str(file)).Load()
+        for value in event.summary.value
+    ]
+    history = Run.open(tmp_path / "run").read_history()
+    assert [value for _, tag, value in shown if tag == "epoch_accuracy"] == pytest.approx(
+        [row["validation_accuracy"] for row in history], rel=1e-5
+    )
+    assert [step for step, tag, _ in shown if tag == "epoch_loss"] == [0, 1]
+
+
+def test_a_preview_shows_augmented_images_and_trains_nothing(smears, tmp_path):
+    words = ["train", "--data", smears, *SLIM, "--out", tmp_path / "run", "--preview", tmp_path / "look.png"]
+    assert invoke(*words).exit_code == 0
+    assert cv2.imread(str(tmp_path / "look.png")) is not None
+    assert not (tmp_path / "run").exists()
 
 
 def test_folds_and_several_resumed_sizes_need_a_folder():

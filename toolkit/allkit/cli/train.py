@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import click
 from click.core import ParameterSource
 
+from allkit.cli.interrupt import exits_at_once
 from allkit.cli.options import NamedPath, data_option
 from allkit.cli.progress import TrainingDisplay
 from allkit.cli.tables import print_metrics
@@ -29,6 +31,7 @@ Examples:
   allkit train --data ALL/ --recipe scratch --size 150 --width 0.25 --folds 5 --out runs/cv
   allkit train --data ALL/ --recipe scratch --width 0.25 --teacher runs/wide --split runs/wide/split.json
   allkit train --data ALL/ --recipe scratch --out runs/mine --resume
+  allkit train --data ALL/ --recipe scratch --hue-degrees 30 --preview look.png
 
 The run folder holds the model, the recipe, the split, the history, two figures
 and metrics.json. To resume an interrupted training, repeat the command with --resume."""
@@ -158,6 +161,16 @@ def recipe_options(command):
     type=NamedPath(file_okay=False),
     help="Run folder; with several sizes, -SIZE is appended.  [runs/MODEL-RECIPE-TIME]",
 )
+@click.option(
+    "--tensorboard",
+    type=NamedPath(file_okay=False),
+    help="Write the curves for TensorBoard below this folder, too.",
+)
+@click.option(
+    "--preview",
+    type=NamedPath(dir_okay=False),
+    help="Write a PNG of images as the recipe augments them, and stop.",
+)
 @click.option("--resume", is_flag=True, help="Resume the run in --out, or the newest unfinished one.")
 @recipe_options
 @click.pass_context
@@ -168,6 +181,7 @@ def train(
     sizes: tuple[int, ...],
     folds: int | None,
     out: Path | None,
+    preview: Path | None,
     resume: bool,
     **named: Any,
 ) -> None:
@@ -178,23 +192,29 @@ def train(
     others = {name: value for name, value in named.items() if name not in of_recipe}
     requested = [TrainOptions(data, recipe, size_px, **others) for size_px in sizes]
     given = {{"recipe_name": "recipe", "sizes": "size_px"}.get(name, name) for name in typed}
+    if preview:
+        from allkit.training.preview import save_preview
+
+        save_preview(requested[0], preview)
+        say(f"preview: {preview}")
+        return
     if folds and not out:
         raise click.UsageError("--folds needs --out, the folder of the cross-validation")
     for folder, options in zip(_folders(requested, out, resume), requested, strict=True):
         options = dataclasses.replace(options, out=folder)
-        with TrainingDisplay() as display:
-            try:
-                if folds is None:
-                    train_run(options, resume=resume, callback=display, given=given)
-                    continue
-                result = cross_validate(options, folds, resume=resume, callback=display, given=given)
-            except KeyboardInterrupt:
-                display.close()
-                again = "the same command and --resume" if folds else f"allkit train --out {folder} --resume"
-                say(f"interrupted; resume with: {again}", err=True)
-                ctx.exit(130)
+        again = "the same command and --resume" if folds else f"allkit train --out {folder} --resume"
+        with TrainingDisplay() as display, exits_at_once(partial(_interrupted, display, again)):
+            if folds is None:
+                train_run(options, resume=resume, callback=display, given=given)
+                continue
+            result = cross_validate(options, folds, resume=resume, callback=display, given=given)
         print_metrics(result.metrics, f"{result.name}, {result.split}", result.baseline)
         say(f"\nrecord: {result.folder / 'metrics.json'}")
+
+
+def _interrupted(display: TrainingDisplay, again: str) -> None:
+    display.close()
+    say(f"interrupted; resume after the last finished epoch with: {again}", err=True)
 
 
 def _folders(requested: list[TrainOptions], out: Path | None, resume: bool) -> list[Path]:

@@ -141,11 +141,16 @@ class _Job:
         images = self._images(root, run.settings.pixels)
         from allkit.training.backend import device, prepare
 
+        self._callback.update("loading Keras", 0.0)
         prepare()
         from allkit.training.train import train as train_run
 
         self._callback.on_begin(run, device())
-        metrics, baseline = train_run(run, images, self._callback)
+        try:
+            metrics, baseline = train_run(run, images, self._callback, self._options.tensorboard)
+        except AllkitError:
+            run.discard_if_empty()
+            raise
         result = TrainResult(folder, run.settings.name, f"{run.split.label} split", metrics, baseline)
         self._callback.on_end(result)
         return result
