@@ -164,6 +164,14 @@ def test_groups_that_keep_nothing_together_are_warned_of(tmp_path):
     assert remarks(images, random_split(images, 0)) == ("random (paper protocol) split: 80 groups of 80 images",)
 
 
+def test_classes_of_very_different_sizes_are_warned_of():
+    *_, told = remarks(uneven := images_of({"A": 40, "B": 120}), random_split(uneven, 0))
+    assert told.startswith("warning: 120 images of class B, 40 of A")
+    assert "--class-weights" in told
+    even = images_of({"A": 40, "B": 119})
+    assert len(remarks(even, random_split(even, 0))) == 1
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_group_over_two_classes_carries_its_embargo_into_both(seed):
     # A-050 and B-100 are one picture; both blocks of ten go where it goes, and both have neighbours.

@@ -3,6 +3,7 @@ import time
 
 import numpy as np
 import pytest
+from sklearn.utils import compute_class_weight
 
 from allkit.training.backend import prepare
 from allkit.training.callback import TrainingCallback
@@ -15,7 +16,7 @@ from allkit.errors import AllkitError  # noqa: E402
 from allkit.runs.recipe import SCRATCH  # noqa: E402
 from allkit.training import architecture  # noqa: E402
 from allkit.training import fit as fitting  # noqa: E402
-from allkit.training.fit import LabeledImages, compile_model, fit, learning_rate, predict  # noqa: E402
+from allkit.training.fit import LabeledImages, class_weights, compile_model, fit, learning_rate, predict  # noqa: E402
 
 RECIPE = SCRATCH.override(epochs=3, batch_size=8)
 RNG = np.random.default_rng(0)
@@ -169,6 +170,19 @@ def test_targets_are_the_labels_and_the_mean_of_the_teachers(tmp_path, share):
     teachers = [Teacher(0.1, 0.7, 0.2), Teacher(0.3, 0.1, 0.6)]
     (row,) = fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback(), teachers)
     assert row.loss == pytest.approx((1 - share) * of_labels + share * of_teachers, rel=1e-4)
+
+
+def test_class_weights_are_those_of_scikit_learn_and_weigh_the_loss(tmp_path):
+    weights = compute_class_weight("balanced", classes=np.arange(3), y=TRAIN.labels)
+    assert class_weights(TRAIN.labels, 3) == pytest.approx(weights, rel=1e-6)
+    assert len(set(weights)) > 1
+
+    model, recipe = standing_still(class_weights=True)
+    probabilities = predict(model, TRAIN.pixels).astype(np.float64)
+    of_truth = -np.log(probabilities[np.arange(20), TRAIN.labels])
+    (row,) = fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback())
+    assert row.loss == pytest.approx((weights[TRAIN.labels] * of_truth).mean(), rel=1e-4)
+    assert row.accuracy == pytest.approx((probabilities.argmax(1) == TRAIN.labels).mean())
 
 
 def test_batches_come_in_order_whichever_thread_is_first(monkeypatch):

@@ -33,6 +33,8 @@ PROTOCOLS = ("grouped", "random")
 BLOCK_LENGTH = 37
 FOLDS = 10
 VALIDATION = 0.1
+# How many times as many images in the largest class as in the smallest call for a warning.
+_UNEVEN = 3
 
 
 @dataclass
@@ -122,6 +124,13 @@ def remarks(images: Images, split: Split) -> tuple[str, ...]:
             f"class {name}: {reason}, so that a block is {length} files in order of their names"
             for name, reason in blocks_of(images.dataset, length)[1].items()
         ]
+    counts = images.dataset.counts()
+    fewest, most = min(counts, key=counts.get), max(counts, key=counts.get)
+    if counts[most] >= _UNEVEN * counts[fewest]:
+        told.append(
+            f"warning: {counts[most]:,} images of class {most}, {counts[fewest]:,} of {fewest}: a network may neglect "
+            "the rare class; look at its own recall, and try --class-weights"
+        )
     if split.protocol == "grouped" and count > n / 2:
         told.append(
             "warning: nearly as many groups as images: hardly any neighbours are kept together, and a test part is as "

@@ -77,6 +77,9 @@ class Recipe:
         "of pixels: unit divides by 255, imagenet subtracts the mean of Keras, torch that of torchvision",
         ("unit", "imagenet", "torch", "none"),
     )
+    class_weights: bool = _option(
+        False, "weigh each image by n / (classes * images of its class), so that every class counts alike in the loss"
+    )
     dropout: float = _option(0.25, "dropout rate between the two Dense layers")
     epochs: int = _option(30, "passes over the training part")
     batch_size: int = _option(32, "images per step")

@@ -17,6 +17,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -138,6 +139,11 @@ class Run:
         except AllkitError as error:
             raise AllkitError(f"{path} is damaged: {error}") from error
         return cls(folder, settings, Split.load(folder / "split.json"))
+
+    def discard_if_empty(self) -> None:
+        """Delete the run unless an epoch of it is finished: there is nothing to resume."""
+        if {entry.name for entry in self.folder.iterdir()} == {"run.json", "split.json"}:
+            shutil.rmtree(self.folder)
 
     @property
     def checkpoint(self) -> Path:

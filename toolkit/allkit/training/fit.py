@@ -51,6 +51,15 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """The weight of an image of each class, float32 (classes,): n / (classes * images of the class).
+
+    The mean weight of the images is 1. The same as `class_weight="balanced"` of scikit-learn, after King and Zeng
+    2001, "Logistic Regression in Rare Events Data".
+    """
+    return (len(labels) / (classes * np.bincount(labels, minlength=classes))).astype(np.float32)
+
+
 def compile_model(model: keras.Model, recipe: Recipe) -> None:
     """Attach the recipe's optimiser (AdamW; Adam when the decay is 0) and cross-entropy to float32 (n, classes)."""
     if recipe.weight_decay:
@@ -90,9 +99,9 @@ def fit(
         for epoch in range(len(history) + 1, recipe.epochs + 1):
             start = time.perf_counter()
             loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, callback, teachers)
-            if not math.isfinite(loss):
-                raise AllkitError(f"the training diverged in epoch {epoch}: start again with a lower --learning-rate")
             probabilities = predict(model, validation.pixels)
+            if not (math.isfinite(loss) and np.isfinite(probabilities).all()):
+                raise AllkitError(f"the training diverged in epoch {epoch}: start again with a lower --learning-rate")
             of_truth = probabilities[np.arange(len(validation.labels)), validation.labels]
             row = Epoch(
                 epoch,
@@ -144,6 +153,7 @@ def _train_epoch(
 ) -> tuple[float, float, float]:
     rows = chunks(len(train.labels), recipe.batch_size, seed, epoch)
     steps = len(rows)
+    weights = class_weights(train.labels, model.output_shape[-1]) if recipe.class_weights else None
     _seed_dropout(model, seed, epoch)
     totals = np.zeros(2)
     rate = 0.0
@@ -154,7 +164,7 @@ def _train_epoch(
         if teachers:
             told = np.mean([np.asarray(teacher.predict_on_batch(pixels)) for teacher in teachers], axis=0)
             targets = (1 - recipe.teacher_share) * targets + recipe.teacher_share * told
-        totals += model.train_on_batch(pixels, targets)
+        totals += model.train_on_batch(pixels, targets, None if weights is None else weights[labels])
         loss, accuracy = (totals / step).tolist()
         callback.on_step(epoch, step, steps, loss, accuracy)
     return loss, accuracy, rate

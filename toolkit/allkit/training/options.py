@@ -26,6 +26,7 @@ class TrainOptions:
     initial weights and the augmentation. split: "grouped", "random", or a split.json. groups_file: CSV with the columns
     path and patient, the groups of a grouped split; without it, groups are blocks of `block_length` neighbouring file
     numbers. out: the run folder, or that of the cross-validation; None for a new folder below runs/.
+    tensorboard: folder below which each run writes its curves for TensorBoard.
 
     Raises AllkitError for a value out of range, and for options that exclude each other.
     """
@@ -41,6 +42,7 @@ class TrainOptions:
     groups_file: Path | str | None = None
     block_length: int = BLOCK_LENGTH
     out: Path | str | None = None
+    tensorboard: Path | str | None = None
 
     def __post_init__(self):
         if isinstance(self.recipe, str):
@@ -49,7 +51,7 @@ class TrainOptions:
                     f"there is no recipe {self.recipe!r}: choose {' or '.join(RECIPES)}, or give a Recipe"
                 )
             object.__setattr__(self, "recipe", RECIPES[self.recipe])
-        for name in ("data", "groups_file", "out"):
+        for name in ("data", "groups_file", "out", "tensorboard"):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(value))
         object.__setattr__(self, "split", str(self.split))

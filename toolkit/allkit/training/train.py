@@ -21,6 +21,7 @@ from allkit.training.backend import device, versions
 from allkit.training.batchnorm import recompute_batchnorm_statistics
 from allkit.training.callback import TrainingCallback
 from allkit.training.fit import LabeledImages, compile_model, fit, predict
+from allkit.training.tensorboard import TensorBoard
 from allkit.training.weights import load_imagenet, load_run, network
 
 
@@ -55,16 +56,20 @@ def _check_imagenet_fits(settings: Settings) -> None:
         )
 
 
-def train(run: Run, images: Images, callback: TrainingCallback) -> tuple[Metrics, Interval]:
+def train(
+    run: Run, images: Images, callback: TrainingCallback, tensorboard: Path | None = None
+) -> tuple[Metrics, Interval]:
     """Train, or go on training, the run's network; fill its folder; return metrics and baseline of the test part.
 
-    `images` must be those that the run's split was made from (AllkitError otherwise).
+    `images` must be those that the run's split was made from (AllkitError otherwise). tensorboard: folder below which
+    the curves are written for TensorBoard.
     """
     settings, split = run.settings, run.split
     split.check(images.hashes_by_path)
     part = {name: _labelled(images, paths) for name, paths in split.parts.items()}
     model = build_model(settings, pretrained=not run.checkpoint.exists())
-    recorder = _Recorder(run, callback)
+    board = TensorBoard(tensorboard / run.folder.name) if tensorboard else None
+    recorder = _Recorder(run, callback, board)
     teachers = [network(Run.open(folder)) for folder in settings.recipe.teacher if settings.recipe.teacher_share]
     history = fit(
         model, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder, teachers
@@ -120,13 +125,16 @@ def _labelled(images: Images, paths: Sequence[str]) -> LabeledImages:
 
 
 class _Recorder(TrainingCallback):
-    """Rewrites the history file after each epoch, then passes the event on."""
+    """Writes the history after each epoch, then passes the event on."""
 
-    def __init__(self, run: Run, callback: TrainingCallback):
+    def __init__(self, run: Run, callback: TrainingCallback, board: TensorBoard | None):
         self._run = run
+        self._board = board
         self._callback = callback
         self.on_step = callback.on_step
 
     def on_epoch(self, history: Sequence[Epoch]) -> None:
         self._run.write_history(history)
+        if self._board:
+            self._board.add(history[-1])
         self._callback.on_epoch(history)
