@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from allkit.benchmark.record.record import Figures, figures, load
+from allkit.charts.chart import COLOURS
 from allkit.metrics import SIGNIFICANT, Interval, by_group, holm, least_difference, sign_flip_exact
+from allkit.report.bench_charts import Line, against_size, lines_of
 from allkit.report.paper import METRICS, TABLE_1, TABLE_2
-from allkit.report.size_chart import Line, draw, lines_of
 from allkit.runs.record import TrainingRecord
 from allkit.support.reading import read_json
 
@@ -270,11 +271,11 @@ def chart(study: Mapping[str, Any], bench: Mapping[str, Any], path: Path) -> Non
     ours = [
         Line(words, {row["size_px"]: Interval(**row[name]["accuracy"]) for row in study["rows"]}, colour, marker, style)
         for name, words, colour, marker, style in (
-            ("imagenet", "ours, random split", "#0072b2", "o", "-"),
-            ("grouped", "ours, unseen slides", "#cc79a7", "s", "--"),
+            ("imagenet", "ours, random split", COLOURS[3], "o", "-"),
+            ("grouped", "ours, unseen slides", COLOURS[4], "s", "--"),
         )
     ]
-    draw([accuracies[0], *ours], latencies, path)
+    against_size([accuracies[0], *ours], latencies).save(path)
 
 
 def write_docs(study: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from allkit.auditing.audit import COLOUR_HISTOGRAM, MAJORITY_CLASS, audit_dataset, file_format
 from allkit.auditing.text import conclusions
 from allkit.data.index import scan
-from allkit.report.audit_page import MAX_GROUPS, MAX_IMAGES, render
+from allkit.report.audit_page import MAX_GROUPS, MAX_IMAGES, audit_page
 
 # 95 % Wilson intervals by scipy.stats.binomtest.
 ALL_OF_40 = (1.0, 0.912378, 1.0)
@@ -208,18 +208,18 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_needs_no_other_file(faulty):
-    text = render(faulty[1])
+    text = audit_page(faulty[1])
     page = Page(text)
     assert page.links
     assert all(link.startswith("data:image/jpeg;base64,") for link in page.links)
     assert not re.search(r"https?:|@import|url\(|<script", text)
-    assert "prefers-color-scheme:dark" in text
+    assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
     assert 'name="viewport"' in text
 
 
 def test_every_duplicate_has_a_thumbnail_named_by_its_alternative_text(faulty):
-    images = Page(render(faulty[1])).images
+    images = Page(audit_page(faulty[1])).images
     across, exact, near = ["A/A-002.png", "B/B-021.png"], ["A/A-001.png", "A/A-021.png"], ["A/A-003.png", "A/A-022.png"]
     assert [image["alt"] for image in images] == [*across, *exact, *across, *near]
     data = base64.b64decode(images[0]["src"].split(",")[1])
@@ -227,7 +227,7 @@ def test_every_duplicate_has_a_thumbnail_named_by_its_alternative_text(faulty):
 
 
 def test_the_page_says_what_is_wrong(faulty):
-    text = render(faulty[1])
+    text = audit_page(faulty[1])
     assert "a label is wrong in each of these groups" in text
     assert "<code>B/B-022.png</code>: not a readable image" in text
     assert "<code>B/notes.txt</code>" in text
@@ -239,7 +239,7 @@ def test_names_from_the_disk_are_escaped(tmp_path):
         for i in range(3):
             save(tmp_path / name / f"{name}{i}.png", noise(10 * ord(name) + i))
     shutil.copy(tmp_path / "A/A0.png", tmp_path / "A" / odd)
-    text = render(audit_dataset(scan(tmp_path)))
+    text = audit_page(audit_dataset(scan(tmp_path)))
     assert "<b>" not in text
     assert f"A/{odd}" in [image["alt"] for image in Page(text).images]
 
@@ -250,7 +250,7 @@ def test_pictures_are_capped_and_the_page_says_so(tmp_path):
     for pair in range(MAX_GROUPS):
         for copy in "ab":
             save(tmp_path / "B" / f"{pair}{copy}.png", noise(pair + 1))
-    text = render(audit_dataset(scan(tmp_path)))
+    text = audit_page(audit_dataset(scan(tmp_path)))
     assert len(Page(text).images) == MAX_IMAGES + 2 * (MAX_GROUPS - 1)
     assert "and 2 more images" in text
     assert f"The first {MAX_GROUPS} are shown" in text

@@ -83,8 +83,8 @@ def test_a_download_without_a_home_names_the_fix(tmp_path):
 def test_matplotlib_does_without_its_folder_in_silence(home, tmp_path):
     code = f"os.environ['HOME'] = {home!r}\n" if home else ""
     code += (
-        "from allkit.support.pictures import Figure; import io, logging\n"
-        "Figure().savefig(io.BytesIO())\n"
+        "from allkit.charts.chart import Chart; import logging\n"
+        "Chart(lambda figure: None).inline('', '')\n"
         "assert logging.getLogger('matplotlib').level == 0"
     )
     done = as_nobody(code, TMPDIR=str(tmp_path))

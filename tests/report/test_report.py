@@ -20,10 +20,9 @@ from records import accuracy, record, row
 def training(label, size_px, wrong, width=1.0, **fields):
     """A run whose test images 0 ... 199 are labelled rightly but for `wrong`."""
     found = accuracy(wrong)
-    metrics = {**found["metrics"], "per_class": {name: {"recall": None} for name in ("Benign", "Early")}}
     settings = {"pixels": {"size_px": size_px}, "width": width, "recipe": {"name": "scratch", "epochs": 3}}
     whole = {
-        "metrics": metrics,
+        "metrics": found["metrics"],
         "baseline": found["baseline"],
         "settings": settings,
         "split": {"protocol": "random (paper protocol)"},
@@ -52,6 +51,26 @@ def test_every_size_of_the_paper_is_there_and_what_was_not_run_is_said():
     ]
     assert found.rows[0][4] == "not run"
     assert found.rows[2][7:] == ("99.00%", "1,234", "cpu:0")
+
+
+def test_the_paper_stands_beside_its_own_classes_alone():
+    one = training("a", 300, range(10))
+    other = {**one.record["metrics"], "per_class": {name: {"recall": None} for name in ("cat", "dog")}}
+    sources = Sources([replace(one, record={**one.record, "metrics": other})], [])
+    assert table(sources, "Image size").rows == [
+        (
+            "300",
+            "a: x1, scratch, 3 epochs",
+            "random (paper protocol)",
+            "200",
+            "95.00 % [93.00, 96.00]",
+            "99.00%",
+            "1,234",
+            "cpu:0",
+        )
+    ]
+    assert table(sources, "Methods").rows == [("a (x1, 300 px)", "200", *["95.00"] * 5)]
+    assert not any("of the paper" in found.note for found in tables(sources))
 
 
 def test_trainings_on_the_same_images_are_compared_in_pairs():
@@ -100,7 +119,8 @@ def model_and_records(tmp_path):
     shifts = [
         {"name": name, "accuracy": {"value": value}} for name, value in (("none", 1), ("hue", 0.5), ("blur", 0.9))
     ]
-    metrics = {**accuracy(range(2))["metrics"], "per_class": {"a": {"recall": RECALL}, "b": {"recall": None}}}
+    classes = {"per_class": {"a": {"recall": RECALL}, "b": {"recall": None}}, "confusion": [[99, 2], [0, 99]]}
+    metrics = {**accuracy(range(2))["metrics"], **classes}
     evaluation = {**accuracy(()), "model": "tiny.onnx", "metrics": metrics, "shifts": {"rows": shifts}}
     evaluation |= {"sha256": content_hash(folder / "tiny.onnx"), "doubt": {"calibration_error": 0.125}}
     (tmp_path / "evaluation.json").write_text(json.dumps({**evaluation, "split": {"protocol": "grouped"}}))

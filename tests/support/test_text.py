@@ -1,9 +1,7 @@
 import re
-from html.parser import HTMLParser
 
 import pytest
 
-from allkit.report.frame import escaped
 from allkit.support.text import markdown, unprintable, visible, visible_lines
 
 
@@ -52,13 +50,3 @@ def test_a_name_in_markdown_is_no_tag_link_emphasis_or_formula():
     assert markdown("vgg16x0.25-150_int8.onnx, 95.67 % [94.84, 96.36]") == (
         "vgg16x0.25-150_int8.onnx, 95.67 % [94.84, 96.36]"
     )
-
-
-def test_a_name_in_html_is_text_and_can_be_written():
-    tags, words = [], []
-    parser = HTMLParser()
-    parser.handle_starttag = lambda tag, attributes: tags.append(tag)
-    parser.handle_data = words.append
-    parser.feed("<p>" + escaped("<script>&amp;</script> \x1b \udcff").encode().decode() + "</p>")
-    assert tags == ["p"]
-    assert "".join(words) == r"<script>&amp;</script> \x1b \xff"

@@ -65,7 +65,7 @@ def audit(
     from allkit.cli.progress import ProgressDisplay
     from allkit.cli.terminal import say
     from allkit.data.index import scan
-    from allkit.report.audit_page import render
+    from allkit.report.audit_page import audit_page
     from allkit.support.files import check_replaceable, check_text_file, write_text
 
     written = [path for path in (json_file, html_file) if path and path != Path("-")]
@@ -85,7 +85,7 @@ def audit(
             write_text(json_file, text + "\n")
             say(f"wrote {json_file}", err=True)
     if html_file:
-        write_text(html_file, render(record))
+        write_text(html_file, audit_page(record))
         say(f"wrote {html_file}", err=True)
     if record.errors:
         click.get_current_context().exit(1)

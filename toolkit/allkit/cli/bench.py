@@ -128,7 +128,7 @@ def bench(
     for path in written:
         check_replaceable(path, [*models, *filter(None, (source, split_file))])
     if plot:
-        from allkit.report.plot import check_plot
+        from allkit.report.bench_charts import check_plot
 
         check_plot(plot)
     if source:
@@ -147,7 +147,7 @@ def bench(
         say(f"\nrecommended: {model}: {reason}" if model else f"\n{reason}")
         failed = failed or model is None
     if plot:
-        from allkit.report.plot import write_plot
+        from allkit.report.bench_charts import write_plot
 
         write_plot(record, plot)
     click.get_current_context().exit(int(failed))
@@ -200,6 +200,6 @@ def _show(
         if path:
             write_text(path, render(record))
     if report:
-        from allkit.report.bench_page import render
+        from allkit.report.bench_page import bench_page
 
-        write_text(report, render(record))
+        write_text(report, bench_page(record))

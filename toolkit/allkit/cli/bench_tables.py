@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from allkit.benchmark.record.compare import Comparison
-from allkit.benchmark.record.record import Figures, Record, by_size, cells, figures, notes, pareto
+from allkit.benchmark.record.record import Record, by_size, cells, compact, figures, notes, pareto
 from allkit.cli.console import wide_console
 from allkit.cli.terminal import say
 
@@ -20,7 +20,7 @@ def print_record(record: Record, wide: bool = False) -> None:
     """
     rows = by_size(figures(record))
     front = pareto(rows)
-    shown = {row.model: cells(row) if wide else _compact(row, row.model in front) for row in rows}
+    shown = {row.model: cells(row) if wide else compact(row, row.model in front) for row in rows}
     table = Table(title="\naccuracy against latency", box=SIMPLE_HEAD, pad_edge=False)
     for column in shown[rows[0].model]:
         table.add_column(column, justify="left" if column in _LEFT else "right", overflow="fold", no_wrap=not wide)
@@ -32,20 +32,6 @@ def print_record(record: Record, wide: bool = False) -> None:
     say("front: on the Pareto front of accuracy and latency\n" if front else "")
     for line in notes(record):
         say(line)
-
-
-def _compact(row: Figures, on_front: bool) -> dict[str, str]:
-    verdict = "failed" if row.failed else "front" if on_front else "" if row.status == "ok" else "unstable"
-    return {
-        "model": row.model.removesuffix(".onnx"),
-        "accuracy, %": f"{100 * row.accuracy.value:.2f} [{100 * row.accuracy.low:.1f}, {100 * row.accuracy.high:.1f}]"
-        if row.accuracy
-        else "-",
-        "ms": f"{row.milliseconds:.2f}" if row.milliseconds else "-",
-        "images/s": f"{max(row.images_per_s.values()):.0f}" if row.images_per_s else "-",
-        "MiB": f"{row.mib:.2f}" if row.mib else "-",
-        "verdict": verdict,
-    }
 
 
 def print_comparison(comparison: Comparison) -> None:

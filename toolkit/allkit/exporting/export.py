@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from allkit.charts.reliability import reliability_diagram
 from allkit.errors import AllkitError
 from allkit.exporting.gradient import gradient_maps
 from allkit.exporting.heatmap import LAYER, STRIDE_PX
@@ -19,7 +20,6 @@ from allkit.exporting.job import ExportOptions
 from allkit.exporting.measure import in_batches, median_latencies, open_session, outputs
 from allkit.exporting.precision import Variant, kernels_for, make_variant, with_heatmap
 from allkit.exporting.prepare import Prepared, Say, prepare_run
-from allkit.exporting.reliability import save_reliability
 from allkit.exporting.seal import embed, seal
 from allkit.exporting.uncertainty import METHOD, QUANTILE, familiar_threshold
 from allkit.exporting.verify import Verification, verify
@@ -123,7 +123,8 @@ def _write(
         onnx.save(proto, temporary)
         onnx.checker.check_model(str(temporary), full_check=True)
     _, _, before = prepared.run.read_predictions()
-    save_reliability(before, test.probabilities, prepared.test.labels, path.with_suffix(".reliability.png"))
+    diagram = reliability_diagram(before, test.probabilities, prepared.test.labels)
+    diagram.save(path.with_suffix(".reliability.png"))
     card = path.with_suffix(".md")
     write_text(card, model_card(path, contract))
     return ExportedModel(path, card, contract, replaced)

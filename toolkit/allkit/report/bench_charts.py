@@ -1,204 +1,245 @@
-"""Charts as SVG that follows the colours of the page around it.
-
-Every chart has a title and a description for those who do not see it. Marks differ in shape, not in colour alone.
-"""
+"""Charts of a benchmark: a network has one colour per width, one mark per precision, in all of them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from allkit.report.chart_labels import Box, Labels, column, width
-from allkit.report.frame import escaped
+import numpy as np
 
-_WIDTH, _HEIGHT = 640, 380
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 16, 52
-# Shapes and colours.
-_KINDS = 5
+from allkit.benchmark.record.record import Figures, Record, figures, pareto, placed
+from allkit.charts.chart import BACKGROUND, COLOURS, INK, SOFT, Chart, check_matplotlib
+from allkit.errors import AllkitError
+from allkit.metrics import Interval, wilson
+from allkit.report.paper import TABLE_1, TEST_IMAGES
+from allkit.support.text import visible
 
-STYLE = """
-.chart{width:100%;max-width:44rem;height:auto;display:block;overflow:visible}
-.chart text{font:12px system-ui,sans-serif;fill:var(--ink);stroke:var(--paper);stroke-width:3px;paint-order:stroke}
-.chart .soft{fill:var(--soft)}
-.chart .grid{stroke:var(--line);stroke-width:1}
-.chart .c0{--mark:var(--one)}.chart .c1{--mark:var(--two)}.chart .c2{--mark:var(--three)}.chart .c3{--mark:var(--four)}
-.chart .c4{--mark:var(--ink)}
-.chart .mark{fill:var(--mark);stroke:var(--mark)}
-.chart .line{fill:none;stroke:var(--mark);stroke-width:2}
-.chart .whisker{stroke:var(--mark);stroke-width:1.5}
-.chart .leader{fill:none;stroke:var(--soft);stroke-width:1}
-.chart .front{fill:none;stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
-"""
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
-
-@dataclass(frozen=True)
-class Point:
-    """A mark at (x, y). low, high: its interval in y. label: beside it.
-
-    kind: 0 to 4, its shape and colour; a line whose points have kind 0 takes the next one.
-    """
-
-    x: float
-    y: float
-    label: str = ""
-    low: float | None = None
-    high: float | None = None
-    kind: int = 0
+PAPER = "Najjar et al. 2025, random split"
+_MARKERS = {"fp32": "o", "int8": "s", "fp16": "^"}
+_STYLES = {"fp32": "-", "int8": "--", "fp16": ":"}
+# Intervals at the same image size stand side by side, this many pixels of image size apart.
+_STEP_PX = 2.5
+# Queries beyond these percentiles are dots of their own.
+_WHISKERS = (1, 99)
 
 
 @dataclass(frozen=True)
-class Axis:
-    """A scale and its name. ticks: values to mark, None chooses them. log: logarithmic. form: how they are written."""
+class Line:
+    """A named series. points: x to a value, or to a share with its interval. marker, style: of Matplotlib."""
 
     name: str
-    log: bool = False
-    form: Callable[[float], str] = "{:g}".format
-    ticks: Sequence[float] | None = None
+    points: Mapping[float, float | Interval]
+    colour: str
+    marker: str = "o"
+    style: str = "-"
 
 
-def scatter(
-    points: Sequence[Point],
-    x: Axis,
-    y: Axis,
-    title: str,
-    text: str,
-    front: Sequence[tuple[float, float]] = (),
-    lines: Mapping[str, Sequence[Point]] | None = None,
-) -> str:
-    """Marks with intervals; front: corners of a dashed line; lines: named series joined by a line."""
-    lines = lines or {}
-    every = [*points, *(point for series in lines.values() for point in series)]
-    ys = [value for point in every for value in (point.y, point.low, point.high) if value is not None]
-    # Lines that go on to the right end have their names there, in a column of its own.
-    end = max(point.x for point in every)
-    names = {name for name, series in lines.items() if series[-1].x == end}
-    # A very long name runs over the edge rather than leave no room for the lines.
-    left = max(_WIDTH / 2, _WIDTH - _RIGHT - max(map(width, names), default=0))
-    across = _Scale([point.x for point in every], x, _LEFT, left - 8 if names else left)
-    up = _Scale(ys, y, _HEIGHT - _BOTTOM, _TOP)
-    plot = Box(_LEFT, 0, _WIDTH - 2, _HEIGHT - _BOTTOM)
-    labels = Labels(plot)
-    body = list(_axes(across, up))
-    if front:
-        path = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in front)
-        body.append(f'<polyline class="front" points="{path}"/>')
-    for place, series in enumerate(lines.values()):
-        kind = series[0].kind or place
-        path = " ".join(f"{across(p.x):.1f},{up(p.y):.1f}" for p in series)
-        body.append(f'<g class="c{kind % _KINDS}"><polyline class="line" points="{path}"/>')
-        body += [_mark(across(p.x), up(p.y), kind) for p in series]
-        body += [_whisker(across(p.x), up(p.low), up(p.high)) for p in series if p.low is not None]
-        body.append("</g>")
-    for point in every:
-        labels.mark(across(point.x), up(point.y))
-        if point.low is not None:
-            labels.line(across(point.x), up(point.low), across(point.x), up(point.high))
-    for line in (*lines.values(), [Point(*corner) for corner in front]):
-        for a, b in pairwise(line):
-            labels.line(across(a.x), up(a.y), across(b.x), up(b.y))
-    ends = [(across(series[-1].x), up(series[-1].y), name) for name, series in lines.items()]
-    body += column([end for end in ends if end[2] in names], left, plot)
-    body += [labels.beside(*end) for end in ends if end[2] not in names]
-    for point in sorted(points, key=lambda point: point.y):
-        place, height = across(point.x), up(point.y)
-        body.append(f'<g class="c{point.kind % _KINDS}">')
-        if point.low is not None:
-            body.append(_whisker(place, up(point.low), up(point.high)))
-        body.append(_mark(place, height, point.kind) + "</g>")
-        if point.label:
-            body.append(labels.beside(place, height, point.label))
-    return _svg(body, title, text)
+def check_plot(path: Path) -> None:
+    """Raise AllkitError for a name that is no picture's, and without Matplotlib."""
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise AllkitError(f"cannot draw {path}: give a name that ends in .svg or .png")
+    check_matplotlib()
 
 
-def distributions(series: Mapping[str, Sequence[float]], x: Axis, title: str, text: str) -> str:
-    """A strip a name: the middle half as a box, the median in it, every value as a tick below it."""
-    height = _TOP + _BOTTOM + 46 * len(series)
-    across = _Scale([value for values in series.values() for value in values], x, 16, _WIDTH - _RIGHT)
-    body = list(_axes(across, None, height))
-    for i, (name, values) in enumerate(series.items()):
-        top = _TOP + 46 * i
-        ordered = sorted(values)
-        quarter, middle, three = (across(ordered[int(share * (len(ordered) - 1))]) for share in (0.25, 0.5, 0.75))
-        body.append(f'<g class="c0"><text x="16" y="{top + 11}">{escaped(name)}</text>')
-        body.append(f'<rect class="mark" fill-opacity=".3" x="{quarter:.1f}" y="{top + 17}" height="12" ')
-        body[-1] += f'width="{max(1.0, three - quarter):.1f}"/>'
-        body.append(f'<path class="whisker" d="M{middle:.1f} {top + 15}v16"/>')
-        step = max(1, len(ordered) // 400)
-        ticks = "".join(f"M{across(value):.1f} {top + 32}v6" for value in [*ordered[::step], ordered[-1]])
-        body.append(f'<path class="whisker" stroke-opacity=".5" d="{ticks}"/></g>')
-    return _svg(body, title, text, height)
+def write_plot(record: Record, path: Path) -> None:
+    """Write the chart of a benchmark as .svg or .png: against image size where there are several, else the front.
+
+    Raises AllkitError without accuracies.
+    """
+    rows = placed(figures(record))
+    if not rows:
+        raise AllkitError("there is no accuracy to plot: give a labelled dataset with --data")
+    chart = against_size(*lines_of(rows)) if len({row.size_px for row in rows}) > 1 else front(rows)
+    chart.save(path)
 
 
-def log_limits(low: float, high: float) -> tuple[float, float]:
-    """The ends of a logarithmic axis for values from low to high: with room beside them, and a tick at 1, 2 or 5."""
-    # Those lie at most a factor of 2.5 apart.
-    room = max(1.25, math.sqrt(2.6 * low / high))
-    return low / room, high * room
+def front(rows: Sequence[Figures]) -> Chart:
+    """Accuracy with its interval against latency, and the Pareto front. rows: those that have both."""
+    best = [row for row in placed(rows) if row.model in pareto(rows)]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot(xscale="log", xlabel="ms per image, from file to result (median)", ylabel="accuracy")
+        for (width, precision), own in _families(rows).items():
+            values = [row.accuracy for row in own]
+            axes.errorbar(
+                [row.milliseconds for row in own],
+                [one.value for one in values],
+                _errors(values),
+                color=_colour(width, rows),
+                marker=_MARKERS.get(precision, "D"),
+                linestyle="none",
+                elinewidth=1,
+                label=f"x{width:g} {precision}",
+            )
+        for row in rows:
+            axes.annotate(
+                f"{row.size_px}",
+                (row.milliseconds, row.accuracy.value),
+                xytext=(5, -3),
+                textcoords="offset points",
+                fontsize="small",
+                bbox={"facecolor": BACKGROUND, "edgecolor": "none", "pad": 0.5, "alpha": 0.7},
+            )
+        # Between two models one pays for the slower and has the accuracy of the faster.
+        axes.step(
+            [row.milliseconds for row in best],
+            [row.accuracy.value for row in best],
+            where="post",
+            color=SOFT,
+            linestyle="--",
+            linewidth=1,
+            zorder=0,
+            label="Pareto front",
+        )
+        _logarithmic(axes.xaxis)
+        axes.margins(x=0.12)
+        _percent(axes.yaxis)
+        _legend(axes)
+
+    return Chart(draw)
 
 
-class _Scale:
-    """Values to pixels."""
-
-    def __init__(self, values: Sequence[float], axis: Axis, start: float, end: float):
-        self.axis, self._start, self.end = axis, start, end
-        low, high = min(values), max(values)
-        self._map = math.log10 if axis.log else float
-        if axis.log:
-            low, high = log_limits(low, high)
-        else:
-            room = (high - low or abs(high) or 1) * 0.08
-            low, high = low - room, high + room
-        self._low, self._high = self._map(low), self._map(high)
-        self.ticks = [tick for tick in (axis.ticks or self._chosen()) if low <= tick <= high]
-
-    def __call__(self, value: float) -> float:
-        share = (self._map(value) - self._low) / (self._high - self._low)
-        return self._start + share * (self.end - self._start)
-
-    def _chosen(self) -> list[float]:
-        if self.axis.log:
-            powers = range(math.floor(self._low), math.ceil(self._high) + 1)
-            return [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
-        step = 10 ** math.floor(math.log10((self._high - self._low) / 4))
-        step *= next(factor for factor in (1, 2, 5, 10) if (self._high - self._low) / (factor * step) <= 6)
-        return [step * i for i in range(math.ceil(self._low / step), math.floor(self._high / step) + 1)]
+def lines_of(rows: Sequence[Figures]) -> tuple[list[Line], list[Line]]:
+    """Accuracies, after those of the paper, and median latencies in ms of the models alone, by image size."""
+    rows = [row for row in placed(rows) if row.model_ms[50]]
+    accuracies, latencies = [paper_line()], []
+    for (width, precision), own in _families(rows).items():
+        look = (_colour(width, rows), _MARKERS.get(precision, "D"), _STYLES.get(precision, "-."))
+        name = f"x{width:g} {precision}"
+        accuracies.append(Line(name, {row.size_px: row.accuracy for row in own}, *look))
+        latencies.append(Line(name, {row.size_px: row.model_ms[50] for row in own}, *look))
+    return accuracies, latencies
 
 
-def _axes(across: _Scale, up: _Scale | None, height: int = _HEIGHT) -> Iterable[str]:
-    bottom = height - _BOTTOM
-    for tick in across.ticks:
-        yield f'<path class="grid" d="M{across(tick):.1f} {_TOP}V{bottom}"/>'
-        yield f'<text x="{across(tick):.1f}" y="{bottom + 17}" text-anchor="middle">{across.axis.form(tick)}</text>'
-    name = escaped(across.axis.name)
-    yield f'<text class="soft" x="{(_LEFT + across.end) / 2:.1f}" y="{height - 10}" text-anchor="middle">{name}</text>'
-    for tick in up.ticks if up else ():
-        yield f'<path class="grid" d="M{_LEFT} {up(tick):.1f}H{across.end:.1f}"/>'
-        yield f'<text x="{_LEFT - 7}" y="{up(tick) + 4:.1f}" text-anchor="end">{up.axis.form(tick)}</text>'
-    if up:
-        middle = (bottom + _TOP) / 2
-        yield f'<text class="soft" transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">'
-        yield f"{escaped(up.axis.name)}</text>"
+def paper_line() -> Line:
+    """Table 1 of the paper, with Wilson's intervals for about a tenth of its images."""
+    shares = {size: wilson(round(accuracy / 100 * TEST_IMAGES), TEST_IMAGES) for size, _, accuracy in TABLE_1}
+    points = {size: Interval(a / 100, shares[size].low, shares[size].high) for size, _, a in TABLE_1}
+    return Line(PAPER, points, INK, "D", "-")
 
 
-def _mark(x: float, y: float, kind: int) -> str:
-    shapes = (
-        f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>',
-        f'<rect class="mark" x="{x - 4.2:.1f}" y="{y - 4.2:.1f}" width="8.4" height="8.4"/>',
-        f'<path class="mark" d="M{x:.1f} {y - 5.5:.1f}l5.2 9h-10.4z"/>',
-        f'<path class="mark" d="M{x:.1f} {y - 5.8:.1f}l5.8 5.8l-5.8 5.8l-5.8 -5.8z"/>',
-        f'<path class="mark" d="M{x - 5.2:.1f} {y - 4.5:.1f}h10.4l-5.2 9z"/>',
+def against_size(accuracies: Sequence[Line], latencies: Sequence[Line]) -> Chart:
+    """Accuracy above, latency below, image size across."""
+    sizes = sorted({size for line in (*accuracies, *latencies) for size in line.points})
+
+    def draw(figure: Figure) -> None:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        for place, line in enumerate(accuracies):
+            _draw(above, line, (place - (len(accuracies) - 1) / 2) * _STEP_PX)
+        above.set(ylabel="accuracy")
+        _percent(above.yaxis)
+        _legend(above)
+        for line in latencies:
+            _draw(below, line)
+        below.set(yscale="log", ylabel="median ms", xlabel="image size, px")
+        _logarithmic(below.yaxis)
+        below.set_xticks(sizes, [str(size) for size in sizes])
+        below.minorticks_off()
+        _legend(below)
+
+    return Chart(draw, (6.0, 6.0))
+
+
+def throughput(rows: Sequence[Figures]) -> Chart | None:
+    """Images a second against batch size; None where no model was measured at several."""
+    rows = [row for row in rows if len(row.images_per_s) > 1]
+    if not rows:
+        return None
+    batches = sorted({batch for row in rows for batch in row.images_per_s})
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot(
+            xscale="log", xlabel="images per inference call", ylabel="images/s, from file to result"
+        )
+        for row in rows:
+            look = (_colour(row.width, rows), _MARKERS.get(row.precision, "D"), _STYLES.get(row.precision, "-."))
+            _draw(axes, Line(row.model.removesuffix(".onnx"), row.images_per_s, *look))
+        axes.set_xticks(batches, [str(batch) for batch in batches])
+        axes.minorticks_off()
+        axes.set_ylim(0, None)
+        _legend(axes)
+
+    return Chart(draw, (6.0, 4.2))
+
+
+def latencies(milliseconds: Mapping[str, Sequence[float]]) -> Chart:
+    """How the latencies of single images are distributed, by model: a box from quartile to quartile."""
+    names = [visible(name) for name in reversed(milliseconds)]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot(xscale="log", xlabel="ms per image, from file to result")
+        line = {"color": COLOURS[0], "linewidth": 1}
+        axes.boxplot(
+            list(reversed(milliseconds.values())),
+            orientation="horizontal",
+            tick_labels=names,
+            whis=_WHISKERS,
+            widths=0.5,
+            boxprops=line,
+            whiskerprops=line,
+            capprops=line,
+            medianprops={"color": COLOURS[1], "linewidth": 2},
+            flierprops={"marker": ".", "markersize": 3, "markeredgecolor": COLOURS[0]},
+        )
+        axes.grid(visible=False, axis="y")
+        _logarithmic(axes.xaxis)
+
+    return Chart(draw, (6.0, 1.0 + 0.35 * len(names)))
+
+
+def _families(rows: Sequence[Figures]) -> dict[tuple[float, str], list[Figures]]:
+    """The rows of each width and precision, the widest first, each from the smallest images to the largest."""
+    kinds = sorted({(row.width, row.precision) for row in rows}, key=lambda kind: (-kind[0], kind[1]))
+    ordered = sorted(rows, key=lambda row: row.size_px)
+    return {kind: [row for row in ordered if (row.width, row.precision) == kind] for kind in kinds}
+
+
+def _colour(width: float, rows: Sequence[Figures]) -> str:
+    widths = sorted({row.width for row in rows}, reverse=True)
+    return COLOURS[widths.index(width) % len(COLOURS)]
+
+
+def _draw(axes: Axes, line: Line, offset: float = 0.0) -> None:
+    places = np.array(sorted(line.points))
+    found = [line.points[place] for place in places.tolist()]
+    shares = isinstance(found[0], Interval)
+    axes.errorbar(
+        places + offset,
+        [one.value for one in found] if shares else found,
+        _errors(found) if shares else None,
+        color=line.colour,
+        marker=line.marker,
+        linestyle=line.style,
+        label=visible(line.name),
+        markersize=5,
+        elinewidth=1,
+        linewidth=1.4,
     )
-    return shapes[kind % _KINDS]
 
 
-def _whisker(x: float, low: float, high: float) -> str:
-    return f'<path class="whisker" d="M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {low:.1f}h8M{x - 4:.1f} {high:.1f}h8"/>'
+def _errors(shares: Sequence[Interval]) -> np.ndarray:
+    return np.array([(one.value - one.low, one.high - one.value) for one in shares]).T
 
 
-def _svg(body: Iterable[str], title: str, text: str, height: int = _HEIGHT) -> str:
-    return (
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">'
-        f"<title>{escaped(title)}</title><desc>{escaped(text)}</desc>{''.join(body)}</svg>"
-    )
+def _percent(axis: Axis) -> None:
+    axis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
+
+
+def _logarithmic(axis: Axis) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def _legend(axes: Axes) -> None:
+    """Above the chart, where it covers no mark."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0.2)

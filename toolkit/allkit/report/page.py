@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from allkit.benchmark.record.record import by_size
-from allkit.report.bench_charts import STYLE, Axis, Point, scatter
-from allkit.report.bench_page import against_size
-from allkit.report.frame import confusion, document, text
+from allkit.charts.training import learning_curves
+from allkit.metrics import Interval
+from allkit.report.bench_page import size_chart
+from allkit.report.html import Verdict, as_figure, inline, render
 from allkit.report.sources import Sources, Training
-from allkit.report.tables import Table, tables
+from allkit.report.tables import tables
 from allkit.support.text import markdown
 
 _HONESTY = (
@@ -34,36 +36,51 @@ def as_markdown(sources: Sources, title: str, notes: Sequence[str] = ()) -> str:
 
 def as_html(sources: Sources, title: str, notes: Sequence[str] = ()) -> str:
     """The tables, and Figures 2 and 3 of the paper: learning curves and confusion matrices. notes: as in Markdown."""
-    body = [f"<h1>{text(title)}</h1>", f"<p>{text(_HONESTY)}</p>"]
-    for table in tables(sources):
-        body += _table(table)
-    if sources.measured:
-        body += against_size(by_size([row for row, _ in sources.measured]))
-    for training in sources.trainings:
-        body += _figures(training)
-    body += [f'<p class="soft">{text(words)}</p>' for words in (*notes, _PAPER)]
-    return document(title, STYLE, body)
+    rows = by_size([row for row, _ in sources.measured])
+    return render(
+        "results.html.j2",
+        title=title,
+        summary=_verdict(sources),
+        tables=tables(sources),
+        sizes=size_chart(rows),
+        trainings=[_figures(training) for training in sources.trainings],
+        notes=[*notes, _PAPER],
+    )
 
 
-def _table(table: Table) -> Iterator[str]:
-    yield f'<h2>{text(table.title)}</h2><div class="wide"><table>'
-    yield f"<tr>{''.join(f'<th>{text(name)}</th>' for name in table.header)}</tr>"
-    for row in table.rows:
-        yield f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>"
-    yield f'</table></div><p class="soft">{text(table.note)}</p>'
+def _verdict(sources: Sources) -> Verdict:
+    """The most accurate of what is shown, beside the baseline that sees no shapes."""
+    found = [
+        (training.name, training.record["metrics"], training.record["baseline"]["value"])
+        for training in sources.trainings
+    ]
+    found += [
+        (model.name, model.evaluation["metrics"], model.evaluation["baseline"]["value"])
+        for model in sources.models
+        if model.evaluation
+    ]
+    if not found:
+        return Verdict((), _HONESTY)
+    name, metrics, baseline = max(found, key=lambda one: one[1]["accuracy"]["value"])
+    accuracy = Interval(*(metrics["accuracy"][end] for end in ("value", "low", "high")))
+    return Verdict(
+        (
+            as_figure(accuracy),
+            (f"{100 * baseline:.1f} %", "nearest colour histogram, which sees no shapes"),
+            (f"{metrics['n']:,}", "test images"),
+        ),
+        f"The most accurate here: {name}. {_HONESTY}",
+    )
 
 
-def _figures(training: Training) -> Iterator[str]:
-    yield f"<h2>{text(training.name)}</h2>"
-    if training.history:
-        lines = {
-            name: [Point(row["epoch"], row[column]) for row in training.history]
-            for name, column in (("training (augmented)", "accuracy"), ("validation", "validation_accuracy"))
-        }
-        last = training.history[-1]
-        words = f"after {last['epoch']:.0f} epochs training {last['accuracy']:.2%}, "
-        words += f"validation {last['validation_accuracy']:.2%}"
-        axes = Axis("epoch"), Axis("accuracy", form="{:.1%}".format)
-        yield f"<figure>{scatter([], *axes, 'Accuracy by epoch', words, lines=lines)}"
-        yield f"<figcaption>Accuracy by epoch: {text(words)}.</figcaption></figure>"
-    yield from confusion(training.record["metrics"])
+def _figures(training: Training) -> dict[str, Any]:
+    metrics = training.record["metrics"]
+    if not training.history:
+        return {"name": training.name, "curves": None, "words": "", "metrics": metrics}
+    last = training.history[-1]
+    words = (
+        f"Accuracy and loss by epoch: after {last['epoch']:.0f} epochs training {last['accuracy']:.2%}, validation "
+        f"{last['validation_accuracy']:.2%}."
+    )
+    curves = inline(learning_curves(training.history), "Learning curves", words)
+    return {"name": training.name, "curves": curves, "words": words, "metrics": metrics}

@@ -23,9 +23,17 @@ TABLE_2 = (
 TEST_IMAGES = 325
 
 
-def methods(judged: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[str, ...]]:
-    """Table 2 and, below it, others by name and metrics: rows of name, number of images and METRICS, as words."""
-    for method, values in TABLE_2:
+CLASSES = frozenset({"Benign", "Early", "Pre", "Pro"})
+
+
+def are_of_paper(classes: Iterable[str]) -> bool:
+    """Whether these are the paper's classes, so that its figures may stand beside others."""
+    return set(classes) == CLASSES
+
+
+def methods(judged: Iterable[tuple[str, Mapping[str, Any]]], with_paper: bool) -> Iterator[tuple[str, ...]]:
+    """Methods by name and metrics, below Table 2: rows of name, number of images and METRICS, as words."""
+    for method, values in TABLE_2 if with_paper else ():
         yield method, "-", *("-" if value is None else f"{value:.2f}" for value in values)
     for method, metrics in judged:
         values = (metrics["accuracy"]["value"], *(metrics[name] for name in ("precision", "recall", "f1", "mcc")))

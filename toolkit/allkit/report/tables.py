@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -13,7 +13,7 @@ from allkit.benchmark.record.record import Figures, by_size
 from allkit.data.duplicates import connected_groups
 from allkit.metrics import SIGNIFICANT, Interval, by_group, holm, least_difference, sign_flip_exact
 from allkit.model.trained_on import TrainedOn
-from allkit.report.paper import METRICS, TABLE_1, methods
+from allkit.report.paper import METRICS, TABLE_1, are_of_paper, methods
 from allkit.report.sources import Exported, Sources, Training
 
 
@@ -149,7 +149,16 @@ def _shifted(model: Exported) -> dict[str, float]:
     return {row["name"]: row["accuracy"]["value"] for row in found["rows"][1:]} if found else {}
 
 
+def _of_paper(judged: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether some of the metrics are of the paper's classes."""
+    return any(are_of_paper(metrics["per_class"]) for metrics in judged)
+
+
 def _sizes(trainings: Sequence[Training]) -> Table:
+    header = ("here", "split", "n", "accuracy", "baseline", "training, s", "on")
+    if not _of_paper(training.record["metrics"] for training in trainings):
+        note = "Baseline: the nearest colour histogram, which sees no shapes."
+        return Table("Image size", ("px", *header), [(str(one.size_px), *_trained(one)) for one in trainings], note)
     paper = {size: (seconds, accuracy) for size, seconds, accuracy in TABLE_1}
     rows = []
     for size in sorted({*paper, *(training.size_px for training in trainings)}, reverse=True):
@@ -159,23 +168,11 @@ def _sizes(trainings: Sequence[Training]) -> Table:
         rows += [(*told, *_trained(training)) for training in own]
         if accuracy and not any(training.width == 1 for training in own):
             rows.append((*told, "x1", "not run", *["-"] * 5))
-    header = (
-        "px",
-        "the paper, %",
-        "its training, s",
-        "here",
-        "split",
-        "n",
-        "accuracy",
-        "baseline",
-        "training, s",
-        "on",
-    )
     note = (
         "Table 1 of the paper beside the trainings of this report. The paper's networks have full width and started "
-        "from ImageNet weights. Baseline: the nearest colour histogram, which sees no shape."
+        "from ImageNet weights. Baseline: the nearest colour histogram, which sees no shapes."
     )
-    return Table("Image size", header, rows if trainings else [], note)
+    return Table("Image size", ("px", "the paper, %", "its training, s", *header), rows, note)
 
 
 def _benchmarks(measured: Sequence[tuple[Figures, str]]) -> Table:
@@ -272,8 +269,7 @@ def _methods(sources: Sources) -> Table:
     judged = [(training.name, training.record["metrics"]) for training in sources.trainings]
     judged += zip(_labels(evaluated), (model.evaluation["metrics"] for model in evaluated), strict=True)
     on = dict.fromkeys([*(training.protocol for training in sources.trainings), *map(_measured_on, evaluated)])
-    note = (
-        "Table 2 of the paper, per cent; precision, sensitivity and F1 weighted by class size, as there. "
-        f"Measured here on: {'; '.join(on) or '-'}. The paper's methods were each measured on images of their own."
-    )
-    return Table("Methods", ("method", "n", *METRICS), list(methods(judged)), note)
+    note = f"Per cent; precision, sensitivity and F1 weighted by class size. Measured here on: {'; '.join(on) or '-'}."
+    if with_paper := _of_paper(metrics for _, metrics in judged):
+        note += " Above them Table 2 of the paper, whose methods were each measured on images of their own."
+    return Table("Methods", ("method", "n", *METRICS), list(methods(judged, with_paper)), note)

@@ -1,4 +1,4 @@
-"""Texts from files and file names, made safe to show: on a terminal and in Markdown (`page.text` does it for HTML).
+"""Texts from files and file names, made safe to show: on a terminal and in Markdown (templates do it for HTML).
 
 A name from the disk may hold what moves the cursor, turns the direction of writing, is no Unicode at all, or is markup
 to whoever displays it. It is shown as what it is, escaped, never obeyed and never left out.
@@ -44,11 +44,6 @@ def unprintable(text: str) -> bool:
 def markdown(text: str) -> str:
     """A name or another text from elsewhere as Markdown, in a table too: no tag, link, emphasis or column is in it."""
     return _IN_MARKDOWN.sub(lambda found: _MARKDOWN[found[0]], visible(text))
-
-
-def drawn(text: str) -> str:
-    """The same as text of a Matplotlib figure, where dollar signs would begin a formula."""
-    return visible(text).replace("$", r"\$")
 
 
 def _escape(found: re.Match) -> str:

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from allkit.charts.training import confusion
 from allkit.data.index import BASELINE
 from allkit.metrics import Interval, proportion
 from allkit.metrics.classification import Metrics, score
 from allkit.runs.folds import check_folds
 from allkit.runs.run import SCHEMA_VERSION, Run, write_json
-from allkit.training.figures import save_confusion
 
 
 def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:
@@ -39,7 +39,7 @@ def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:
     truth, shares = np.concatenate(labels), np.concatenate(probabilities)
     metrics = score(truth, shares, settings.classes, groups)
     title = f"{settings.name}, {runs[0].split.label}, {len(runs)} folds, n = {metrics.n}"
-    save_confusion(metrics.confusion, settings.classes, title, folder / "confusion.png")
+    confusion(metrics.confusion, settings.classes, title).save(folder / "confusion.png")
     told = np.array([right for record in records for right in record["predictions"]["baseline_right"]])
     baseline = proportion(told, groups)
     columns = {

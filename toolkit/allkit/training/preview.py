@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from allkit.charts.chart import Chart
 from allkit.data.index import Dataset, read, scan
 from allkit.imaging.augment import augmented_batch
-from allkit.support.files import replacing
-from allkit.support.text import drawn
+from allkit.support.text import visible
 from allkit.training.options import TrainOptions
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _PER_CLASS, _EPOCHS = 2, 7
-_TILE_INCHES, _DPI = 1.1, 200
+_TILE_INCHES = 1.1
 
 
 def save_preview(options: TrainOptions, path: Path) -> None:
@@ -21,25 +25,24 @@ def save_preview(options: TrainOptions, path: Path) -> None:
 
     Raises AllkitError for a folder of images that cannot be read (`scan`, `read`).
     """
-    from allkit.support.pictures import Figure
-
     images = read(_some_of_each_class(scan(options.data)), options.pixels)
     rows = np.arange(len(images.pixels))
     columns = [images.pixels]
     columns += [
         augmented_batch(images.pixels, rows, options.recipe, options.seed, 1 + epoch) for epoch in range(_EPOCHS)
     ]
-    figure = Figure(figsize=(_TILE_INCHES * len(columns), _TILE_INCHES * len(rows)), layout="constrained")
-    tiles = figure.subplots(len(rows), len(columns), squeeze=False)
-    for row, column in np.ndindex(tiles.shape):
-        tiles[row, column].imshow(columns[column][row])
-        tiles[row, column].set(xticks=[], yticks=[])
-    for row, label in enumerate(images.dataset.labels):
-        tiles[row, 0].set_ylabel(drawn(images.dataset.classes[label]))
-    for column, axes in enumerate(tiles[0]):
-        axes.set_title(f"epoch {column}" if column else "as read")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI, format="png")
+
+    def draw(figure: Figure) -> None:
+        tiles = figure.subplots(len(rows), len(columns), squeeze=False)
+        for row, column in np.ndindex(tiles.shape):
+            tiles[row, column].imshow(columns[column][row])
+            tiles[row, column].set(xticks=[], yticks=[])
+        for row, label in enumerate(images.dataset.labels):
+            tiles[row, 0].set_ylabel(visible(images.dataset.classes[label]))
+        for column, axes in enumerate(tiles[0]):
+            axes.set_title(f"epoch {column}" if column else "as read")
+
+    Chart(draw, (_TILE_INCHES * len(columns), _TILE_INCHES * len(rows))).save(path)
 
 
 def _some_of_each_class(dataset: Dataset) -> Dataset:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 
+from allkit.charts.training import confusion, learning_curves
 from allkit.data.index import BASELINE, Images
 from allkit.errors import AllkitError
 from allkit.metrics import Interval, proportion
@@ -16,7 +17,7 @@ from allkit.metrics.classification import Metrics, score
 from allkit.runs.history import Epoch
 from allkit.runs.run import SCHEMA_VERSION, Run, Settings, earlier_run
 from allkit.support.files import replacing
-from allkit.training import architecture, figures
+from allkit.training import architecture
 from allkit.training.backend import device, versions
 from allkit.training.batchnorm import recompute_batchnorm_statistics
 from allkit.training.callback import TrainingCallback
@@ -83,9 +84,9 @@ def train(
     told = images.baseline_right(split.parts["train"], split.parts["test"])
     baseline = proportion(told, groups)
     run.write_predictions(split.parts["test"], part["test"].labels, probabilities)
-    figures.save_curves(history, run.folder / "curves.png")
+    learning_curves([asdict(row) for row in history]).save(run.folder / "curves.png")
     title = f"{settings.name}, {split.label} split, test n = {metrics.n}"
-    figures.save_confusion(metrics.confusion, settings.classes, title, run.folder / "confusion.png")
+    confusion(metrics.confusion, settings.classes, title).save(run.folder / "confusion.png")
     save_model(model, run)
     run.write_metrics(
         {

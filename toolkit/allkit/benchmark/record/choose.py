@@ -52,18 +52,19 @@ def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> tuple[s
         return None, f"no model fits the budget; {nearest.model} is closest: {'; '.join(budget.excess(nearest))}"
     if not all(row.accuracy for row in fit):
         best = min(fit, key=lambda row: row.milliseconds)
-        return best.model, f"the fastest within the budget, {best.milliseconds:.2f} ms; accuracy was not measured"
+        return best.model, f"the fastest, {best.milliseconds:.2f} ms; accuracy was not measured"
     best = max(fit, key=lambda row: (row.accuracy.value, -row.milliseconds))
     accuracies = {row["model"]: row.get("accuracy") for row in record["rows"]}
     faster = sorted((row for row in fit if row.milliseconds < best.milliseconds), key=lambda row: row.milliseconds)
     tests = {row.model: shortfall(accuracies[best.model], accuracies[row.model], margin) for row in faster}
     chosen = next((row for row in faster if tests[row.model] and tests[row.model].shown), best)
+    among = "measured" if budget == Budget() else "within the budget"
     reason = f"{chosen.accuracy.percent(2)} at {chosen.milliseconds:.2f} ms and {chosen.mib:.2f} MiB: "
     if chosen is best:
-        reason += f"the most accurate of the {len(fit)} within the budget"
+        reason += f"the most accurate of the {len(fit)} {among}"
     else:
         reason += (
-            f"of the {len(fit)} within the budget {best.model} is the most accurate, {best.accuracy.percent(2)}; this "
+            f"of the {len(fit)} {among} {best.model} is the most accurate, {best.accuracy.percent(2)}; this "
             f"one is shown to lose less than {_points(margin)} (one-sided p = {tests[chosen.model].p_value:.3f}), and "
             f"is {best.milliseconds / chosen.milliseconds:.1f} times as fast"
         )

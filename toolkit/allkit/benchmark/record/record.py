@@ -200,6 +200,21 @@ def cells(row: Figures) -> dict[str, str]:
     }
 
 
+def compact(row: Figures, on_front: bool) -> dict[str, str]:
+    """The figures to choose by, as the words that a table shows."""
+    verdict = "failed" if row.failed else "front" if on_front else "" if row.status == "ok" else "unstable"
+    return {
+        "model": row.model.removesuffix(".onnx"),
+        "accuracy, %": f"{100 * row.accuracy.value:.2f} [{100 * row.accuracy.low:.1f}, {100 * row.accuracy.high:.1f}]"
+        if row.accuracy
+        else "-",
+        "ms": f"{row.milliseconds:.2f}" if row.milliseconds else "-",
+        "images/s": f"{max(row.images_per_s.values()):.0f}" if row.images_per_s else "-",
+        "MiB": f"{row.mib:.2f}" if row.mib else "-",
+        "verdict": verdict,
+    }
+
+
 def as_csv(record: Record) -> str:
     """One line per model, every figure in a column of its own; no field is a formula to a spreadsheet (`csvtext`)."""
     stream = io.StringIO()

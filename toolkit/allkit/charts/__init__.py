@@ -1,0 +1,1 @@
+"""Charts on Matplotlib, in one style for files and pages."""
