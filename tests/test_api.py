@@ -47,7 +47,7 @@ def test_an_evaluation_is_what_the_command_prints(model, smears):
 
 
 def test_an_audit_is_what_the_command_prints(smears):
-    printed = CliRunner().invoke(cli, ["data", "audit", str(smears), "--json", "-"]).stdout
+    printed = CliRunner().invoke(cli, ["data", "audit", str(smears), "--json"]).stdout
     assert json.loads(json.dumps(allkit.audit(allkit.AuditOptions(smears)).to_dict())) == json.loads(printed)
 
 

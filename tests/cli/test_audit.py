@@ -55,7 +55,7 @@ def test_a_duplicate_within_a_class_is_no_error(tree):
 
 def test_json_to_stdout_replaces_the_tables(tree):
     (tree / "A/broken.png").write_bytes(b"nothing")
-    result = run(tree, "--json", "-", "--seed", 3, "--near-threshold", 7, "--block-length", 5)
+    result = run(tree, "--json", "--seed", 3, "--near-threshold", 7, "--block-length", 5)
     record = json.loads(result.stdout)
     assert (record["seed"], record["near_threshold"], record["block_length"]) == (3, 7, 5)
     assert list(record["unreadable"]) == ["A/broken.png"]

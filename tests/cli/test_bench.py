@@ -107,12 +107,36 @@ def saved(path, *rows):
 def test_a_budget_names_one_model_and_a_status_tells_when_none_fits(tmp_path):
     source = saved(tmp_path / "r.json", row("a.onnx", 4.0), row("b.onnx", 1.0, range(50)))
     result = invoke("bench", "--from", source, "--budget-ms", 2)
-    assert (result.exit_code, result.stdout.splitlines()[-1][:21]) == (0, "recommended: b.onnx: ")
+    assert (result.exit_code, result.stdout.splitlines()[-1][:21]) == (0, "Recommended: b.onnx: ")
     result = invoke("bench", "--from", source, "--budget-ms", 100, "--margin", 50)
     assert result.exit_code == 0
     result = invoke("bench", "--from", source, "--min-accuracy", 0.9, "--budget-ms", 0.1)
     assert result.exit_code == 1
-    assert "no model fits the budget" in result.stdout
+    assert "No model fits the budget" in result.stdout
+
+
+def test_every_form_of_a_benchmark_names_the_recommended_model(tmp_path):
+    source = saved(tmp_path / "r.json", row("a.onnx", 4.0), row("b.onnx", 1.0, range(50)))
+    names = {option: tmp_path / f"bench.{option}" for option in ("csv", "markdown", "report", "json")}
+    files = [word for option, path in names.items() for word in (f"--{option}", path)]
+    assert "\nRecommended: a.onnx: " in invoke("bench", "--from", source, *files).stdout
+    assert json.loads(names["json"].read_text())["recommendation"]["model"] == "a.onnx"
+    assert [line[-1] for line in names["csv"].read_text().splitlines()[1:]] == ["1", "0"]
+    for option in ("markdown", "report"):
+        assert "Recommended: a.onnx: " in names[option].read_text()
+
+
+def test_a_record_on_stdout_takes_the_place_of_the_table(tmp_path):
+    source = saved(tmp_path / "r.json", row("a.onnx", 4.0))
+    found = json.loads(invoke("bench", "--from", source, "--json").stdout)
+    assert found["rows"][0]["model"] == "a.onnx"
+
+
+def test_a_busy_machine_is_told_before_measuring(exported, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 0.0, 0.0))
+    result = invoke("bench", exported / "vgg16x0.0625-32-fp32.onnx", *QUICK)
+    assert "warning: the machine is busy (load 1000.0" in result.stderr
 
 
 def test_two_records_are_compared(tmp_path):

@@ -6,8 +6,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from allkit.report.bench_page import bench_page
+from allkit.benchmark.record.choose import Budget, recommend
+from allkit.report import bench_page as module
 from records import record, row
+
+
+def bench_page(record):
+    return module.bench_page(record, recommend(record, Budget()))
+
 
 INT8 = {"precision": "int8", "against_parent": {"parent": "a.onnx", "difference": 0.0, "p_value": 1.0}}
 FAILED = {"model": "<broken>.onnx", "error": "cannot & will not", "against_parent": None}

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from allkit.benchmark.record.record import save
 from allkit.cli.main import cli
 from allkit.errors import AllkitError
 from allkit.report.page import as_html, as_markdown
@@ -14,7 +13,7 @@ from allkit.report.tables import tables
 from allkit.runs.run import Run
 from allkit.support.files import content_hash
 from models import tiny_model
-from records import accuracy, record, row
+from records import accuracy, record, row, save
 
 
 def training(label, size_px, wrong, width=1.0, **fields):

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from allkit.benchmark.record.record import as_csv, as_markdown, figures, load, pareto, save
+from allkit.benchmark.record.record import as_csv, as_markdown, figures, load, pareto
 from allkit.errors import AllkitError
-from records import record, row
+from records import record, row, save
 
 FAILED = {"model": "broken.onnx", "error": "cannot be loaded", "against_parent": None}
 
@@ -57,14 +57,14 @@ def test_an_accuracy_on_images_of_its_training_is_not_shown_and_the_notes_say_so
     whole = record(seen, row("b.onnx", 2.0, range(9)))
     assert [found.accuracy is None for found in figures(whole)] == [True, False]
     assert pareto(figures(whole)) == {"b.onnx"}
-    assert "a.onnx: no accuracy: it may have been trained on the images" in as_markdown(whole)
+    assert "a.onnx: no accuracy: it may have been trained on the images" in as_markdown(whole, "")
 
 
 def test_notes_say_what_was_trained_on_and_never_what_is_not_known():
     known, unknown = row("known.onnx", 1.0), row("unknown.onnx", 2.0)
     known["accuracy"]["trained_on"] = {"exact": 36, "near": 0, "none": 12, "held_aside": 0, "left_out": 36}
     unknown["accuracy"] |= {"seen_in_training": "unknown", "trained_on": None}
-    told = as_markdown(record(known, unknown))
+    told = as_markdown(record(known, unknown), "")
     assert "known.onnx: 36 of 48 images were trained on (exact copies: 36, near copies: 0); left out: 36." in told
     assert (
         "unknown.onnx: accuracy on 200 images; it does not list its training images, so these may be among them."
@@ -75,9 +75,9 @@ def test_notes_say_what_was_trained_on_and_never_what_is_not_known():
 
 def test_the_images_behind_the_accuracies_are_said_once_or_model_by_model():
     one, two, other = row("a.onnx", 1.0), row("b.onnx", 2.0), row("c.onnx", 3.0, n=100)
-    assert "Accuracy on: test part, n = 200.\n" in as_markdown(record(one, two))
+    assert "Accuracy on: test part, n = 200.\n" in as_markdown(record(one, two), "")
     other["accuracy"]["split"] = {"hash": "t", "protocol": "grouped"}
-    told = as_markdown(record(one, two, other))
+    told = as_markdown(record(one, two, other), "")
     assert "test part, n = 200: a.onnx, b.onnx; test part of the grouped split, n = 100: c.onnx" in told
     assert "cannot be compared" in told
 
@@ -88,7 +88,9 @@ def test_a_row_that_failed_half_way_is_not_on_the_front():
 
 def test_csv_has_every_figure_in_a_column(tmp_path):
     against = {"parent": "a.onnx", "difference": -0.01, "p_value": 0.5}
-    text = as_csv(record(row("a.onnx", 4.0), row("b.onnx", 1.0, precision="int8", against_parent=against), FAILED))
+    text = as_csv(
+        record(row("a.onnx", 4.0), row("b.onnx", 1.0, precision="int8", against_parent=against), FAILED), "a.onnx"
+    )
     first, second, failed = csv.DictReader(io.StringIO(text))
     assert (first["end_to_end_ms_p50"], first["end_to_end_ms_p99"], first["accuracy_value"]) == ("4.0", "", "1.0")
     assert (second["drop"], second["p_value"], second["images_per_s"]) == ("0.01", "0.5", "8:2000.00")
@@ -96,7 +98,7 @@ def test_csv_has_every_figure_in_a_column(tmp_path):
 
 
 def test_markdown_is_one_table_and_the_notes():
-    text = as_markdown(record(row("a|b.onnx", 4.0), FAILED))
+    text = as_markdown(record(row("a|b.onnx", 4.0), FAILED), "")
     lines = text.splitlines()
     assert len({line.replace(r"\|", "").count("|") for line in lines[:4]}) == 1
     assert lines[2].startswith(r"| **a\|b.onnx** |")

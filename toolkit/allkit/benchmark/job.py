@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from allkit.benchmark.measure.accuracy import AccuracyMeasurement
+from allkit.benchmark.measure.machine import busy
 from allkit.benchmark.measure.run import Settings, run
 from allkit.benchmark.record.record import Figures, figures
 from allkit.data.index import Images, load, scan
@@ -73,6 +74,8 @@ def bench(options: BenchOptions, *, progress: Progress | None = None) -> BenchRe
         def say(phase: str, model: str, done: float) -> None:
             progress.update(f"{phase} {model}", done)
 
+        if warning := busy():
+            progress.note(warning)
         return BenchResult(run(models, files, described, settings, accuracy, say))
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from allkit.cli.options import NamedPath
+from allkit.cli.options import STDOUT, NamedPath, json_option, write_record
 
 EPILOG = """\b
 Examples:
   allkit data audit ALL/
   allkit data audit ALL/ --html audit.html --json audit.json
-  allkit data audit ALL/ --json - | jq .protocols.grouped.baselines
+  allkit data audit ALL/ --json | jq .protocols.grouped.baselines
 
 Exit status 0 when no errors are found, 1 when an image cannot be read or duplicates are
 in more than one class."""
@@ -38,13 +37,7 @@ in more than one class."""
     metavar="N",
     help="File numbers in a block of the grouped protocol.",
 )
-@click.option(
-    "--json",
-    "json_file",
-    type=NamedPath(dir_okay=False, allow_dash=True),
-    metavar="FILE",
-    help="Write the record as JSON; - prints it instead of the tables.",
-)
+@json_option
 @click.option(
     "--html",
     "html_file",
@@ -68,7 +61,7 @@ def audit(
     from allkit.report.audit_page import audit_page
     from allkit.support.files import check_replaceable, check_text_file, write_text
 
-    written = [path for path in (json_file, html_file) if path and path != Path("-")]
+    written = [path for path in (json_file, html_file) if path and path != STDOUT]
     for path in written:
         check_replaceable(path)
     dataset = scan(folder)
@@ -76,13 +69,10 @@ def audit(
         check_text_file(path, (dataset.root / name for name in dataset.paths))
     with ProgressDisplay() as progress:
         record = audit_folder(AuditOptions(folder, near_threshold, seed, block_length), progress=progress)
-    text = json.dumps(record.to_dict(), indent=1)
-    if json_file == Path("-"):
-        click.echo(text)
-    else:
+    write_record(record.to_dict(), json_file)
+    if json_file != STDOUT:
         print_audit(record)
         if json_file:
-            write_text(json_file, text + "\n")
             say(f"wrote {json_file}", err=True)
     if html_file:
         write_text(html_file, audit_page(record))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from allkit.cli.options import NamedPath, data_option, device_option
+from allkit.cli.options import STDOUT, NamedPath, data_option, device_option, json_option, write_record
 from allkit.cli.terminal import say
 from allkit.support.files import check_replaceable, check_text_file, write_text
+
+if TYPE_CHECKING:
+    from allkit.benchmark.record.choose import Recommendation
 
 EPILOG = """\b
 Examples:
@@ -61,7 +64,7 @@ def _file(option: str, text: str) -> Callable:
 @click.option(
     "--rounds", type=click.IntRange(2, 20), default=7, show_default=True, help="Rounds in which all models take turns."
 )
-@_file("--json", "Write the record: raw samples, machine, hashes of the models.")
+@json_option
 @_file("--csv", "Write the figures, one line per model.")
 @_file("--markdown", "Write the table as Markdown.")
 @_file("--report", "Write one self-contained HTML page.")
@@ -101,7 +104,7 @@ def bench(
     seconds: float,
     queries: int,
     rounds: int,
-    json: Path | None,
+    json_file: Path | None,
     csv: Path | None,
     markdown: Path | None,
     report: Path | None,
@@ -115,7 +118,7 @@ def bench(
     compare: tuple[Path, Path] | None,
 ) -> None:
     """Measure latency, throughput, memory and accuracy of exported models on this machine."""
-    written = [path for path in (json, csv, markdown, report, plot) if path]
+    written = [path for path in (json_file, csv, markdown, report, plot) if path and path != STDOUT]
     budget = (budget_ms, budget_mb, min_accuracy)
     _check_usage(models, source, compare, bool(written) or any(limit is not None for limit in budget))
     if compare:
@@ -131,6 +134,8 @@ def bench(
         from allkit.report.bench_charts import check_plot
 
         check_plot(plot)
+    from allkit.benchmark.record.choose import Budget, recommend
+
     if source:
         from allkit.benchmark.record.record import load
 
@@ -139,18 +144,14 @@ def bench(
         texts = [path for path in written if path != plot]
         record = _measured(texts, models, data, split_file, device, batches, seconds, queries, rounds)
     failed = any("error" in row for row in record["rows"])
-    _show(record, wide, json, csv, markdown, report)
-    if any(limit is not None for limit in budget):
-        from allkit.benchmark.record.choose import Budget, recommend
-
-        model, reason = recommend(record, Budget(*budget), margin / 100)
-        say(f"\nrecommended: {model}: {reason}" if model else f"\n{reason}")
-        failed = failed or model is None
+    recommendation = recommend(record, Budget(*budget), margin / 100)
+    limited = any(limit is not None for limit in budget)
+    _show(record, recommendation, wide, json_file, csv, markdown, report)
     if plot:
         from allkit.report.bench_charts import write_plot
 
         write_plot(record, plot)
-    click.get_current_context().exit(int(failed))
+    click.get_current_context().exit(int(failed or (limited and recommendation.model is None)))
 
 
 def _check_usage(models: Sequence[Path], source: Path | None, compare: tuple[Path, Path] | None, more: bool) -> None:
@@ -183,23 +184,26 @@ def _measured(texts: Sequence[Path], models: Sequence[Path], data: Path, *others
 
 def _show(
     record: Mapping[str, Any],
+    recommendation: Recommendation,
     wide: bool,
-    json: Path | None,
+    json_file: Path | None,
     csv: Path | None,
     markdown: Path | None,
     report: Path | None,
 ) -> None:
     """Print the record and write it in every form that was asked for."""
-    from allkit.benchmark.record.record import as_csv, as_markdown, save
+    from allkit.benchmark.record.record import as_csv, as_markdown
     from allkit.cli.bench_tables import print_record
 
-    if json:
-        save(record, json)
-    print_record(record, wide)
-    for path, render in ((csv, as_csv), (markdown, as_markdown)):
-        if path:
-            write_text(path, render(record))
+    write_record({**record, "recommendation": recommendation._asdict()}, json_file, indent=None)
+    if json_file != STDOUT:
+        print_record(record, wide)
+        say(f"\n{recommendation.sentence}")
+    if csv:
+        write_text(csv, as_csv(record, recommendation.model))
+    if markdown:
+        write_text(markdown, as_markdown(record, recommendation.sentence))
     if report:
         from allkit.report.bench_page import bench_page
 
-        write_text(report, bench_page(record))
+        write_text(report, bench_page(record, recommendation))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from allkit.cli.options import NamedPath, batch_size_option, data_option, device_option
+from allkit.cli.options import (
+    STDOUT,
+    NamedPath,
+    batch_size_option,
+    data_option,
+    device_option,
+    json_option,
+    write_record,
+)
 
 EPILOG = """\b
 Examples:
@@ -15,7 +22,7 @@ Examples:
   allkit evaluate MODEL --data ALL/ --part test            the test part of its training, found by content
   allkit evaluate A.onnx B.onnx --data ALL/ --split runs/mine/split.json
   allkit evaluate MODEL --data ALL/ --split runs/mine/split.json --shift
-  allkit evaluate MODEL --data ALL/ --json > record.json
+  allkit evaluate MODEL --data ALL/ --json record.json
 
 Images that one of the models was trained on are left out, including copies with another
 name, format or size; --include-trained keeps them.
@@ -47,7 +54,7 @@ Exit status 0 when all images were read, 1 when some could not be."""
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the shifts.")
 @device_option
 @batch_size_option
-@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON instead of tables.")
+@json_option
 def evaluate(
     models: tuple[Path, ...],
     data: Path,
@@ -58,7 +65,7 @@ def evaluate(
     seed: int,
     device: str,
     batch_size: int | None,
-    as_json: bool,
+    json_file: Path | None,
 ) -> None:
     """Measure exported models on labelled images: accuracy, calibration and uncertainty, with 95 % intervals."""
     from allkit.cli.evaluation_tables import print_evaluation, print_pairs
@@ -66,13 +73,15 @@ def evaluate(
     from allkit.cli.shift_table import print_shifts
     from allkit.evaluation.job import EvaluateOptions
     from allkit.evaluation.job import evaluate as evaluate_models
+    from allkit.support.files import check_text_file
 
+    if json_file and json_file != STDOUT:
+        check_text_file(json_file, models)
     options = EvaluateOptions(models, data, split_file, part, include_trained, shift, seed, device, batch_size)
     with ProgressDisplay() as progress:
         result = evaluate_models(options, progress=progress)
-    if as_json:
-        click.echo(json.dumps(result.to_dict(), indent=1))
-    else:
+    write_record(result.to_dict(), json_file)
+    if json_file != STDOUT:
         for i, evaluation in enumerate(result.evaluations):
             print_evaluation(evaluation)
             if result.shifts:

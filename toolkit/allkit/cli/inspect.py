@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from allkit.cli.options import NamedPath
+from allkit.cli.options import STDOUT, NamedPath, json_option, write_record
 
 EPILOG = """\b
 Examples:
@@ -25,15 +26,15 @@ a model of allkit, is damaged or has another schema version."""
 
 @click.command(epilog=EPILOG)
 @click.argument("model", type=NamedPath())
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@json_option
 @click.option(
     "--check", is_flag=True, help="Compare the model with its known answers, and show which kernels are exact here."
 )
 @click.pass_context
-def inspect(ctx: click.Context, model: Path, as_json: bool, check: bool) -> None:
+def inspect(ctx: click.Context, model: Path, json_file: Path | None, check: bool) -> None:
     """Show the contract of an exported model and its graph, layer by layer."""
     if check:
-        if not _check(model, as_json):
+        if not _check(model, json_file):
             ctx.exit(1)
         return
 
@@ -41,11 +42,9 @@ def inspect(ctx: click.Context, model: Path, as_json: bool, check: bool) -> None
 
     proto, contract = read_graph(model)
     summary = summarise(proto)
-    if as_json:
-        from dataclasses import asdict
-
-        figures = {**asdict(summary), "macs": summary.macs, "bytes": model.stat().st_size}
-        click.echo(json.dumps({"contract": json.loads(contract.to_json()), "graph": figures}, indent=1))
+    figures = {**asdict(summary), "macs": summary.macs, "bytes": model.stat().st_size}
+    write_record({"contract": json.loads(contract.to_json()), "graph": figures}, json_file)
+    if json_file == STDOUT:
         return
 
     from allkit.cli.inspect_tables import print_contract, print_graph
@@ -54,10 +53,8 @@ def inspect(ctx: click.Context, model: Path, as_json: bool, check: bool) -> None
     print_graph(model, summary)
 
 
-def _check(path: Path, as_json: bool) -> bool:
+def _check(path: Path, json_file: Path | None) -> bool:
     """Print the differences of each kind of kernels from the known answers; whether one of them can be used."""
-    from dataclasses import asdict
-
     from allkit.cli.check_table import print_check
     from allkit.model.file import read_model
     from allkit.runtime.kernels import Kernels
@@ -67,12 +64,9 @@ def _check(path: Path, as_json: bool) -> bool:
     file = read_model(path)
     found = {kernels: check_kernels(file, kernels) for kernels in Kernels}
     used = next((kernels for kernels in known_kernels(file.contract) if found[kernels].tolerable), None)
-    if as_json:
-        record = {kernels.value: {**asdict(one), "tolerable": one.tolerable} for kernels, one in found.items()}
-        used_name = used and used.value
-        click.echo(
-            json.dumps({"file": path.name, "machine": identity(), "used": used_name, "kernels": record}, indent=1)
-        )
-    else:
+    kernels = {kernels.value: {**asdict(one), "tolerable": one.tolerable} for kernels, one in found.items()}
+    record = {"file": path.name, "machine": identity(), "used": used and used.value, "kernels": kernels}
+    write_record(record, json_file)
+    if json_file != STDOUT:
         print_check(path, identity(), found, used)
     return used is not None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from allkit.errors import reason
+from allkit.support.files import write_text
 
 
 class NamedPath(click.Path):
@@ -46,6 +49,30 @@ device_option = click.option(
     help="Where to run; auto takes CUDA where it works, else the CPU. NAME: another that onnxruntime was built with, "
     "such as openvino.",
 )
+
+STDOUT = Path("-")
+
+json_option = click.option(
+    "--json",
+    "json_file",
+    type=NamedPath(dir_okay=False, allow_dash=True),
+    is_flag=False,
+    flag_value=STDOUT,
+    metavar="[FILE]",
+    help="Write the record as JSON to FILE; without FILE print it instead of the tables.",
+)
+
+
+def write_record(record: Mapping[str, Any], json_file: Path | None, indent: int | None = 1) -> None:
+    """What `json_option` asks for: nothing, the record on stdout, or a file."""
+    if json_file is None:
+        return
+    text = json.dumps(record, indent=indent, separators=None if indent else (",", ":"))
+    if json_file == STDOUT:
+        click.echo(text)
+    else:
+        write_text(json_file, f"{text}\n")
+
 
 batch_size_option = click.option(
     "--batch-size", type=click.IntRange(1), help="Images per inference call.  [chosen for the model and the machine]"

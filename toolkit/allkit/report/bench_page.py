@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from allkit.benchmark.record.choose import Budget, recommend
+from allkit.benchmark.record.choose import Recommendation
 from allkit.benchmark.record.record import (
     Figures,
     Record,
@@ -29,7 +29,7 @@ _ABOUT_PAPER = (
 _MACHINE = {"memory_gib": "memory, GiB", "gpu": "GPU", "peak_gops": "peak of a matrix product, GOPS"}
 
 
-def bench_page(record: Record) -> str:
+def bench_page(record: Record, recommendation: Recommendation) -> str:
     """The page as text."""
     rows = by_size(figures(record))
     best = pareto(rows)
@@ -40,7 +40,7 @@ def bench_page(record: Record) -> str:
     return render(
         "bench.html.j2",
         title="Accuracy against latency",
-        summary=_verdict(record, rows),
+        summary=_verdict(recommendation, rows),
         compact=_table([compact(row, row.model in best) for row in rows]),
         full=_table([cells(row) for row in rows]),
         classes=["front" if row.model in best else "bad" if row.failed else "" for row in rows],
@@ -88,17 +88,16 @@ def size_chart(rows: Sequence[Figures]) -> Any:
     return inline(against_size(*lines_of(rows)), "Accuracy and latency against image size", words)
 
 
-def _verdict(record: Record, rows: Sequence[Figures]) -> Verdict:
-    model, reason = recommend(record, Budget())
-    if model is None:
-        return Verdict((), f"{reason[:1].upper()}{reason[1:]}.")
-    row = next(row for row in rows if row.model == model)
+def _verdict(recommendation: Recommendation, rows: Sequence[Figures]) -> Verdict:
+    if recommendation.model is None:
+        return Verdict((), recommendation.sentence)
+    row = next(row for row in rows if row.model == recommendation.model)
     shown = [(f"{row.milliseconds:.2f} ms", "per image, from file to result (median)")]
     if row.accuracy:
         shown.insert(0, as_figure(row.accuracy))
     if row.images_per_s:
         shown.append((f"{max(row.images_per_s.values()):,.0f}", "images per second at the best batch size"))
-    return Verdict(shown, f"Recommended: {model}. {reason}.")
+    return Verdict(shown, recommendation.sentence)
 
 
 def _latencies(record: Record) -> Any:

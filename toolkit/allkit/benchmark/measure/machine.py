@@ -15,6 +15,8 @@ from allkit.support.cpus import cores
 
 # Instructions that decide how fast a convolution is.
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm")
+# A load per core from which other work takes a share of the processor that matters.
+_BUSY = 0.5
 _LIBRARIES = ("allkit", "onnxruntime-gpu", "onnxruntime", "opencv-python-headless", "numpy")
 
 
@@ -30,8 +32,24 @@ def facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": libraries(_LIBRARIES),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "load": _load(),
     }
+
+
+def busy() -> str | None:
+    """A warning where other work keeps the processor busy, whose figures would be those of a slower machine."""
+    load = _load()
+    if load is None or load < _BUSY * cores():
+        return None
+    return (
+        f"warning: the machine is busy (load {load:.1f} on {cores()} cores): figures will be slow and vary; stop other "
+        "work, or measure later"
+    )
+
+
+def _load() -> float | None:
+    """The mean number of processes that ran or waited in the last minute."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def _cpu_flags() -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from allkit.benchmark.record.paired import shortfall
 from allkit.benchmark.record.record import Figures, Record, figures
@@ -36,8 +37,20 @@ class Budget:
         return found
 
 
-def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> tuple[str | None, str]:
-    """The model and the reason; None and what comes nearest where nothing qualifies.
+class Recommendation(NamedTuple):
+    """The model, or None, and the reason, which begins in lower case."""
+
+    model: str | None
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        words = f"{self.model}: {self.reason}" if self.model else self.reason
+        return f"Recommended: {words}." if self.model else f"{words[:1].upper()}{words[1:]}."
+
+
+def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> Recommendation:
+    """One model for a budget; none, and what comes nearest, where nothing qualifies.
 
     Of those within the budget the fastest that is shown to lose less than `margin` (a share) of accuracy against the
     most accurate one, on the same images by `non_inferiority`. A model for which the images cannot show it is
@@ -45,14 +58,15 @@ def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> tuple[s
     """
     rows = [row for row in figures(record) if not row.failed and row.milliseconds is not None]
     if not rows:
-        return None, "no model could be measured"
+        return Recommendation(None, "no model could be measured")
     fit = [row for row in rows if not budget.excess(row)]
     if not fit:
         nearest = min(rows, key=lambda row: sum(budget.excess(row).values()))
-        return None, f"no model fits the budget; {nearest.model} is closest: {'; '.join(budget.excess(nearest))}"
+        told = "; ".join(budget.excess(nearest))
+        return Recommendation(None, f"no model fits the budget; {nearest.model} is closest: {told}")
     if not all(row.accuracy for row in fit):
         best = min(fit, key=lambda row: row.milliseconds)
-        return best.model, f"the fastest, {best.milliseconds:.2f} ms; accuracy was not measured"
+        return Recommendation(best.model, f"the fastest, {best.milliseconds:.2f} ms; accuracy was not measured")
     best = max(fit, key=lambda row: (row.accuracy.value, -row.milliseconds))
     accuracies = {row["model"]: row.get("accuracy") for row in record["rows"]}
     faster = sorted((row for row in fit if row.milliseconds < best.milliseconds), key=lambda row: row.milliseconds)
@@ -71,7 +85,7 @@ def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> tuple[s
     if passed := [row for row in faster if row.milliseconds < chosen.milliseconds]:
         nearest = min(passed, key=lambda row: _needed(tests[row.model]))
         reason += f". {nearest.model}, {nearest.milliseconds:.2f} ms, {_not_shown(tests[nearest.model], margin)}"
-    return chosen.model, reason
+    return Recommendation(chosen.model, reason)
 
 
 def _needed(test: NonInferiority | None) -> float:

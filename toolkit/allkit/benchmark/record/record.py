@@ -6,7 +6,6 @@ The table, the CSV, the Markdown and the page all show `Figures`, so they cannot
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from allkit.metrics import Interval
 from allkit.metrics.records import Versioned
 from allkit.model.trained_on import TrainedOn
 from allkit.support.csvtext import path_field, text_field, write_rows
-from allkit.support.files import write_text
 from allkit.support.reading import as_plain, read_json
 from allkit.support.text import markdown
 
@@ -30,11 +28,6 @@ SCHEMA_VERSION = 1
 Record = Mapping[str, Any]
 
 IN_BOLD = "In bold: on the Pareto front of accuracy and latency."
-
-
-def save(record: Record, path: Path) -> None:
-    """Write a record as compact JSON."""
-    write_text(path, json.dumps(record, separators=(",", ":")) + "\n")
 
 
 def load(path: Path) -> Record:
@@ -215,8 +208,11 @@ def compact(row: Figures, on_front: bool) -> dict[str, str]:
     }
 
 
-def as_csv(record: Record) -> str:
-    """One line per model, every figure in a column of its own; no field is a formula to a spreadsheet (`csvtext`)."""
+def as_csv(record: Record, recommended: str | None) -> str:
+    """One line per model with a column per figure, 1 in the last for the recommended one.
+
+    No field is a formula to a spreadsheet (`csvtext`).
+    """
     stream = io.StringIO()
     rows = []
     for row in figures(record):
@@ -231,13 +227,14 @@ def as_csv(record: Record) -> str:
             flat[f"accuracy_{name}"] = getattr(row.accuracy, name) if row.accuracy else None
         flat |= {"drop": row.drop, "p_value": row.p_value, "joules_per_image": row.joules_per_image}
         flat |= {"share_of_peak": row.share_of_peak, "status": text_field(row.status)}
+        flat["recommended"] = int(row.model == recommended)
         rows.append(flat)
     write_rows(stream, [list(rows[0]), *(flat.values() for flat in rows)])
     return stream.getvalue()
 
 
-def as_markdown(record: Record) -> str:
-    """The table and what has to be said with it."""
+def as_markdown(record: Record, recommendation: str) -> str:
+    """The table and what has to be said with it. recommendation: a sentence."""
     rows = [cells(row) for row in by_size(figures(record))]
     front = pareto(figures(record))
     lines = [" | ".join(["", *rows[0], ""]).strip(), "|" + "---|" * len(rows[0])]
@@ -245,7 +242,8 @@ def as_markdown(record: Record) -> str:
         bold = "**" if row["model"] in front else ""
         model, *others = map(markdown, row.values())
         lines.append(" | ".join(["", f"{bold}{model}{bold}", *others, ""]).strip())
-    return "\n".join([*lines, "", *(f"{line}\n" for line in (*notes(record, markdown), IN_BOLD))])
+    told = (markdown(recommendation), *notes(record, markdown), IN_BOLD)
+    return "\n".join([*lines, "", *(f"{line}\n" for line in told)])
 
 
 def notes(record: Record, words: Callable[[str], str] = str) -> list[str]:
