@@ -66,8 +66,11 @@ def audit(
     from allkit.cli.terminal import say
     from allkit.data.index import scan
     from allkit.report.audit_page import render
+    from allkit.support.extras import require
     from allkit.support.files import check_replaceable, check_text_file, write_text
 
+    if html_file:
+        require("report")
     written = [path for path in (json_file, html_file) if path and path != Path("-")]
     for path in written:
         check_replaceable(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +18,9 @@ _MARKERS = {"fp32": "o", "int8": "s", "fp16": "^"}
 
 
 def check_plot(path: Path) -> None:
-    """Raise AllkitError for a name that is no picture's, and without Matplotlib."""
+    """Raise AllkitError for a name that is no picture's, and where Matplotlib does not work."""
     if path.suffix.lower() not in (".svg", ".png"):
         raise AllkitError(f"cannot draw {path}: give a name that ends in .svg or .png")
-    if find_spec("matplotlib") is None:
-        raise AllkitError('pictures need Matplotlib: pip install ".[train]", or take --report')
     import allkit.support.pictures  # noqa: F401  what keeps Matplotlib from working shows here
 
 
