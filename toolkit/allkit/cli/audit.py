@@ -69,8 +69,7 @@ def audit(
     from allkit.support.extras import require
     from allkit.support.files import check_replaceable, check_text_file, write_text
 
-    if html_file:
-        require("report")
+    require("report" if html_file else "eval")
     written = [path for path in (json_file, html_file) if path and path != Path("-")]
     for path in written:
         check_replaceable(path)

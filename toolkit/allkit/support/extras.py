@@ -8,7 +8,7 @@ from allkit.errors import AllkitError
 
 _EVAL = ("scipy", "sklearn")
 # By the names that are imported. TensorFlow is not among them: Keras trains on other backends too.
-_LIBRARIES = {
+LIBRARIES = {
     "eval": _EVAL,
     "bench": (*_EVAL, "psutil", "pynvml"),
     "report": (*_EVAL, "jinja2", "matplotlib"),
@@ -21,7 +21,7 @@ def require(extra: str, *more: str) -> None:
 
     more: libraries of the extra that only some of its uses need.
     """
-    if absent := [name for name in (*_LIBRARIES[extra], *more) if find_spec(name) is None]:
+    if absent := [name for name in (*LIBRARIES[extra], *more) if find_spec(name) is None]:
         raise missing(extra, *absent)
 
 
