@@ -38,10 +38,8 @@ ROUNDS, CALIBRATION = 7, 300
 SLICE, SLICE_OF_WIDE = 256, 16
 LEAST_AGREEMENT = 0.8
 # Some go by several names.
-LIBRARIES = (
-    *("allkit", "onnxruntime", "onnxruntime-gpu", "openvino", "nncf", "torch", "tensorflow", "tensorflow-cpu"),
-    *("keras", "ai-edge-litert"),
-)
+LIBRARIES = ("allkit", "onnxruntime", "onnxruntime-gpu", "tensorflow", "tensorflow-cpu", "keras")
+PEERS = ("openvino", "nncf", "torch", "ai-edge-litert")
 REFERENCE, SUBJECT = "allkit fp32", "allkit int8"
 
 
@@ -152,7 +150,7 @@ def main(data: str, *models: str) -> None:
     groups = [models[i : i + 3] for i in range(0, len(models), 3)]
     record = {
         "machine": facts(),
-        "versions": libraries(LIBRARIES),
+        "versions": libraries((*LIBRARIES, *PEERS)),
         "matches": [match(paths, *group) for group in groups],
     }
     json.dump(record, sys.stdout, indent=1)
