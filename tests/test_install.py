@@ -98,6 +98,7 @@ def test_without_the_extras_models_classify_and_are_inspected(image):
         ("report MODEL", "report"),
         ("train --data DATA", "train"),
         ("train --data DATA --folds 2 --out new", "train"),
+        ("train --data DATA --preview new.png", "train"),
         ("data download", "train"),
         ("demo", "train"),
     ],
