@@ -38,7 +38,6 @@ packages() {
 }
 [ -e "$root/.packages" ] || packages
 
-# The dependencies in pyproject.toml without their markers, which pip would hold against this machine.
 wheels() {
     local platforms=(--platform manylinux2014_aarch64)
     for glibc in 17 24 26 27 28 31 34 35; do platforms+=(--platform "manylinux_2_${glibc}_aarch64"); done
@@ -47,7 +46,7 @@ wheels() {
         --python-version 3.11 --implementation cp --only-binary=:all: <<< "$1"
     echo "$1" > "$root/.wheels"
 }
-needed=$(sed -n '/^dependencies/,/^]/s/^ *"\([^";]*\).*/\1/p' pyproject.toml | grep -v onnxruntime-gpu)
+needed=$(sed -n '/^dependencies/,/^]/s/^ *"\([^"]*\).*/\1/p' pyproject.toml)
 [ "$(cat "$root/.wheels" 2> /dev/null)" = "$needed" ] || wheels "$needed"
 
 # /proc in ROOT hides that of this machine, file by file: onnxruntime looks there for the instructions to use. The

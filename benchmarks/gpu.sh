@@ -11,11 +11,11 @@ nvidia-smi > /dev/null 2>&1 || { echo "error: no NVIDIA driver answers; install 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv ${WHEELS:+--system-site-packages} "$work/venv"
-if [ -n "${WHEELS:-}" ]; then
-    "$work/venv/bin/pip" install --quiet --no-index --find-links "$WHEELS" --no-build-isolation -e .
-else
-    "$work/venv/bin/pip" install --quiet -e ".[cuda]"
-fi
+from=() libraries="[cuda,cudnn]"
+[ -z "${WHEELS:-}" ] || from=(--no-index --find-links "$WHEELS" --no-build-isolation) libraries=
+"$work/venv/bin/pip" install --quiet "${from[@]}" -e .
+"$work/venv/bin/pip" uninstall --quiet --yes onnxruntime
+"$work/venv/bin/pip" install --quiet "${from[@]}" "onnxruntime-gpu$libraries"
 export ORT_DISABLE_TELEMETRY=1
 "$work/venv/bin/python" benchmarks/gpu.py "$@" > "$work/gpu.json"
 mv "$work/gpu.json" benchmarks/results/gpu.json

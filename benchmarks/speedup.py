@@ -27,6 +27,8 @@ from allkit.runtime.session import Model
 from allkit.training.backend import prepare
 
 SIZE_PX, CLASSES, BATCH, ROUNDS, CALLS = 300, 4, 32, 9, 20
+# Some go by several names.
+LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "onnxruntime-gpu", "onnxruntime")
 
 
 def seconds_an_image(run: Callable[[np.ndarray], object], images: np.ndarray, calls: int) -> float:
@@ -74,7 +76,7 @@ def main(data: str, *paths: str) -> None:
                     "times_as_fast": asdict(ratio(taken[name], taken["keras"])),
                 }
             )
-    machine = {**facts(), "libraries": libraries(("tensorflow", "keras", "onnxruntime-gpu", "onnxruntime"))}
+    machine = {**facts(), "libraries": libraries(LIBRARIES)}
     print(json.dumps({"machine": machine, "rounds": ROUNDS, "results": results}, indent=1))
 
 

@@ -1,6 +1,6 @@
 """allkit beside what else one would take, on the same files with the same weights, round by round in one run.
 
-    pip install ".[train,peers]"
+    pip install ".[bench,train,peers]"
     python benchmarks/peers/run.py DATA RUN FP32 INT8 [RUN FP32 INT8 ...] > benchmarks/results/peers.json
 
 RUN is a finished run folder, FP32 and INT8 its exported files. Every contender is a process that sleeps while others
@@ -37,7 +37,9 @@ ROUNDS, CALIBRATION = 7, 300
 # Images a round: a second or so each.
 SLICE, SLICE_OF_WIDE = 256, 16
 LEAST_AGREEMENT = 0.8
-LIBRARIES = ("allkit", "onnxruntime-gpu", "openvino", "nncf", "torch", "tensorflow", "keras", "ai-edge-litert")
+# Some go by several names.
+LIBRARIES = ("allkit", "onnxruntime", "onnxruntime-gpu", "tensorflow", "tensorflow-cpu", "keras")
+PEERS = ("openvino", "nncf", "torch", "ai-edge-litert")
 REFERENCE, SUBJECT = "allkit fp32", "allkit int8"
 
 
@@ -148,7 +150,7 @@ def main(data: str, *models: str) -> None:
     groups = [models[i : i + 3] for i in range(0, len(models), 3)]
     record = {
         "machine": facts(),
-        "versions": libraries(LIBRARIES),
+        "versions": libraries((*LIBRARIES, *PEERS)),
         "matches": [match(paths, *group) for group in groups],
     }
     json.dump(record, sys.stdout, indent=1)

@@ -134,7 +134,7 @@ def test_a_record_on_stdout_takes_the_place_of_the_table(tmp_path):
 
 def test_a_busy_machine_is_told_before_measuring(exported, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 0.0, 0.0))
+    monkeypatch.setattr("psutil.getloadavg", lambda: (1000.0, 0.0, 0.0))
     result = invoke("bench", exported / "vgg16x0.0625-32-fp32.onnx", *QUICK)
     assert "warning: the machine is busy (load 1000.0" in result.stderr
 

@@ -293,4 +293,4 @@ def test_export_without_the_training_stack_is_one_line_with_the_fix(folder, pack
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == f'error: training and export need {package}: pip install ".[train]" in a clone of allkit\n'
+    assert done.stderr == f'error: {package} not installed: pip install "allkit[train]"\n'

@@ -70,7 +70,7 @@ def test_what_kagglehub_prints_goes_to_stderr(kagglehub, tmp_path, capsys):
 
 def test_without_kagglehub_the_error_names_the_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    with pytest.raises(AllkitError, match=r'pip install "\.\[train\]"'):
+    with pytest.raises(AllkitError, match=r'kagglehub not installed: pip install "allkit\[train\]"'):
         download()
 
 

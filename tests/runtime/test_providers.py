@@ -1,4 +1,5 @@
 import ctypes
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,8 @@ def test_an_unknown_device_is_refused_with_the_known_ones():
         providers.provider_for("gpu")
 
 
-def test_a_device_stands_for_a_provider():
+def test_a_device_stands_for_a_provider(monkeypatch):
+    offer(monkeypatch, "Tensorrt", "CUDA")
     found = {device: providers.provider_for(device) for device in ("cpu", "cuda", "tensorrt", "auto")}
     assert found == {
         "cpu": "CPUExecutionProvider",
@@ -45,6 +47,16 @@ def test_a_device_stands_for_a_provider():
         "tensorrt": "TensorrtExecutionProvider",
         "auto": "CUDAExecutionProvider",
     }
+
+
+@pytest.mark.parametrize(
+    ("build", "driver", "provider"),
+    [([], None, "CPU"), ([], object(), "CUDA"), (["CUDA"], None, "CUDA"), (["CUDA"], object(), "CUDA")],
+)
+def test_auto_tries_cuda_where_the_build_or_the_machine_is_made_for_it(monkeypatch, build, driver, provider):
+    offer(monkeypatch, *build)
+    monkeypatch.setattr(providers, "driver", lambda: driver)
+    assert providers.provider_for("auto") == f"{provider}ExecutionProvider"
 
 
 def test_any_provider_of_the_build_can_be_named_as_people_call_it(monkeypatch):
@@ -120,12 +132,23 @@ def test_a_gpu_that_is_not_there_is_refused_with_the_fix(tmp_path, device):
         Model(tiny_model(tmp_path / "m.onnx"), device)
 
 
-@without_gpu
-def test_auto_falls_back_to_the_cpu_and_says_so_in_one_line(tmp_path):
+@pytest.mark.parametrize(
+    ("build", "driver", "cause"),
+    [([], object(), "this build of onnxruntime has no CUDA"), (["CUDA"], None, "no NVIDIA driver found")],
+)
+def test_auto_falls_back_to_the_cpu_and_says_so_in_one_line(tmp_path, monkeypatch, build, driver, cause):
+    offer(monkeypatch, *build)
+    monkeypatch.setattr(providers, "driver", lambda: driver)
     model = Model(tiny_model(tmp_path / "m.onnx"), "auto")
     assert model.provider == "CPUExecutionProvider"
-    assert model.notice.startswith("running on the CPU: ")
-    assert "\n" not in model.notice
+    assert model.notice == f"running on the CPU: {cause}"
+
+
+def test_on_a_machine_without_a_gpu_the_plain_build_runs_without_a_notice(tmp_path, monkeypatch):
+    offer(monkeypatch)
+    monkeypatch.setattr(providers, "driver", lambda: None)
+    model = Model(tiny_model(tmp_path / "m.onnx"), "auto")
+    assert (model.provider, model.notice) == ("CPUExecutionProvider", None)
 
 
 @without_gpu
@@ -153,7 +176,7 @@ def test_with_a_driver_the_fix_is_to_install_the_libraries():
     cause, fix = providers.why_missing("CUDAExecutionProvider", "CUDA failure 35")
     assert "CUDA libraries" in cause
     assert "CUDA failure 35" in cause
-    assert 'pip install ".[cuda]"' in fix
+    assert 'pip install "onnxruntime-gpu[cuda,cudnn]"' in fix
 
 
 @pytest.mark.usefixtures("with_driver")
@@ -161,9 +184,28 @@ def test_the_fix_for_tensorrt_names_its_libraries():
     assert "TensorRT 10" in providers.why_missing("TensorrtExecutionProvider", "")[1]
 
 
-def test_a_build_without_the_provider_is_named_as_the_cause(monkeypatch):
+SWAP = 'pip uninstall --yes onnxruntime onnxruntime-gpu && pip install "onnxruntime-gpu[cuda,cudnn]"'
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_device_that_the_build_does_not_have_is_refused_with_the_build_that_has_it(tmp_path, monkeypatch, device):
     offer(monkeypatch)
-    assert providers.lacking("CUDAExecutionProvider")[0] == "this build of onnxruntime has no CUDA"
+    with pytest.raises(AllkitError, match=r"this build of onnxruntime has no \w+; " + re.escape(SWAP)):
+        Model(tiny_model(tmp_path / "m.onnx"), device)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_two_builds_of_onnxruntime_are_noticed_with_the_fix(tmp_path, monkeypatch, device):
+    offer(monkeypatch)
+    monkeypatch.setattr(providers, "driver", lambda: None)
+    monkeypatch.setattr(onnxruntime, "__file__", str(tmp_path / "onnxruntime" / "__init__.py"))
+    path = tiny_model(tmp_path / "m.onnx")
+    # Others share the name and no file.
+    for name in ("onnxruntime_gpu-1.31.1", "onnxruntime_extensions-0.14.0"):
+        (tmp_path / f"{name}.dist-info").mkdir()
+    assert Model(path, device).notice is None
+    (tmp_path / "onnxruntime-1.32.0.dist-info").mkdir()
+    assert Model(path, device).notice == f"onnxruntime and onnxruntime-gpu overwrite each other: {SWAP}"
 
 
 class ReportedSession:

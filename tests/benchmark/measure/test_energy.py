@@ -1,3 +1,4 @@
+import pynvml
 import pytest
 
 from allkit.benchmark.measure import energy
@@ -34,3 +35,21 @@ def test_a_counter_that_may_not_be_read_is_left_out(rapl):
     meter = Meter()
     (rapl / "intel-rapl:0" / "energy_uj").write_text("950\n")
     assert meter.joules() == pytest.approx(50e-6)
+
+
+def test_gpus_with_a_counter_add_to_the_packages(rapl, monkeypatch):
+    millijoules = {"new": 5000, "old": None}
+
+    def read(gpu):
+        if millijoules[gpu] is None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return millijoules[gpu]
+
+    monkeypatch.setattr(energy, "gpus", lambda: list(millijoules))
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", read)
+    meter = Meter()
+    millijoules["new"] += 2500
+    assert meter.joules() == pytest.approx(2.5)
+    # A driver that ends meanwhile leaves no figure, not a wrong one.
+    millijoules["new"] = None
+    assert meter.joules() is None

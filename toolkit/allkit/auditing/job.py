@@ -9,6 +9,7 @@ from allkit.auditing.audit import Audit, audit_dataset
 from allkit.data.duplicates import NEAR_THRESHOLD
 from allkit.data.index import scan
 from allkit.data.protocol import BLOCK_LENGTH
+from allkit.support.extras import require
 from allkit.support.progress import Progress, counted
 
 
@@ -29,8 +30,10 @@ class AuditOptions:
 def audit(options: AuditOptions, *, progress: Progress | None = None) -> Audit:
     """Examine labelled images: unreadable files, duplicates, and the accuracy of methods that cannot see cells.
 
-    Raises AllkitError for a folder that is no dataset, and when no image of a class can be read.
+    Raises AllkitError without the extra `eval`, for a folder that is no dataset, and when no image of a class can be
+    read.
     """
+    require("eval")
     progress, dataset = progress or Progress(), scan(options.data)
     return audit_dataset(
         dataset,

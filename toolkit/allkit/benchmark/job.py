@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from allkit.benchmark.measure.accuracy import AccuracyMeasurement
-from allkit.benchmark.measure.machine import busy
-from allkit.benchmark.measure.run import Settings, run
 from allkit.benchmark.record.record import Figures, figures
 from allkit.data.index import Images, load, scan
 from allkit.data.split import Split
 from allkit.data.synth import synthesize
 from allkit.runtime.default_model import models_at_hand
+from allkit.support.extras import require
 from allkit.support.progress import Progress
 from allkit.support.text import visible
 
@@ -62,9 +61,13 @@ class BenchResult:
 def bench(options: BenchOptions, *, progress: Progress | None = None) -> BenchResult:
     """Measure latency, throughput, memory and accuracy of models that take turns.
 
-    A model that fails has its error in its row. Raises AllkitError where there is no model, for a folder that is no
-    dataset, and for two models of the same file name.
+    A model that fails has its error in its row. Raises AllkitError without the extra `bench`, where there is no model,
+    for a folder that is no dataset, and for two models of the same file name.
     """
+    require("bench")
+    from allkit.benchmark.measure.machine import busy
+    from allkit.benchmark.measure.run import Settings, run
+
     progress = progress or Progress()
     models = [Path(model) for model in options.models] or models_at_hand()
     settings = Settings(options.device, tuple(options.batches), options.seconds, options.queries, options.rounds)

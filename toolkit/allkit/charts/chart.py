@@ -87,8 +87,6 @@ def _matplotlib():
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise AllkitError('charts need Matplotlib: pip install "allkit[report]"') from error
     except OSError as error:
         raise AllkitError("Matplotlib has no working folder: set MPLCONFIGDIR to a writable folder") from error
     finally:

@@ -59,8 +59,10 @@ def audit(
     from allkit.cli.terminal import say
     from allkit.data.index import scan
     from allkit.report.audit_page import audit_page
+    from allkit.support.extras import require
     from allkit.support.files import check_replaceable, check_text_file, write_text
 
+    require("report" if html_file else "eval")
     written = [path for path in (json_file, html_file) if path and path != STDOUT]
     for path in written:
         check_replaceable(path)

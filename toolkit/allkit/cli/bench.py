@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from allkit.cli.options import STDOUT, NamedPath, data_option, device_option, json_option, write_record
 from allkit.cli.terminal import say
+from allkit.support.extras import require
 from allkit.support.files import check_replaceable, check_text_file, write_text
 
 if TYPE_CHECKING:
@@ -121,6 +122,9 @@ def bench(
     written = [path for path in (json_file, csv, markdown, report, plot) if path and path != STDOUT]
     budget = (budget_ms, budget_mb, min_accuracy)
     _check_usage(models, source, compare, bool(written) or any(limit is not None for limit in budget))
+    require("bench")
+    if report or plot:
+        require("report")
     if compare:
         from allkit.benchmark.record.compare import compare_records
         from allkit.benchmark.record.record import load

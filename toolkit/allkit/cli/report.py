@@ -33,7 +33,10 @@ def report(
     """Results of trainings and models, beside the paper's tables and figures."""
     from allkit.report.page import as_html, as_markdown
     from allkit.report.sources import gather
+    from allkit.support.extras import require
     from allkit.support.files import check_text_file, write_text
+
+    require("report")
 
     models = [model for source in sources if source.is_dir() for model in source.glob("*.onnx")]
     for path in filter(None, (html, markdown)):

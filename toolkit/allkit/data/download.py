@@ -12,6 +12,7 @@ from pathlib import Path
 
 from allkit.data.index import scan
 from allkit.errors import AllkitError
+from allkit.support.extras import missing
 
 # Pinned: one version is the same images for everybody, and is found in the cache without asking the network.
 HANDLE = "mehradaria/leukemia/versions/1"
@@ -51,7 +52,7 @@ def _fetch() -> Path:
         import kagglehub
         from kagglehub import exceptions
     except ImportError as error:
-        raise AllkitError('the download needs kagglehub: pip install ".[train]"') from error
+        raise missing("train", "kagglehub") from error
     except (OSError, RuntimeError) as error:
         raise AllkitError(f"kagglehub needs a home folder ({error}): set HOME to a writable folder") from error
     try:

@@ -17,6 +17,7 @@ from allkit.evaluation.subject import Subject, part_of, subject, without_trained
 from allkit.metrics.classification import PairedComparison
 from allkit.model.contract import INTENDED_USE
 from allkit.runtime.classifier import Classifier
+from allkit.support.extras import require
 from allkit.support.progress import Progress, counted
 
 
@@ -73,9 +74,10 @@ class EvaluateResult:
 def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> EvaluateResult:
     """Classify labelled images and score the results, with intervals and tests that respect groups of similar images.
 
-    Raises AllkitError for a model, a folder or a split that cannot be used, for a class that a model does not know, and
-    where no image is left that the models were not trained on.
+    Raises AllkitError without the extra `eval`, for a model, a folder or a split that cannot be used, for a class that
+    a model does not know, and where no image is left that the models were not trained on.
     """
+    require("eval")
     progress = progress or Progress()
     dataset = scan(options.data)
     split = Split.load(options.split) if options.split else None

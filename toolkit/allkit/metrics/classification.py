@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import confusion_matrix, matthews_corrcoef, precision_recall_fscore_support, roc_auc_score
 
 from allkit.errors import AllkitError
 from allkit.metrics.checks import labelled_scores
@@ -126,6 +125,8 @@ def score(
     of which the bootstrap draws `samples` resamples. Raises AllkitError when the shapes do not fit or there are no
     images.
     """
+    from sklearn.metrics import confusion_matrix, matthews_corrcoef
+
     probabilities, labels = labelled_scores(probabilities, labels)
     if probabilities.shape[1] != len(classes):
         raise AllkitError(f"the model gives {probabilities.shape[1]} probabilities for {len(classes)} classes")
@@ -221,6 +222,8 @@ def compare(
 
 def _by_class(truth: np.ndarray, predictions: np.ndarray, **options: Any) -> tuple[Any, ...]:
     """Precision, recall and F1 of scikit-learn, NaN where there is no denominator."""
+    from sklearn.metrics import precision_recall_fscore_support
+
     return precision_recall_fscore_support(truth, predictions, zero_division=np.nan, **options)[:3]
 
 
@@ -236,6 +239,8 @@ def _share(right: np.ndarray, chosen: np.ndarray, groups: ArrayLike | None) -> I
 
 
 def _auroc(positive: np.ndarray, scores: np.ndarray) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
     return None if positive.all() or not positive.any() else float(roc_auc_score(positive, scores))
 
 

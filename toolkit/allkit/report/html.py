@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from allkit.charts.chart import Chart
-from allkit.errors import AllkitError
 from allkit.metrics import Interval
 from allkit.support.text import visible_lines
 
@@ -33,11 +32,9 @@ def as_figure(accuracy: Interval) -> tuple[str, str]:
 
 
 def render(template: str, **values: Any) -> str:
-    """A page as text. Every text in it is escaped, and shown as what it is; AllkitError where Jinja is missing."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise AllkitError('pages need Jinja: pip install "allkit[report]"') from error
+    """A page as text. Every text in it is escaped, and shown as what it is."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("allkit.report"),
         autoescape=True,

@@ -27,8 +27,12 @@ TENSORRT = "TensorrtExecutionProvider"
 # Those that compute on an NVIDIA card, from buffers there.
 NVIDIA = (CUDA, TENSORRT)
 
-# Devices that are known whatever onnxruntime was built with.
-_DEVICES = {"auto": CUDA, "cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
+# Devices that are known whatever onnxruntime was built with, beside auto.
+_DEVICES = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
+# Distributions that install the same files: with two of them, those of the one that came last.
+_BUILDS = ("onnxruntime", "onnxruntime-gpu")
+_GPU_BUILD = 'pip install "onnxruntime-gpu[cuda,cudnn]"'
+_SWAP = f"pip uninstall --yes {' '.join(_BUILDS)} && {_GPU_BUILD}"
 _SILENT, _WARNING = 4, 2
 
 # Sizes for which a TensorRT engine is built: one image, the usual batch, and the largest that needs no other engine.
@@ -42,8 +46,13 @@ Request = list[str | tuple[str, dict[str, Any]]]
 
 
 def provider_for(device: str) -> str:
-    """The execution provider that a device stands for; AllkitError for a device that onnxruntime does not have."""
-    devices = _DEVICES | {_called(name).lower(): name for name in onnxruntime.get_available_providers()}
+    """The execution provider that a device stands for; AllkitError for a device that onnxruntime does not have.
+
+    auto is CUDA where this build of onnxruntime has it or the machine an NVIDIA driver, else the CPU.
+    """
+    available = onnxruntime.get_available_providers()
+    automatic = CUDA if CUDA in available or driver() is not None else CPU
+    devices = {"auto": automatic, **_DEVICES, **{_called(name).lower(): name for name in available}}
     if device not in devices:
         raise AllkitError(
             f"unknown device {device!r}: give one of {', '.join(devices)}; other builds of onnxruntime have others, "
@@ -117,13 +126,19 @@ def gpu_attempt() -> Iterator[None]:
 def lacking(provider: str) -> Obstacle | None:
     """What keeps a provider from working, where that shows before a session is tried."""
     if provider not in onnxruntime.get_available_providers():
-        return (
-            f"this build of onnxruntime has no {_called(provider)}",
-            "pip install onnxruntime-gpu (Linux and Windows on x86-64)",
-        )
+        return f"this build of onnxruntime has no {_called(provider)}", f"{_SWAP} (Linux and Windows on x86-64)"
     if provider in NVIDIA and driver() is None:
-        return "no NVIDIA driver found", 'install the NVIDIA driver, then pip install ".[cuda]"'
+        return "no NVIDIA driver found", f"install the NVIDIA driver, then {_GPU_BUILD}"
     return None
+
+
+def clash() -> str | None:
+    """What is wrong, and the fix, where two builds of onnxruntime are installed."""
+    # importlib.metadata knows it too, and takes longer to load than a model.
+    folder = Path(onnxruntime.__file__).parents[1]
+    if not all(any(folder.glob(f"{build.replace('-', '_')}-*.dist-info")) for build in _BUILDS):
+        return None
+    return f"{' and '.join(_BUILDS)} overwrite each other: {_SWAP}"
 
 
 def other_answers(provider: str, model: Path, difference: object) -> Obstacle:
@@ -140,7 +155,7 @@ def why_missing(provider: str, detail: str) -> Obstacle:
     cause = f"the {_called(provider)} libraries are missing or do not fit the driver{detail and f' ({detail})'}"
     if provider not in NVIDIA:
         return cause, f"see onnxruntime's page on {_called(provider)} for what it needs"
-    fix = 'pip install ".[cuda]" and check that nvidia-smi shows the GPU'
+    fix = f"{_GPU_BUILD} and check that nvidia-smi shows the GPU"
     if provider == TENSORRT:
         fix += ", and put the TensorRT 10 libraries on the loader's path (LD_LIBRARY_PATH, or PATH on Windows)"
     return cause, fix

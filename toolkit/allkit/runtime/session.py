@@ -29,6 +29,7 @@ from allkit.runtime.providers import (
     NVIDIA,
     Obstacle,
     Request,
+    clash,
     gpu_attempt,
     lacking,
     other_answers,
@@ -74,9 +75,10 @@ class Model:
 
     path: the file. identity: a hash of its content. contract: what it says of itself. training_images: those of its
     split, None where it does not tell. kernels: those in use on the CPU. graphs: whether runs are recorded as CUDA
-    graphs. notice: one line when `device="auto"` fell back to the CPU, or when the fastest kernels cannot be used, else
-    None. Raises AllkitError when the file is missing, damaged, has no contract or contradicts it, when an explicitly
-    named device is not what the session got, and when no kernels give the known answers.
+    graphs. notice: one line when `device="auto"` fell back to the CPU, when the fastest kernels cannot be used, or when
+    two builds of onnxruntime are installed, else None. Raises AllkitError when the file is missing, damaged, has no
+    contract or contradicts it, when an explicitly named device is not what the session got, and when no kernels give
+    the known answers.
     """
 
     def __init__(
@@ -91,7 +93,8 @@ class Model:
         self.path, self.identity, self.contract = file.path, file.identity, file.contract
         self.training_images = file.training_images
         opened = _opened(file, device.lower(), _Threads(threads, shared), nhwc)
-        self._session, self._run, self.kernels, self.graphs, self.notice = opened
+        self._session, self._run, self.kernels, self.graphs, notice = opened
+        self.notice = "; ".join(filter(None, (clash(), notice))) or None
 
     @property
     def provider(self) -> str:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from importlib.util import find_spec
 from tempfile import TemporaryFile
 
-from allkit.errors import AllkitError
+from allkit.support.extras import missing, require
 
 
 def prepare(*more: str) -> None:
     """Import Keras and make it deterministic; AllkitError when the training stack is not installed.
 
-    more: packages that are needed later on, beside Keras and Matplotlib.
+    more: libraries that are needed later on, beside those of every training.
 
     TensorFlow's deterministic kernels cost nothing measurable on a CPU and make a resumed training equal to an
     uninterrupted one.
     """
-    missing = [name for name in ("keras", "matplotlib", *more) if find_spec(name) is None]
-    if missing:
-        raise _not_installed(", ".join(missing))
+    require("train", *more)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with _quiet():
@@ -36,11 +34,7 @@ def prepare(*more: str) -> None:
                 tensorflow.config.experimental.enable_op_determinism()
                 tensorflow.config.list_logical_devices()
     except ImportError as error:
-        raise _not_installed(error.name or "Keras") from error
-
-
-def _not_installed(names: str) -> AllkitError:
-    return AllkitError(f'training and export need {names}: pip install ".[train]" in a clone of allkit')
+        raise missing("train", error.name or "keras") from error
 
 
 @contextmanager
@@ -77,5 +71,9 @@ def versions() -> dict[str, str]:
     import keras
 
     backend = keras.backend.backend()
-    names = ("allkit", "keras", backend, "numpy", "opencv-python-headless")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("allkit", "keras", "numpy", "opencv-python-headless")},
+        # TensorFlow goes by the names of several distributions.
+        backend: importlib.import_module(backend).__version__,
+    }

@@ -16,13 +16,13 @@ from allkit.imaging.pixel_path import PixelPath
 from allkit.runs.folds import check_next_fold, earlier_fold, fold_folder
 from allkit.runs.recipe import Recipe
 from allkit.runs.run import Run, begun
+from allkit.support.extras import require
 from allkit.support.files import check_folder, content_hash
 from allkit.training.callback import TrainingCallback
 from allkit.training.options import TrainOptions
 from allkit.training.resume import refuse_changes
 
 if TYPE_CHECKING:
-    # scikit-learn takes a second to load, and `allkit train --help` needs none of it.
     from allkit.metrics import Interval
     from allkit.metrics.classification import Metrics
 
@@ -67,7 +67,8 @@ def train(
 
     resume: continue the run in `options.out` if there is one, after its last finished epoch; a finished one is returned
     as it is. callback: told of progress. given: the names of the options that a resumed run must agree with; the others
-    are those of the run. Raises AllkitError for images, splits, weights or folders that do not fit.
+    are those of the run. Raises AllkitError without the extra `train`, and for images, splits, weights or folders that
+    do not fit.
     """
     job = _Job(options, resume, callback or TrainingCallback(), given)
     folder = options.out or new_folder(options)
@@ -124,6 +125,7 @@ class _Job:
     """Trains runs of the same options, reading the images once."""
 
     def __init__(self, options: TrainOptions, resume: bool, callback: TrainingCallback, given: Collection[str]):
+        require("train")
         self._options = _resolved(options)
         self._resume = resume
         self._callback = callback

@@ -10,6 +10,7 @@ import numpy as np
 from allkit.charts.chart import Chart
 from allkit.data.index import Dataset, read, scan
 from allkit.imaging.augment import augmented_batch
+from allkit.support.extras import require
 from allkit.support.text import visible
 from allkit.training.options import TrainOptions
 
@@ -23,8 +24,9 @@ _TILE_INCHES = 1.1
 def save_preview(options: TrainOptions, path: Path) -> None:
     """Write a PNG with two images of each class, as they are read and as the first seven epochs would see them.
 
-    Raises AllkitError for a folder of images that cannot be read (`scan`, `read`).
+    Raises AllkitError without the extra `train`, and for a folder of images that cannot be read (`scan`, `read`).
     """
+    require("train")
     images = read(_some_of_each_class(scan(options.data)), options.pixels)
     rows = np.arange(len(images.pixels))
     columns = [images.pixels]

@@ -6,8 +6,11 @@ Counters that only increase: RAPL of the processor packages on Linux (microjoule
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
+
+import pynvml
+
+from allkit.benchmark.measure.machine import gpus
 
 RAPL = Path("/sys/class/powercap")
 
@@ -23,48 +26,29 @@ class Meter:
             and _number(folder / "energy_uj") is not None
             and (limit := _number(folder / "max_energy_range_uj"))
         }
-        self._gpus = _Gpus()
+        self._gpus = [gpu for gpu in gpus() if _millijoules(gpu) is not None]
         self._start = self._read()
 
     def joules(self) -> float | None:
         """What was used since the start."""
-        (packages, gpus), (first_packages, first_gpus) = self._read(), self._start
-        if not (packages or gpus) or None in packages:
+        (packages, devices), (first_packages, first_devices) = self._read(), self._start
+        if not (packages or devices) or None in (*packages, *devices):
             return None
         used = sum(
             (now - before) % (limit + 1)
             for now, before, limit in zip(packages, first_packages, self._packages.values(), strict=True)
         )
-        return used / 1e6 + sum(now - before for now, before in zip(gpus, first_gpus, strict=True)) / 1e3
+        return used / 1e6 + sum(now - before for now, before in zip(devices, first_devices, strict=True)) / 1e3
 
-    def _read(self) -> tuple[list[int | None], list[int]]:
-        return [_number(path) for path in self._packages], self._gpus.millijoules()
+    def _read(self) -> tuple[list[int | None], list[int | None]]:
+        return [_number(path) for path in self._packages], [_millijoules(gpu) for gpu in self._gpus]
 
 
-class _Gpus:
-    def __init__(self):
-        self._handles: list[ctypes.c_void_p] = []
-        try:
-            self._nvml = ctypes.CDLL("libnvidia-ml.so.1")
-        except OSError:
-            return
-        count = ctypes.c_uint()
-        if self._nvml.nvmlInit_v2() or self._nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)):
-            return
-        for i in range(count.value):
-            handle, energy = ctypes.c_void_p(), ctypes.c_ulonglong()
-            if not self._nvml.nvmlDeviceGetHandleByIndex_v2(i, ctypes.byref(handle)) and not (
-                self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(energy))
-            ):
-                self._handles.append(handle)
-
-    def millijoules(self) -> list[int]:
-        values = []
-        for handle in self._handles:
-            energy = ctypes.c_ulonglong()
-            self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(energy))
-            values.append(energy.value)
-        return values
+def _millijoules(gpu: pynvml.c_nvmlDevice_t) -> int | None:
+    try:
+        return pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
+    except pynvml.NVMLError:
+        return None
 
 
 def _number(path: Path) -> int | None:

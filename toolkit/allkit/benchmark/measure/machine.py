@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import subprocess
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import psutil
+import pynvml
 
 from allkit.runtime.machine import processor
 from allkit.support.cpus import cores
@@ -26,7 +27,7 @@ def facts() -> dict[str, Any]:
         "processor": processor(),
         "cores": cores(),
         "flags": [flag for flag in _FLAGS if flag in _cpu_flags()],
-        "memory_gib": _memory_gib(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": _gpu(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -39,7 +40,7 @@ def facts() -> dict[str, Any]:
 def busy() -> str | None:
     """A warning where other work keeps the processor busy, whose figures would be those of a slower machine."""
     load = _load()
-    if load is None or load < _BUSY * cores():
+    if load < _BUSY * cores():
         return None
     return (
         f"warning: the machine is busy (load {load:.1f} on {cores()} cores): figures will be slow and vary; stop other "
@@ -47,9 +48,9 @@ def busy() -> str | None:
     )
 
 
-def _load() -> float | None:
+def _load() -> float:
     """The mean number of processes that ran or waited in the last minute."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    return round(psutil.getloadavg()[0], 2)
 
 
 def _cpu_flags() -> set[str]:
@@ -59,19 +60,23 @@ def _cpu_flags() -> set[str]:
     return set()
 
 
-def _memory_gib() -> float | None:
-    for line in (_read("/proc/meminfo") or "").splitlines():
-        if line.startswith("MemTotal:"):
-            return round(int(line.split()[1]) / 2**20, 1)
-    return None
+def gpus() -> list[pynvml.c_nvmlDevice_t]:
+    """NVML's handles of the NVIDIA GPUs, none without a driver."""
+    try:
+        pynvml.nvmlInit()
+        return [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
+        return []
 
 
 def _gpu() -> str | None:
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    try:
-        return subprocess.run(query, capture_output=True, text=True, check=True, timeout=10).stdout.strip() or None
-    except (OSError, subprocess.SubprocessError):
-        return None
+    """Name, driver and memory, one GPU a line."""
+    rows = (
+        f"{pynvml.nvmlDeviceGetName(gpu)}, {pynvml.nvmlSystemGetDriverVersion()}, "
+        f"{pynvml.nvmlDeviceGetMemoryInfo(gpu).total // 2**20} MiB"
+        for gpu in gpus()
+    )
+    return "\n".join(rows) or None
 
 
 def libraries(names: Iterable[str]) -> dict[str, str]:
