@@ -19,9 +19,9 @@ TEMPERATURE_BOUNDS = (0.05, 20.0)
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> np.ndarray:
     """exp(z / T) over its row sum: logits (n, k) to float64 probabilities (n, k)."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+    from scipy.special import softmax as of_rows
+
+    return of_rows(np.asarray(logits, np.float64) / temperature, axis=1)
 
 
 def log_probabilities(probabilities: ArrayLike) -> np.ndarray:
@@ -41,6 +41,8 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     bound. Where the likelihood still rises at the lower bound, as it does without end when every image
     is right, the data do not say how sure the model may be, and T is 1: nothing changes.
     """
+    from scipy.optimize import brentq
+
     logits, labels = labelled_scores(logits, labels)
     # Relative to the truth, so that the slope of a row that is right cannot round to above zero.
     margins = logits - logits[np.arange(len(labels)), labels][:, None]
@@ -48,16 +50,13 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     def slope(sharpness: float) -> float:
         return float((softmax(margins, 1 / sharpness) * margins).sum(1).mean())
 
-    # In 1 / T the likelihood is convex and its slope increases, so halving cannot miss the root.
+    # The likelihood is convex in 1 / T and its slope increases: there is one root at most.
     flat, sharp = 1 / TEMPERATURE_BOUNDS[1], 1 / TEMPERATURE_BOUNDS[0]
     if slope(sharp) <= 0:
         return 1.0
     if slope(flat) >= 0:
         return TEMPERATURE_BOUNDS[1]
-    for _ in range(60):
-        middle = (flat + sharp) / 2
-        flat, sharp = (middle, sharp) if slope(middle) < 0 else (flat, middle)
-    return 2 / (flat + sharp)
+    return 1 / brentq(slope, flat, sharp)
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ def exact_p(lost: int, won: int, n: int, margin: float) -> float:
     normal approximation says p = 0.047 for one point, where 0.99^277 is 0.062.
     """
     from scipy.special import bdtr
+    from scipy.stats import binom
 
     found = float(score_statistic(lost, won, n, margin)) + 1e-9
     # The statistic grows with `lost`: for each number of images won, all up to a largest number lost are as small.
@@ -117,7 +118,7 @@ def exact_p(lost: int, won: int, n: int, margin: float) -> float:
     for won_share in (1 - margin) / 2 * np.linspace(0, 1, 65) ** 2:
         # At most 1, which rounding would exceed at the last share.
         at_most = bdtr(most, n - wins, min(1.0, (won_share + margin) / (1 - won_share)))
-        worst = max(worst, float((_binomial(wins, n, won_share) * at_most).sum()))
+        worst = max(worst, float((binom.pmf(wins, n, won_share) * at_most).sum()))
     return min(1.0, worst)
 
 
@@ -150,10 +151,3 @@ def _share_won(lost: np.ndarray, won: np.ndarray, n: int, margin: float) -> np.n
     b = -lost - won + (2 * n - lost + won) * margin
     c = -won * margin * (1 - margin)
     return (np.sqrt(b * b - 8 * n * c) - b) / (4 * n)
-
-
-def _binomial(k: np.ndarray, n: int, p: float) -> np.ndarray:
-    """P(X = k) for X ~ Binomial(n, p)."""
-    from scipy.special import gammaln, xlog1py, xlogy
-
-    return np.exp(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1) + xlogy(k, p) + xlog1py(n - k, -p))
