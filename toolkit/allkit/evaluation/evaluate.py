@@ -12,7 +12,7 @@ import numpy as np
 from allkit.errors import AllkitError
 from allkit.evaluation.subject import Subject, trained_on
 from allkit.metrics import Interval, expected_calibration_error, proportion
-from allkit.metrics.classification import Metrics, PairedComparison, compare, score
+from allkit.metrics.classification import Metrics, score
 from allkit.model.contract import INTENDED_USE
 from allkit.model.trained_on import TrainedOn
 from allkit.runtime.classifier import Classifier, Prediction
@@ -60,6 +60,11 @@ class Evaluation:
     subject: Subject
     seen_in_training: str
     trained_on: TrainedOn | None
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each image was classified correctly, bool (n,)."""
+        return self.predicted == self.labels
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -124,13 +129,6 @@ def evaluate_model(classifier: Classifier, on: Subject, on_image: Callable[[], N
         seen_in_training=seen,
         trained_on=counts,
     )
-
-
-def paired(first: Evaluation, second: Evaluation) -> PairedComparison:
-    """Two models on the same images; their classes may be in another order, so what is compared is being right."""
-    right = np.ones(len(first.labels), np.int64)
-    groups = first.subject.groups
-    return compare(right, first.predicted == first.labels, second.predicted == second.labels, groups)
 
 
 def _uncertainty(

@@ -11,10 +11,10 @@ from typing import Any
 from allkit.data.index import load, scan
 from allkit.data.protocol import remarks
 from allkit.data.split import Split
-from allkit.evaluation.evaluate import SCHEMA_VERSION, Evaluation, class_labels, evaluate_model, paired
+from allkit.evaluation.evaluate import SCHEMA_VERSION, Evaluation, class_labels, evaluate_model
 from allkit.evaluation.shift_suite import ShiftRecord, evaluate_shifts
 from allkit.evaluation.subject import Subject, part_of, subject, without_trained
-from allkit.metrics.classification import PairedComparison
+from allkit.metrics import PairedComparison, compare_accuracies
 from allkit.model.contract import INTENDED_USE
 from allkit.runtime.classifier import Classifier
 from allkit.support.progress import Progress, counted
@@ -98,7 +98,7 @@ def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> E
             advance = counted(progress, f"evaluating {name} under shifts", len(on.rows))
             root = images.dataset.root
             shifts.append(evaluate_shifts(classifier, root, on.paths, labels, options.seed, advance, on.groups))
-    pairs = tuple((a, b, paired(a, b)) for a, b in combinations(evaluations, 2))
+    pairs = tuple((a, b, compare_accuracies(a.right, b.right, on.groups)) for a, b in combinations(evaluations, 2))
     unreadable = {path: why for path, why in images.dataset.skipped.items() if path not in dataset.skipped}
     return EvaluateResult(tuple(evaluations), tuple(shifts), pairs, unreadable)
 

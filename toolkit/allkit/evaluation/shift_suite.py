@@ -18,8 +18,7 @@ import numpy as np
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import read_bytes
 from allkit.imaging.shifts import SHIFTS, Picture
-from allkit.metrics import Interval
-from allkit.metrics.classification import compare
+from allkit.metrics import Interval, compare_accuracies
 from allkit.runtime.classifier import Classifier
 
 SCHEMA_VERSION = 1
@@ -142,5 +141,5 @@ def _rows(
 ) -> Iterable[ShiftRow]:
     """One row a column of `predicted`, int (n, len(names)), each against the first column."""
     for name, column in zip(names, predicted.T, strict=True):
-        pair = compare(labels, predicted[:, 0], column, groups)
+        pair = compare_accuracies(predicted[:, 0] == labels, column == labels, groups)
         yield ShiftRow(name, pair.n, pair.accuracy_b, pair.difference, pair.p_value)

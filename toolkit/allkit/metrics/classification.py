@@ -22,7 +22,6 @@ from sklearn.metrics import confusion_matrix, matthews_corrcoef, precision_recal
 from allkit.errors import AllkitError
 from allkit.metrics.checks import labelled_scores
 from allkit.metrics.intervals import Interval, cluster_bootstrap, proportion
-from allkit.metrics.paired import by_group, sign_flip_exact
 
 BENIGN = "benign"
 
@@ -84,28 +83,6 @@ class Metrics:
     confusion: list[list[int]]
     malignant_vs_benign: Screening | None
     intervals: dict[str, Interval]
-
-    def to_dict(self) -> dict[str, Any]:
-        """A record of plain types, ready for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class PairedComparison:
-    """Models A and B on the same n images.
-
-    difference: accuracy of A less that of B. p_value: exact permutation test by group; of images on their own, None
-    in groups, it is the exact McNemar test.
-    """
-
-    n: int
-    groups: int | None
-    accuracy_a: Interval
-    accuracy_b: Interval
-    difference: float
-    only_a_right: int
-    only_b_right: int
-    p_value: float
 
     def to_dict(self) -> dict[str, Any]:
         """A record of plain types, ready for JSON."""
@@ -193,30 +170,6 @@ def _bootstrapped(estimates: Mapping[str, float | None], ends: tuple[np.ndarray,
         for (name, value), low, high in zip(estimates.items(), *ends, strict=True)
         if value is not None and low < high
     }
-
-
-def compare(
-    labels: ArrayLike, predictions_a: ArrayLike, predictions_b: ArrayLike, groups: ArrayLike | None = None
-) -> PairedComparison:
-    """Compare two models by their predicted classes, int (n,) each, on the same images.
-
-    groups (n,): which images belong together. Raises AllkitError when the lengths differ or there are no images.
-    """
-    labels, a, b = map(np.asarray, (labels, predictions_a, predictions_b))
-    if not labels.shape == a.shape == b.shape or labels.ndim != 1:
-        raise AllkitError(f"a paired comparison needs the same images: {labels.shape}, {a.shape} and {b.shape}")
-    right_a, right_b = a == labels, b == labels
-    only_a, only_b = right_a & ~right_b, right_b & ~right_a
-    return PairedComparison(
-        n=len(labels),
-        groups=None if groups is None else len(np.unique(groups)),
-        accuracy_a=proportion(right_a, groups),
-        accuracy_b=proportion(right_b, groups),
-        difference=(int(only_a.sum()) - int(only_b.sum())) / len(labels),
-        only_a_right=int(only_a.sum()),
-        only_b_right=int(only_b.sum()),
-        p_value=sign_flip_exact(by_group(only_a, only_b, groups)),
-    )
 
 
 def _by_class(truth: np.ndarray, predictions: np.ndarray, **options: Any) -> tuple[Any, ...]:

@@ -44,7 +44,7 @@ class AccuracyMeasurement:
             "trained_on": found.trained_on and asdict(found.trained_on),
             "metrics": found.metrics.to_dict(),
             "baseline": {"method": found.subject.baseline_method, **asdict(found.subject.baseline)},
-            "wrong": np.flatnonzero(found.predicted != found.labels).tolist(),
+            "wrong": np.flatnonzero(~found.right).tolist(),
             "groups": None if found.subject.groups is None else found.subject.groups.tolist(),
         }
 

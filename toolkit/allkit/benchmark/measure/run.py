@@ -19,7 +19,7 @@ from allkit.benchmark.measure.entry import Entry
 from allkit.benchmark.measure.machine import facts
 from allkit.benchmark.measure.peak import Peak
 from allkit.benchmark.measure.probe import probe
-from allkit.benchmark.record.paired import accuracy_difference
+from allkit.benchmark.record.paired import paired_accuracies
 from allkit.benchmark.record.record import SCHEMA_VERSION
 from allkit.errors import AllkitError
 from allkit.support.text import visible
@@ -120,6 +120,6 @@ def _against_parent(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict
     same = ("size_px", "width", "origin")
     for other in rows:
         if other.get("accuracy") and other["precision"] == "fp32" and all(row[key] == other[key] for key in same):
-            found = accuracy_difference(row["accuracy"], other["accuracy"])
-            return found and {"parent": other["model"], **found}
+            found = paired_accuracies(row["accuracy"], other["accuracy"])
+            return found and {"parent": other["model"], "difference": found.difference, "p_value": found.p_value}
     return None

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from allkit.benchmark.record.paired import accuracy_difference
+from allkit.benchmark.record.paired import paired_accuracies
 from allkit.benchmark.record.record import Record, seen
 from allkit.benchmark.record.series import medians
 from allkit.errors import AllkitError
-from allkit.metrics import SIGNIFICANT, Interval, holm, least_difference, mann_whitney_exact, ratio
+from allkit.metrics import SIGNIFICANT, Interval, holm, least_difference, mann_whitney_exact, unpaired_ratio
 
 _ACCURACY = "accuracy"
 # Two machines that agree in these can be compared.
@@ -78,11 +78,11 @@ def _changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Ch
     for measure in (name for name in series if name in others):
         a, b = medians(series[measure]), medians(others[measure])
         middles = float(np.median(a)), float(np.median(b))
-        yield Change(first["model"], measure, *middles, ratio(a, b), mann_whitney_exact(a, b))
+        yield Change(first["model"], measure, *middles, unpaired_ratio(b, a), mann_whitney_exact(a, b))
     judged = all(row.get("accuracy") and not seen(row) for row in (first, second))
-    if judged and (found := accuracy_difference(first["accuracy"], second["accuracy"])):
-        shares = (row["accuracy"]["metrics"]["accuracy"]["value"] for row in (first, second))
-        yield Change(first["model"], _ACCURACY, *shares, None, found["p_value"])
+    if judged and (found := paired_accuracies(first["accuracy"], second["accuracy"])):
+        shares = found.accuracy_a.value, found.accuracy_b.value
+        yield Change(first["model"], _ACCURACY, *shares, None, found.p_value)
 
 
 def _series(row: Mapping[str, Any]) -> dict[str, list]:

@@ -7,18 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from allkit.metrics import NonInferiority, by_group, non_inferiority, sign_flip_exact
+from allkit.metrics import NonInferiority, PairedComparison, compare_accuracies, non_inferiority
 
 
-def accuracy_difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Difference and exact p value by group of two accuracy records; None where they cannot be compared."""
-    if (found := _same_images(first, second)) is None:
-        return None
-    a, b, groups = found
-    return {
-        "difference": (int(a.sum()) - int(b.sum())) / len(a),
-        "p_value": sign_flip_exact(by_group(a & ~b, b & ~a, groups)),
-    }
+def paired_accuracies(first: Mapping[str, Any], second: Mapping[str, Any]) -> PairedComparison | None:
+    """Two accuracy records compared image by image; None where they are not of the same images."""
+    found = _same_images(first, second)
+    return found and compare_accuracies(*found)
 
 
 def shortfall(reference: Mapping[str, Any], candidate: Mapping[str, Any], margin: float) -> NonInferiority | None:
