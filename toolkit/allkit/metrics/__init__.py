@@ -1,9 +1,8 @@
-"""Statistics of classification results, in NumPy and SciPy's special functions.
+"""Statistics of classification results: pure functions of arrays.
 
-One file a question: how sure is a figure (intervals), do two models differ (paired), is one as good as another
-(non_inferiority), do the probabilities mean what they say (calibration), which classes can be ruled out (conformal), do
-a few measurements differ (ranks).
-All are pure functions of arrays; what a figure is called and where it is printed is decided above.
+Each module answers one question: how certain is a value (intervals), do two models differ (paired), is one no worse
+than another (non_inferiority), are the probabilities calibrated (calibration), which classes can be ruled out
+(conformal), do a few measurements differ (ranks). SciPy is imported where it is used, because it loads slowly.
 """
 
 from allkit.metrics.calibration import (

@@ -79,8 +79,8 @@ def sign_flip_exact(differences: ArrayLike) -> float:
         from scipy.stats import binomtest
 
         return float(binomtest(int((differences > 0).sum()), int(sizes.sum()), 0.5).pvalue)
-    # The distribution of the sum of the sizes given a plus, built group by group; SciPy's permutation_test would go
-    # through all 2^groups choices. The signed sum is twice that sum minus the sum of all sizes.
+    # The distribution of the sum of the positive sizes, built group by group; the signed sum is twice that minus the
+    # sum of all sizes. SciPy's permutation_test would enumerate all 2^groups choices.
     whole = int(sizes.sum())
     chosen = np.zeros(whole + 1)
     chosen[0] = 1

@@ -1,4 +1,4 @@
-"""Whether a few measurements differ, from their ranks alone, and by which factor."""
+"""Whether a few measurements differ, judged by their ranks, and by what factor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unpaired_ratio(numerator: ArrayLike, denominator: ArrayLike, confidence: flo
     """
     above, below = _samples(numerator, denominator)
     # The distribution of U, whose generating function is the Gaussian binomial coefficient, a product of
-    # (1 - x^(m+i)) / (1 - x^i); SciPy has it in private only.
+    # (1 - x^(m+i)) / (1 - x^i). SciPy has no public function for it.
     n, m = len(above), len(below)
     ways = np.zeros(n * m + 1)
     ways[0] = 1
@@ -57,7 +57,7 @@ def paired_ratio(numerator: ArrayLike, denominator: ArrayLike, confidence: float
         raise AllkitError(f"a paired ratio needs the same rounds: {above.size} and {below.size} values")
     steps = np.log(above / below)
     first, second = np.triu_indices(len(steps))
-    # The sum of the ranks 1 ... n that have a plus: each rank is in the sum or not.
+    # The distribution of the sum of the positive ranks: each of 1 ... n is in it or not.
     ways = np.zeros(len(first) + 1)
     ways[0] = 1
     for rank in range(1, len(steps) + 1):
