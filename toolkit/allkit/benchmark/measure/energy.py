@@ -1,6 +1,6 @@
-"""The energy that the machine has used, where it can be read.
+"""Energy used by the machine, where it can be read.
 
-Counters that only increase: RAPL of the processor packages on Linux (microjoules, with overflow), NVML of NVIDIA GPUs
+Sources: RAPL counters of the processor packages on Linux (microjoules, with overflow), NVML of NVIDIA GPUs
 (millijoules).
 """
 
@@ -13,7 +13,7 @@ RAPL = Path("/sys/class/powercap")
 
 
 class Meter:
-    """Joules since its creation, of all packages and GPUs with a counter; None where there is none."""
+    """Joules used since creation, by all packages and GPUs with a counter; None without any counter."""
 
     def __init__(self):
         self._packages = {
@@ -27,7 +27,7 @@ class Meter:
         self._start = self._read()
 
     def joules(self) -> float | None:
-        """What was used since the start."""
+        """Energy used since creation."""
         (packages, gpus), (first_packages, first_gpus) = self._read(), self._start
         if not (packages or gpus) or None in packages:
             return None
