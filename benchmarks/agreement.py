@@ -23,7 +23,7 @@ from pathlib import Path
 from allkit import Classifier
 from allkit.benchmark.measure.machine import facts
 from allkit.benchmark.record.record import figures, load
-from allkit.metrics import ratio
+from allkit.metrics import paired_ratio
 
 ROUNDS = 7
 
@@ -77,9 +77,9 @@ def main(data: str, *models: str) -> None:
                 "start_s": round(statistics.median(starts), 3),
                 "images_per_s": {name: round(statistics.median(rounds), 1) for name, rounds in rates.items()},
                 "rounds": {name: [round(rate, 1) for rate in rounds] for name, rounds in rates.items()},
-                "start_included_over_whole_process": asdict(ratio(process, with_start)),
-                "bench_over_whole_process": asdict(ratio(process, bench)),
-                "bench_over_as_it_says": asdict(ratio(own, bench)),
+                "start_included_over_whole_process": asdict(paired_ratio(with_start, process)),
+                "bench_over_whole_process": asdict(paired_ratio(bench, process)),
+                "bench_over_as_it_says": asdict(paired_ratio(bench, own)),
             }
         )
     print(json.dumps({"machine": facts(), "results": results}, indent=1))

@@ -25,7 +25,7 @@ import numpy as np
 
 from allkit.benchmark.record.record import Figures, figures, load
 from allkit.charts.chart import COLOURS
-from allkit.metrics import SIGNIFICANT, Interval, by_group, holm, least_difference, sign_flip_exact
+from allkit.metrics import SIGNIFICANT, Interval, compare_accuracies, holm, least_difference
 from allkit.report.bench_charts import Line, against_size, lines_of
 from allkit.report.paper import METRICS, TABLE_1, TABLE_2
 from allkit.runs.record import TrainingRecord
@@ -129,8 +129,8 @@ def _pairs(by_size: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     assert all(found["path"] == first["path"] and found["group"] == first["group"] for found in columns.values())
     right = {size: np.equal(found["truth"], found["predicted"]) for size, found in columns.items()}
     pairs = list(combinations(by_size, 2))
-    only = [(right[a] & ~right[b], right[b] & ~right[a]) for a, b in pairs]
-    p_values = holm([sign_flip_exact(by_group(one, other, np.array(first["group"]))) for one, other in only])
+    tests = [compare_accuracies(right[a], right[b], first["group"]) for a, b in pairs]
+    p_values = holm([test.p_value for test in tests])
     return {
         "n": len(first["path"]),
         "groups": len(set(first["group"])),
@@ -138,8 +138,13 @@ def _pairs(by_size: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
             len(first["path"]), len(set(first["group"])), len(pairs)
         ),
         "rows": [
-            {"sizes_px": pair, "only_first_right": int(one.sum()), "only_second_right": int(other.sum()), "p_value": p}
-            for pair, (one, other), p in zip(pairs, only, p_values, strict=True)
+            {
+                "sizes_px": pair,
+                "only_first_right": test.only_a_right,
+                "only_second_right": test.only_b_right,
+                "p_value": p,
+            }
+            for pair, test, p in zip(pairs, tests, p_values, strict=True)
         ],
     }
 

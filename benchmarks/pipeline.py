@@ -18,12 +18,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import onnxruntime
 
 from allkit import Classifier
+from allkit.metrics import paired_ratio
 from allkit.runtime.inputs import expand
 from allkit.runtime.machine import processor
 from allkit.runtime.tuning import stage_costs
@@ -75,9 +77,9 @@ class Subject:
             "stage_ms": {
                 name: round(1000 * statistics.median(row[name] for row in self.stages), 4) for name in self.stages[0]
             },
-            "allkit_over_plain_loop": ratio(self.rates["allkit"], self.rates["plain_loop"]),
-            "share_of_limit": ratio(self.rates["allkit"], self.rates["limit"]),
-            "allkit_over_keras_predict": ratio(self.rates["allkit"], keras),
+            "allkit_over_plain_loop": asdict(paired_ratio(self.rates["allkit"], self.rates["plain_loop"])),
+            "share_of_limit": asdict(paired_ratio(self.rates["allkit"], self.rates["limit"])),
+            "allkit_over_keras_predict": asdict(paired_ratio(self.rates["allkit"], keras)),
         }
 
 
@@ -102,12 +104,6 @@ def keras_loop(paths: list[Path]) -> Iterator:
         tell("\t".join(map(str, paths)))
         yield seconds
         process.stdin.close()
-
-
-def ratio(a: list[float], b: list[float]) -> dict[str, float]:
-    """Median of the rounds' ratios, the smallest and the largest."""
-    each = sorted(x / y for x, y in zip(a, b, strict=True))
-    return {"median": round(statistics.median(each), 3), "low": round(each[0], 3), "high": round(each[-1], 3)}
 
 
 def main(data: str, *models: str) -> None:

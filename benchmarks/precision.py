@@ -15,7 +15,6 @@ import json
 import platform
 import statistics
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,11 +30,6 @@ from allkit.runtime.session import Model
 from allkit.support.cpus import cores
 
 IMAGES, SECONDS, ROUNDS = 64, 60.0, 9
-
-
-def ratio(slow: Sequence[float], fast: Sequence[float]) -> dict[str, float]:
-    """How many times as long the slow one takes, in the same rounds."""
-    return {end: round(value, 3) for end, value in asdict(paired_ratio(fast, slow)).items()}
 
 
 def pair(paths: list[Path], data: Path) -> dict:
@@ -56,9 +50,11 @@ def pair(paths: list[Path], data: Path) -> dict:
         "models": [path.name for path in paths],
         "ms": {name: round(statistics.median(ms), 3) for name, ms in rounds.items()},
         "rounds_ms": rounds,
-        "int8_speedup": ratio(rounds["fp32"], rounds["int8"]),
+        "int8_speedup": asdict(paired_ratio(rounds["fp32"], rounds["int8"])),
         "heatmap_cost": {
-            name: {key: round(value - 1, 3) for key, value in ratio(rounds[f"{name}_heatmap"], rounds[name]).items()}
+            name: {
+                key: value - 1 for key, value in asdict(paired_ratio(rounds[f"{name}_heatmap"], rounds[name])).items()
+            }
             for name in models
             if f"{name}_heatmap" in rounds
         },

@@ -26,7 +26,7 @@ def main(path: str) -> None:
         if precision != "fp32" or other is None:
             continue
         slow, fast = (medians(one["single"]["model_ms"]) for one in (row, other))
-        found = paired_ratio(fast, slow)
+        found = paired_ratio(slow, fast)
         told = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "too few rounds"
         middle = f"{statistics.median(slow):.2f} / {statistics.median(fast):.2f}"
         print(f"| x{width:g}, {size_px} px | {middle} | {told} | {len(slow)} |")

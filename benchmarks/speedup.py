@@ -22,7 +22,7 @@ import numpy as np
 from allkit.benchmark.measure.machine import facts, libraries
 from allkit.data.index import scan
 from allkit.imaging.pixel_path import PixelPath, stack
-from allkit.metrics import ratio
+from allkit.metrics import paired_ratio
 from allkit.runtime.session import Model
 from allkit.training.backend import prepare
 
@@ -73,7 +73,7 @@ def main(data: str, *paths: str) -> None:
                     "batch": batch,
                     "ms_an_image": round(1000 * statistics.median(taken[name]), 3),
                     "keras_ms_an_image": round(1000 * statistics.median(taken["keras"]), 1),
-                    "times_as_fast": asdict(ratio(taken[name], taken["keras"])),
+                    "times_as_fast": asdict(paired_ratio(taken["keras"], taken[name])),
                 }
             )
     machine = {**facts(), "libraries": libraries(LIBRARIES)}

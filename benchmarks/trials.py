@@ -1,9 +1,9 @@
-"""The trainings that were tried for the model that ships, as a table.
+"""The trainings that were tried for the models that ship, as a Markdown table.
 
-    python benchmarks/trials.py benchmarks/results/trials > table.md
+    python benchmarks/trials.py benchmarks/results/trials benchmarks/results/grouped
 
-The folder holds metrics.json of each run as NAME.json, and beside it what `allkit evaluate MODEL --shift --json` said
-of a file exported from it as NAME-shifts.json, where there is one.
+A folder holds the metrics.json of each training as NAME.json and, where a model was exported from it, the output of
+`allkit evaluate MODEL --shift --json` as NAME-shifts.json.
 """
 
 from __future__ import annotations
@@ -13,57 +13,77 @@ import sys
 from pathlib import Path
 
 from allkit.metrics import Interval
-from allkit.runs.recipe import SCRATCH, Recipe
+from allkit.runs.recipe import SCRATCH
+
+# What the recipe of the models that ship changes in `scratch`.
+STRONG = {
+    "channel_gain": 0.15,
+    "channel_offset": 0.08,
+    "erase": 0.25,
+    "gamma": 0.5,
+    "grey": 0.25,
+    "hue_degrees": 30.0,
+    "saturation": 0.5,
+    "weight_decay": 0.05,
+    "zoom": 0.15,
+}
+# The numeric precision does not matter here, and the epochs have a column of their own.
+APART = ("precision", "epochs")
 
 
-def changed(settings: dict) -> str:
-    """What is not recipe `scratch`."""
+def changes(recipe: dict) -> str:
+    """The options in which a recipe differs from `scratch`, with "strong" for those of the models that ship."""
+    # As recorded: older recipes lack the options that came later, and have one that has gone.
     usual = SCRATCH.to_dict()
-    recipe = Recipe.from_dict(settings["recipe"]).to_dict()
-    recipe = {name: value for name, value in recipe.items() if value != usual[name] and name != "epochs"}
-    if recipe.get("plain_statistics", 0) is None:
-        recipe["plain_statistics"] = "not taken anew"
-    recipe |= {name: " ".join(value) for name, value in recipe.items() if isinstance(value, tuple)}
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.items()) or "-"
+    found = {name: value for name, value in recipe.items() if value and value != usual.get(name) and name not in APART}
+    named = []
+    if all(found.get(name) == value for name, value in STRONG.items()):
+        named, found = ["strong"], {name: value for name, value in found.items() if name not in STRONG}
+    if "teacher" in found:
+        found["teacher"] = " ".join(found["teacher"])
+    if "plain_statistics" not in recipe:
+        found["plain_statistics"] = "none"
+    return ", ".join([*named, *(f"{name.replace('_', ' ')} {value}" for name, value in found.items())]) or "none"
 
 
-def main(folder: str) -> None:
-    header = ("trial", "network", "changed from `scratch`", "epochs", "minutes", "split", "n", "as trained", "exported")
+def shifted(path: Path, jpeg_scale: int) -> tuple[str, str, str]:
+    """Accuracy of the exported model, its mean under the suite of shifts, and its worst."""
+    if not path.exists():
+        return "-", "-", "-"
+    evaluation = json.loads(path.read_text())
+    precision = Path(evaluation["model"]).stem.rpartition("-")[2]
+    suite = evaluation["shifts"]
+    worst = next(row["accuracy"]["value"] for row in suite["rows"] if row["name"] == suite["worst"])
+    # Until records held the hash of the file, the suite decoded every image at full size.
+    mark = "*" if jpeg_scale != 1 and "sha256" not in evaluation else ""
+    return (
+        f"{Interval(**evaluation['metrics']['accuracy']).percent(2)} {precision}",
+        f"{suite['mean_accuracy']:.1%}{mark}",
+        f"{worst:.1%}{mark} ({suite['worst']})",
+    )
+
+
+def row(path: Path) -> tuple[str, ...]:
+    record = json.loads(path.read_text())
+    settings = record["settings"]
+    return (
+        path.stem,
+        f"x{settings['width']:g}, {settings['pixels']['size_px']} px",
+        changes(settings["recipe"]),
+        str(settings["recipe"]["epochs"]),
+        f"{record['training_seconds'] / 60:.0f}",
+        record["split"]["protocol"].partition(" ")[0],
+        Interval(**record["metrics"]["accuracy"]).percent(2),
+        *shifted(path.with_name(f"{path.stem}-shifts.json"), settings["pixels"].get("jpeg_scale", 1)),
+    )
+
+
+def main(*folders: str) -> None:
+    header = ("trial", "network", "changes to `scratch`", "epochs", "minutes", "split", "as trained", "exported")
     rows = [(*header, "shifts, mean", "shifts, worst"), ["---"] * (len(header) + 2)]
-    for path in sorted(Path(folder).glob("*.json")):
-        if path.stem.endswith("-shifts"):
-            continue
-        record = json.loads(path.read_text())
-        settings, accuracy = record["settings"], Interval(**record["metrics"]["accuracy"])
-        beside = path.with_name(f"{path.stem}-shifts.json")
-        shifts = exported = worst = "-"
-        if beside.exists():
-            evaluation = json.loads(beside.read_text())
-            precision = Path(evaluation["model"]).stem.rpartition("-")[2]
-            exported = f"{Interval(**evaluation['metrics']['accuracy']).percent(2)} {precision}"
-            found = evaluation["shifts"]
-            shifts = f"{found['mean_accuracy']:.1%}"
-            # Before records held the hash of the file, the suite decoded everything at full size.
-            if settings["pixels"].get("jpeg_scale", 1) != 1 and "sha256" not in evaluation:
-                shifts += " (at full size)"
-            value = next(row["accuracy"]["value"] for row in found["rows"] if row["name"] == found["worst"])
-            worst = f"{value:.1%} ({found['worst']})"
-        rows.append(
-            (
-                path.stem,
-                f"x{settings['width']:g}, {settings['pixels']['size_px']} px",
-                changed(settings),
-                str(settings["recipe"]["epochs"]),
-                f"{record['training_seconds'] / 60:.0f}",
-                record["split"]["protocol"].partition(" ")[0],
-                str(record["metrics"]["n"]),
-                accuracy.percent(2),
-                exported,
-                shifts,
-                worst,
-            )
-        )
-    print("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    for folder in folders:
+        rows += [row(path) for path in sorted(Path(folder).glob("*.json")) if not path.stem.endswith("-shifts")]
+    print("\n".join(f"| {' | '.join(cells)} |" for cells in rows))
 
 
 if __name__ == "__main__":

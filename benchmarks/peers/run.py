@@ -18,7 +18,6 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -84,11 +83,6 @@ class Worker:
         return json.loads(line) if line else {"error": f"ended with status {self._process.wait()}"}
 
 
-def ratio(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
-    """a over b round by round, with its 95 % interval."""
-    return {end: round(value, 3) for end, value in asdict(paired_ratio(b, a)).items()}
-
-
 def match(paths: list[Path], run: str, fp32: str, int8: str) -> dict:
     """The record of one model."""
     contract = read_graph(fp32)[1]
@@ -125,7 +119,7 @@ def match(paths: list[Path], run: str, fp32: str, int8: str) -> dict:
         rows[name] = {
             "images_per_s": round(statistics.median(worker.rates), 1),
             "rounds": [round(rate, 1) for rate in worker.rates],
-            "allkit_int8_over_it": ratio(workers[SUBJECT].rates, worker.rates),
+            "allkit_int8_over_it": asdict(paired_ratio(workers[SUBJECT].rates, worker.rates)),
             "largest_difference_from_allkit_fp32": round(difference, 5),
         }
     return {"fp32": Path(fp32).name, "int8": Path(int8).name, "images_a_round": size, "contenders": rows}
@@ -137,7 +131,7 @@ def again(path: Path) -> None:
     for match_ in record["matches"]:
         able = {name: row for name, row in match_["contenders"].items() if "error" not in row}
         for row in able.values():
-            row["allkit_int8_over_it"] = ratio(able[SUBJECT]["rounds"], row["rounds"])
+            row["allkit_int8_over_it"] = asdict(paired_ratio(able[SUBJECT]["rounds"], row["rounds"]))
     path.write_text(json.dumps(record, indent=1) + "\n")
 
 

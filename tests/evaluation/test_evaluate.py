@@ -7,8 +7,9 @@ import pytest
 from allkit.data.index import read, scan
 from allkit.data.split import Split
 from allkit.errors import AllkitError
-from allkit.evaluation.evaluate import evaluate_model, paired
+from allkit.evaluation.evaluate import evaluate_model
 from allkit.evaluation.subject import subject
+from allkit.metrics import compare_accuracies
 from allkit.runtime.classifier import Classifier
 from models import flat, tiny_model
 
@@ -95,7 +96,7 @@ def test_models_are_paired_by_being_right_whatever_the_order_of_their_classes(cl
     # Biased towards its third class, red: 2 ** 3 outweighs 96 / 32 = 3 only in a tie, which the first class wins.
     turned = tiny_model(tmp_path / "turned.onnx", classes=("blue", "green", "red"))
     first, second = (evaluate_model(model, subject(images)) for model in (classifier, Classifier(turned, device="cpu")))
-    pair = paired(first, second)
+    pair = compare_accuracies(first.right, second.right)
     # The second model reads red pixels as blue: it knows no red image, and green as the first does.
     assert (pair.only_a_right, pair.only_b_right) == (2, 0)
     assert pair.p_value == pytest.approx(0.5)
@@ -119,5 +120,5 @@ def test_groups_of_a_split_are_in_every_interval_and_in_the_paired_test(classifi
         assert one.high - one.low > other.high - other.low
     # Against one that is wrong on two of the reds and two of the greens: two groups lean the same way.
     worse = replace(found, predicted=np.where(np.arange(6) % 3 < 2, 2, found.predicted))
-    assert paired(found, worse).p_value == pytest.approx(2 / 2**2)
-    assert paired(alone, replace(alone, predicted=worse.predicted)).p_value == pytest.approx(2 / 2**4)
+    assert compare_accuracies(found.right, worse.right, found.subject.groups).p_value == pytest.approx(2 / 2**2)
+    assert compare_accuracies(alone.right, worse.right).p_value == pytest.approx(2 / 2**4)

@@ -6,7 +6,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 from sklearn.metrics import (
     balanced_accuracy_score,
     f1_score,
@@ -17,8 +16,8 @@ from sklearn.metrics import (
 )
 
 from allkit.errors import AllkitError
-from allkit.metrics import cluster_bootstrap, wilson
-from allkit.metrics.classification import compare, score
+from allkit.metrics import cluster_bootstrap, compare_accuracies, wilson
+from allkit.metrics.classification import score
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 
@@ -255,7 +254,7 @@ def test_a_record_survives_strict_json(noisy):
     for metrics in (
         score(labels, probabilities, CLASSES, groups=groups, samples=10),
         score([0], [[0.2, 0.5, 0.3]], ("Benign", "b", "c")),
-        compare([0, 1], [0, 1], [1, 1]),
+        compare_accuracies([1, 0], [1, 1]),
     ):
         record = metrics.to_dict()
         assert json.loads(json.dumps(record, allow_nan=False)) == record
@@ -274,38 +273,3 @@ def test_a_record_survives_strict_json(noisy):
 def test_arrays_that_do_not_fit_are_refused(labels, probabilities, groups):
     with pytest.raises(AllkitError):
         score(labels, probabilities, ("a", "b"), groups=groups)
-
-
-def test_comparison_counts_the_images_on_which_one_model_alone_is_right():
-    labels = np.zeros(20, int)
-    a, b = np.zeros(20, int), np.zeros(20, int)
-    a[:2] = 1  # both wrong on image 0, A alone on image 1
-    b[[0, *range(2, 9)]] = 1  # B alone wrong on seven
-    comparison = compare(labels, a, b)
-    assert (comparison.n, comparison.only_a_right, comparison.only_b_right) == (20, 7, 1)
-    assert (comparison.accuracy_a, comparison.accuracy_b) == (wilson(18, 20), wilson(12, 20))
-    assert comparison.difference == pytest.approx(0.3)
-    assert comparison.p_value == pytest.approx(binomtest(1, 8, 0.5).pvalue)
-
-
-def test_a_comparison_by_group_lets_a_block_of_images_speak_once():
-    labels = np.zeros(40, int)
-    a, b = np.zeros(40, int), np.zeros(40, int)
-    b[:20] = 1
-    # Alone, twenty images of forty would be proof; they stand in four groups, 2 of the 16 choices of signs of which
-    # are as one-sided.
-    assert compare(labels, a, b).p_value == pytest.approx(2 / 2**20)
-    comparison = compare(labels, a, b, np.repeat(range(8), 5))
-    assert comparison.groups == 8
-    assert comparison.p_value == pytest.approx(2 / 16)
-
-
-def test_a_model_does_not_differ_from_itself():
-    comparison = compare([0, 1, 2], [0, 2, 2], [0, 2, 2])
-    assert (comparison.difference, comparison.p_value) == (0.0, 1.0)
-
-
-@pytest.mark.parametrize("b", [[0], []])
-def test_comparison_of_different_or_no_images_is_refused(b):
-    with pytest.raises(AllkitError):
-        compare([0, 0] if b else [], [0, 1] if b else [], b)

@@ -1,4 +1,4 @@
-"""The exact McNemar test against published values and scipy."""
+"""Paired tests against published values, SciPy and enumeration."""
 
 import itertools
 
@@ -7,40 +7,57 @@ import pytest
 from scipy.stats import binomtest, permutation_test
 
 from allkit.errors import AllkitError
-from allkit.metrics import by_group, holm, least_difference, mcnemar_exact, sign_flip_exact
+from allkit.metrics import by_group, compare_accuracies, holm, least_difference, sign_flip_exact, wilson
 
 
-def test_mcnemar_by_hand():
+def discordant(a, b, both=0):
+    """Which images each of two models gets right: `a` A alone, `b` B alone, `both` both of them."""
+    return np.repeat([True, False, True], [a, b, both]), np.repeat([False, True, True], [a, b, both])
+
+
+def test_a_comparison_counts_the_images_that_one_model_alone_gets_right():
+    a, b = discordant(7, 1, both=11)
+    comparison = compare_accuracies([*a, False], [*b, False])
+    assert (comparison.n, comparison.only_a_right, comparison.only_b_right) == (20, 7, 1)
+    assert (comparison.accuracy_a, comparison.accuracy_b) == (wilson(18, 20), wilson(12, 20))
+    assert comparison.difference == pytest.approx(0.3)
+    assert comparison.p_value == pytest.approx(binomtest(1, 8, 0.5).pvalue)
+
+
+def test_a_comparison_by_group_counts_a_block_of_images_once():
+    a, b = discordant(20, 0, both=20)
+    # Twenty independent images would be proof; in four groups, 2 of the 16 choices of signs are as one-sided.
+    assert compare_accuracies(a, b).p_value == pytest.approx(2 / 2**20)
+    comparison = compare_accuracies(a, b, np.repeat(range(8), 5))
+    assert comparison.groups == 8
+    assert comparison.p_value == pytest.approx(2 / 16)
+
+
+def test_a_model_does_not_differ_from_itself():
+    comparison = compare_accuracies([1, 0, 1], [1, 0, 1])
+    assert (comparison.difference, comparison.p_value) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("a", "b"), [([1, 0], [1]), ([], [])])
+def test_a_comparison_of_different_or_no_images_is_refused(a, b):
+    with pytest.raises(AllkitError):
+        compare_accuracies(a, b)
+
+
+def test_single_images_give_the_mcnemar_test_by_hand():
     # n = 11, min = 2: 2 (1 + 11 + 55) / 2^11; the worked example of the R package exact2x2 (0.06543).
-    assert mcnemar_exact(2, 9) == pytest.approx(134 / 2048)
+    assert compare_accuracies(*discordant(2, 9)).p_value == pytest.approx(134 / 2048)
 
 
-@pytest.mark.parametrize(("a", "b"), [(0, 1), (0, 5), (1, 6), (3, 17), (8, 9), (40, 60), (250, 333), (4900, 5100)])
-def test_mcnemar_agrees_with_the_binomial_test_of_scipy_either_way_round(a, b):
-    expected = binomtest(a, a + b, 0.5).pvalue
-    assert mcnemar_exact(a, b) == pytest.approx(expected, rel=1e-9)
-    assert mcnemar_exact(b, a) == mcnemar_exact(a, b)
+@pytest.mark.parametrize(("a", "b"), [(0, 1), (6, 0), (8, 9), (250, 333), (4900, 5100), (500_000, 502_000)])
+def test_single_images_give_the_binomial_test_either_way_round(a, b):
+    expected = pytest.approx(binomtest(a, a + b, 0.5).pvalue, rel=1e-9)
+    assert sign_flip_exact(by_group(*discordant(a, b, both=5))) == expected
+    assert sign_flip_exact(by_group(*discordant(b, a, both=5))) == expected
 
 
-def test_mcnemar_of_a_tie_is_one():
-    assert mcnemar_exact(0, 0) == mcnemar_exact(7, 7) == 1.0
-
-
-def test_mcnemar_neither_overflows_nor_loses_a_large_count():
-    assert mcnemar_exact(500_000, 502_000) == pytest.approx(binomtest(500_000, 1_002_000, 0.5).pvalue, rel=1e-6)
-    assert mcnemar_exact(0, 100_000) == 0.0
-    assert mcnemar_exact(0, 1000) == pytest.approx(2.0**-999)
-
-
-def test_mcnemar_refuses_negative_counts():
-    with pytest.raises(AllkitError, match="negative"):
-        mcnemar_exact(-1, 3)
-
-
-@pytest.mark.parametrize(("a", "b"), [(0, 0), (2, 9), (6, 0), (40, 60)])
-def test_sign_flips_of_single_images_are_the_mcnemar_test(a, b):
-    differences = np.array([1] * a + [-1] * b + [0] * 5)
-    assert sign_flip_exact(differences) == pytest.approx(mcnemar_exact(a, b), rel=1e-12)
+def test_a_tie_of_single_images_is_no_evidence():
+    assert compare_accuracies(*discordant(0, 0, both=3)).p_value == compare_accuracies(*discordant(7, 7)).p_value == 1.0
 
 
 @pytest.mark.parametrize("differences", [[5, -2, 0, 3, 1], [7], [3, 3, -3, 2, -1, -1, 4], [2, -2]])
@@ -83,7 +100,7 @@ def test_differences_are_summed_by_group_whatever_their_names():
 def test_the_least_difference_is_real_and_one_image_less_is_not(tests, images):
     assert least_difference(277, tests=tests) == images / 277
     for count, real in ((images, True), (images - 1, False)):
-        adjusted = holm([mcnemar_exact(count, 0), *[1.0] * (tests - 1)])
+        adjusted = holm([sign_flip_exact(np.ones(count, int)), *[1.0] * (tests - 1)])
         assert (adjusted[0] < 0.05) is real
 
 

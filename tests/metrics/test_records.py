@@ -144,7 +144,7 @@ def changed(*path_and_value):
 def test_a_benchmark_that_nothing_writes_is_refused_with_the_field_at_fault(tmp_path, whole):
     path = tmp_path / "r.json"
     path.write_text(json.dumps(whole))
-    with pytest.raises(AllkitError, match=r"r\.json is not readable \(.+\): it is no record of `allkit bench`"):
+    with pytest.raises(AllkitError, match=r"r\.json is not readable \(.+\): it is not a record of `allkit bench`"):
         load(path)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from allkit.benchmark.record.paired import accuracy_difference, shortfall
+from allkit.benchmark.record.paired import paired_accuracies, shortfall
 from records import accuracy
 
 
@@ -14,9 +14,9 @@ def grouped(wrong, n, size):
 
 def test_images_of_a_group_speak_once_in_the_paired_test():
     # Eight images lost, in two groups of four: 2 of 4 choices of signs; as images of their own 2 of 2^8.
-    found = accuracy_difference(grouped((), 200, 4), grouped(range(8), 200, 4))
-    assert found == {"difference": pytest.approx(0.04), "p_value": pytest.approx(0.5)}
-    assert accuracy_difference(accuracy(()), accuracy(range(8)))["p_value"] == pytest.approx(2 / 2**8)
+    found = paired_accuracies(grouped((), 200, 4), grouped(range(8), 200, 4))
+    assert (found.difference, found.p_value) == (pytest.approx(0.04), pytest.approx(0.5))
+    assert paired_accuracies(accuracy(()), accuracy(range(8))).p_value == pytest.approx(2 / 2**8)
 
 
 def test_a_loss_within_the_margin_takes_more_images_where_they_stand_in_groups():
@@ -28,13 +28,13 @@ def test_older_records_of_grouped_images_cannot_be_compared_and_those_of_random_
     first, second = grouped((), 200, 4), grouped(range(8), 200, 4)
     for found in (first, second):
         del found["groups"]
-    assert accuracy_difference(first, second) is None
+    assert paired_accuracies(first, second) is None
     assert shortfall(first, second, 0.01) is None
     for found in (first, second):
         found["split"] = {"hash": "s", "protocol": "random (paper protocol)"}
-    assert accuracy_difference(first, second)["p_value"] == pytest.approx(2 / 2**8)
+    assert paired_accuracies(first, second).p_value == pytest.approx(2 / 2**8)
 
 
 def test_other_images_cannot_be_compared():
-    assert accuracy_difference(accuracy(()), accuracy((), split="another")) is None
-    assert accuracy_difference(accuracy(()), accuracy((), n=100)) is None
+    assert paired_accuracies(accuracy(()), accuracy((), split="another")) is None
+    assert paired_accuracies(accuracy(()), accuracy((), n=100)) is None

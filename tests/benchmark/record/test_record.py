@@ -116,7 +116,7 @@ def test_a_saved_record_comes_back(tmp_path):
 )
 def test_another_file_is_no_record(tmp_path, text):
     (tmp_path / "r.json").write_text(text)
-    with pytest.raises(AllkitError, match="is no record of `allkit bench`"):
+    with pytest.raises(AllkitError, match="is not a record of `allkit bench`"):
         load(tmp_path / "r.json")
 
 

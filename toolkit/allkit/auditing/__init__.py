@@ -1,1 +1,1 @@
-"""What stands between a folder of labelled images and an honest accuracy."""
+"""Audit of a folder of labelled images: what an accuracy on it is worth."""

@@ -1,8 +1,7 @@
-"""What stands between a folder of labelled images and an honest accuracy.
+"""Audit of a folder of labelled images: what an accuracy on it is worth.
 
-One record answers four questions: can every file be read, does a picture stand there twice, what does
-a method score that cannot see a cell, and does something burnt into a corner give the class away. The
-record is data; `audit_text` puts it into words, the command line and `audit_page` lay it out.
+The record answers four questions: can every file be read, are there duplicates, what accuracy does a method reach that
+cannot see a cell, and does a mark in a corner give the class away. `text` puts the record into words.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from allkit.metrics import Interval, proportion
 SCHEMA_VERSION = 1
 COLOUR_HISTOGRAM = "colour_histogram"
 MAJORITY_CLASS = "majority_class"
-# Light falls off towards the corners, by itself worth a few points in any set from one microscope.
+# Light falls off towards the corners, which alone is worth a few points in any set from one microscope.
 CORNER_MARGIN = 0.05
 
 _SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
@@ -44,10 +43,10 @@ class DuplicateGroup:
 class ProtocolAudit:
     """The accuracy of methods that cannot see a cell, under one split protocol.
 
-    The folds of one seed are pooled, without those that a class has too few groups for: n images were tested, each
-    once, on the images of its training part. groups: the number of groups of the tested images. baselines and patches:
-    accuracy by name with its 95 % Wilson interval over these groups. twins: how many of the tested images have an
-    exact or near duplicate in the training part. remarks: of the groups, in sentences.
+    The folds of one seed are pooled, except those for which a class has too few groups: n images were tested once each
+    against the training part of their fold. groups: number of groups of the tested images. baselines, patches: accuracy
+    by name with its 95 % Wilson interval over groups. twins: number of tested images with an exact or near duplicate in
+    the training part. remarks: on the groups, in sentences.
     """
 
     n: int
@@ -60,9 +59,9 @@ class ProtocolAudit:
 
     @property
     def revealing_corners(self) -> tuple[str, ...]:
-        """Corners that predict the class better than the centre patch and the majority class do.
+        """Corners that predict the class better than the centre patch and the majority class.
 
-        Their interval must be above the others by `CORNER_MARGIN`.
+        The lower end of their interval must exceed the upper ends of the others by `CORNER_MARGIN`.
         """
         usual = max(self.patches[baselines.CENTRE].high, self.baselines[MAJORITY_CLASS].high)
         return tuple(name for name, share in self.patches.items() if share.low > usual + CORNER_MARGIN)
@@ -70,14 +69,14 @@ class ProtocolAudit:
 
 @dataclass(frozen=True)
 class Audit:
-    """The record of an audit.
+    """The result of an audit.
 
-    counts: readable images by class. sizes: of the decoded images, as "224x224" (width x height). formats: by the
-    files' signatures, not their names. skipped: files that are not images by name or place; unreadable: images that
-    cannot be decoded; both path to reason. exact_pairs: pairs of byte-identical files; near_pairs:
-    pairs of other files within near_threshold of 256 bits. exact_twins, near_twins: how many test images of a random
-    80/10/10 split made image by image are expected to have an exact, or any, duplicate in training.
-    protocols: name to figures; not_split: name to the reason why the protocol could not be followed.
+    counts: readable images by class. sizes: of the decoded images, as "224x224" (width x height). formats: by
+    signature, not file name. skipped: files that are not images by name or place; unreadable: images that cannot be
+    decoded; both path to reason. exact_pairs: pairs of byte-identical files. near_pairs: other pairs whose hashes
+    differ in at most near_threshold of 256 bits. exact_twins, near_twins: expected number of test images with an exact,
+    or any, duplicate in training, in a random 80/10/10 split of single images. protocols: by name. not_split: protocol
+    to the reason why the images do not suffice for it.
     """
 
     root: str
@@ -105,13 +104,13 @@ class Audit:
 
     @property
     def cross_class(self) -> tuple[DuplicateGroup, ...]:
-        """Groups whose images are in more than one class: a label is wrong, or uncertain for near copies."""
+        """Groups with images in more than one class: a label is wrong, or uncertain for near copies."""
         groups = dict.fromkeys(self.near_duplicates + self.exact_duplicates)
         return tuple(group for group in groups if len(group.classes) > 1)
 
     @property
     def errors(self) -> int:
-        """Unreadable images and groups of duplicates across classes: what has to be mended before training."""
+        """Number of unreadable images and duplicate groups across classes, which need fixing before training."""
         return len(self.unreadable) + len(self.cross_class)
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,11 +129,11 @@ def audit_dataset(
     on_image: Callable[[], None] = lambda: None,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Audit:
-    """Read all images of a scanned dataset and examine them.
+    """Read and examine all images of a scanned dataset.
 
-    near_threshold: bits of 256 in which near duplicates may differ. seed: of the splits. block_length: file numbers
-    in a block of the grouped protocol. `on_image` is called once per image read, `on_stage` with the name of each
-    stage that follows. Raises AllkitError when no image of a class can be read.
+    near_threshold: bits of 256 in which near duplicates may differ. seed: of the splits. block_length: file numbers per
+    block of the grouped protocol. `on_image` is called once per image read, `on_stage` with the name of each later
+    stage. Raises AllkitError when no image of a class can be read.
     """
     images = read(dataset, baselines.PIXELS, on_image)
     readable = images.dataset
@@ -170,14 +169,14 @@ def audit_dataset(
 
 
 def file_format(data: bytes) -> str:
-    """JPEG, PNG, BMP, TIFF or WebP by the first bytes of a file, else "other"."""
+    """JPEG, PNG, BMP, TIFF or WebP by the first bytes of a file, or "other"."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
     return next((name for signature, name in _SIGNATURES.items() if data.startswith(signature)), "other")
 
 
 def _file_facts(dataset: Dataset) -> tuple[dict[str, int], dict[str, int]]:
-    """The number of files of each format and of each size, the most common first."""
+    """Number of files by format and by size, most common first."""
     formats: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     for path in dataset.paths:
@@ -199,9 +198,9 @@ def _groups(dataset: Dataset, groups: Sequence[np.ndarray]) -> tuple[DuplicateGr
 
 
 def _expected_twins(pairs: np.ndarray, n: int, train: float = 0.8, test: float = 0.1) -> float:
-    """Test images expected to have a duplicate in training, when each of n images is assigned independently.
+    """Expected number of test images with a duplicate in training, if each of n images is assigned independently.
 
-    An image with d duplicates is in the test part with probability `test`, and one of them is in training with
+    An image with d duplicates is in the test part with probability `test`, and at least one of them is in training with
     probability 1 - (1 - train)**d.
     """
     duplicates = np.bincount(pairs.ravel(), minlength=n)
@@ -211,7 +210,7 @@ def _expected_twins(pairs: np.ndarray, n: int, train: float = 0.8, test: float =
 def _protocols(
     images: Images, alike: np.ndarray, seed: int, block_length: int, on_stage: Callable[[str], None]
 ) -> tuple[dict[str, ProtocolAudit], dict[str, str]]:
-    """The figures of each protocol, and the reasons of those that the images do not suffice for."""
+    """The result for each protocol, and the reasons for those that the images do not suffice for."""
     on_stage("measuring colours")
     features = {
         COLOUR_HISTOGRAM: images.colour_histograms,
@@ -233,7 +232,7 @@ def _protocols(
         if splits:
             failed.pop(name, None)
             rows = [tuple(images.dataset.select(split.parts[part]) for part in ("train", "test")) for split in splits]
-            # Groups are numbered alike in all folds.
+            # Groups have the same numbers in all folds.
             groups = np.array([splits[0].groups[path] for path in images.dataset.paths])
             measured = _measure(images.dataset.labels, alike, groups, features, patches, rows)
             done[name] = replace(measured, remarks=remarks(images, splits[0]))
@@ -248,9 +247,9 @@ def _measure(
     patches: Mapping[str, np.ndarray],
     rows: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> ProtocolAudit:
-    """Every baseline on every fold, pooled.
+    """Every baseline, pooled over the folds.
 
-    groups: of all images, int64 (n,). rows: the training and the test rows of each fold.
+    groups: of all images, int64 (n,). rows: the training and test rows of each fold.
     """
     tested = np.concatenate([test for _, test in rows])
 

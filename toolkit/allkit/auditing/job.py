@@ -18,7 +18,7 @@ class AuditOptions:
     """What `audit` examines.
 
     data: folder with one sub-folder of images per class. near_threshold: bits of 256 in which the difference hashes of
-    near duplicates may differ. seed: of the splits. block_length: file numbers in a block of the grouped protocol.
+    near duplicates may differ. seed: of the splits. block_length: file numbers per block of the grouped protocol.
     """
 
     data: Path | str

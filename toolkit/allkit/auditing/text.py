@@ -102,7 +102,7 @@ def _corners(audit: Audit) -> str:
     )
     return (
         f"Something in a corner reveals the class: {corners}, a patch of the same size from the centre {centre}. A "
-        "model can use that corner: mask it, and compare."
+        "model can use that corner: mask it and compare."
     )
 
 

@@ -1,1 +1,1 @@
-"""What a model costs and what it is worth, measured on the machine at hand."""
+"""Speed, memory and accuracy of models, measured on this machine."""

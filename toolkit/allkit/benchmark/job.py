@@ -1,4 +1,4 @@
-"""`allkit.bench`: what exported models cost and how accurate they are on this machine."""
+"""`allkit.bench`: speed, memory and accuracy of exported models on this machine."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _SYNTHETIC_PER_CLASS = 32
 class BenchOptions:
     """What `bench` measures.
 
-    models: ONNX files that allkit exported; none for all in exported/. data: folder with one sub-folder of images per
-    class, for queries and accuracy; None for synthetic smears and no accuracy. split: a split.json on whose test part
-    accuracy is measured, in place of that of each model. device: as for `Classifier`. batches: batch sizes of the
-    throughput, empty for that of the plan, 1 and 32. seconds and queries: the least of each scenario, over all rounds.
-    rounds: how often all models take turns.
+    models: ONNX files exported by allkit; empty for all in exported/. data: folder with one sub-folder of images per
+    class, for queries and accuracy; None for synthetic smears and no accuracy. split: a split.json whose test part is
+    used for accuracy instead of each model's own. device: as for `Classifier`. batches: batch sizes for throughput;
+    empty for 1, 32 and that of the plan. seconds, queries: minimum per scenario, over all rounds. rounds: number of
+    turns each model takes.
     """
 
     models: Sequence[Path | str] = ()
@@ -84,13 +84,13 @@ def bench(options: BenchOptions, *, progress: Progress | None = None) -> BenchRe
 
 @contextmanager
 def _queries(data: Path | str | None, progress: Progress) -> Iterator[tuple[list[Path], dict[str, Any], Images | None]]:
-    """The images of the queries, what they are, and the labelled dataset where there is one."""
+    """The query images, their description for the record, and the labelled dataset if there is one."""
     if data is None:
         with tempfile.TemporaryDirectory(prefix="allkit-bench-") as folder:
             files = sorted(synthesize(Path(folder, "smears"), _SYNTHETIC_PER_CLASS).rglob("*.jpg"))
             yield files, {"kind": "synthetic smears"}, None
         return
-    # Read here, so that what cannot be read is left out of the queries too.
+    # Reading them here keeps unreadable files out of the queries.
     images = load(scan(data), None, progress)
     files = [images.dataset.root / path for path in images.dataset.paths]
     yield files, {"kind": "labelled images", "root": visible(Path(data).name)}, images

@@ -9,8 +9,7 @@ from rich.table import Table
 from allkit.cli.console import PlainConsole
 from allkit.cli.tables import print_metrics, with_interval
 from allkit.evaluation.evaluate import Evaluation
-from allkit.metrics import SIGNIFICANT, least_difference
-from allkit.metrics.classification import PairedComparison
+from allkit.metrics import SIGNIFICANT, PairedComparison, least_difference
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

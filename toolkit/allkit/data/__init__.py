@@ -1,1 +1,1 @@
-"""Labelled images: where they are, how they are split, and synthetic ones to try things on."""
+"""Labelled images: scanning, splits, duplicates, baselines, and synthetic smears."""

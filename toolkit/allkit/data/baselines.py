@@ -1,9 +1,8 @@
-"""What an accuracy is worth: the accuracy of methods that cannot see a cell.
+"""Baselines: the accuracy of methods that cannot see a cell.
 
-Each baseline is the label of the nearest training image in a feature without shape: its colours,
-its grey levels, the colour of its background, or one small patch. What such a method scores, a
-network may score for the same reason. They are read at one fixed size (`PIXELS`), so that the
-figures beside two models of different input sizes are the same.
+Each predicts the label of the nearest training image by a feature without shape: colours, grey levels, background
+colour, or one small patch. A network may reach the same accuracy for the same reason. Images are read at one size
+(`PIXELS`), so that models of different input sizes are compared with the same baseline.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ _PATCH_SIDE = 16
 
 
 def colour_histograms(pixels: np.ndarray) -> np.ndarray:
-    """Pixels in each of 8x8x8 RGB bins: float32 (n, 512). pixels: uint8 (n, S, S, 3), RGB."""
+    """Pixel counts in 8x8x8 RGB bins: float32 (n, 512). pixels: uint8 (n, S, S, 3), RGB."""
     return _each(pixels, 512, lambda image: cv2.calcHist([image], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3))
 
 
 def grey_histograms(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of each grey level: float32 (n, 256). pixels: uint8 (n, S, S, 3), RGB."""
+    """Pixel counts by grey level: float32 (n, 256). pixels: uint8 (n, S, S, 3), RGB."""
 
     def histogram(image: np.ndarray) -> np.ndarray:
         return cv2.calcHist([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)], [0], None, [256], [0, 256])
@@ -37,10 +36,9 @@ def grey_histograms(pixels: np.ndarray) -> np.ndarray:
 
 
 def background_colours(pixels: np.ndarray) -> np.ndarray:
-    """Mean RGB of the brightest twentieth of each image: float32 (n, 3), 0 to 255. pixels: uint8 (n, S, S, 3).
+    """Mean RGB of the brightest 5 % of each image: float32 (n, 3), 0 to 255. pixels: uint8 (n, S, S, 3).
 
-    Brightness is R + G + B. A twentieth is nowhere more than empty slide; a larger share takes in
-    pale cells and, with them, more of the class.
+    Brightness is R + G + B. The brightest 5 % of any image is empty slide; a larger share would include pale cells.
     """
 
     def colour(image: np.ndarray) -> np.ndarray:
@@ -51,11 +49,11 @@ def background_colours(pixels: np.ndarray) -> np.ndarray:
 
 
 def patch_features(pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Each corner of the images and a centre patch of the same size, by name, each float32 (n, 256).
+    """The four corner patches and a centre patch of each image, by name, each float32 (n, 256).
 
-    pixels: uint8 (n, S, S, 3), RGB. A patch is 48/224 of the side, shrunk to 16x16 grey pixels of mean 0 and
-    length 1. That removes stain and light, which any patch would tell; cells lie anywhere, so two patches match
-    only where the same thing is burnt in at the same place. The centre patch shows what a patch tells without one.
+    pixels: uint8 (n, S, S, 3), RGB. A patch is 48/224 of the side, shrunk to 16x16 grey pixels, centred to mean 0 and
+    scaled to length 1. This removes stain and light, and cells lie anywhere, so two patches match only if the same mark
+    is at the same place. The centre patch is the control.
     """
     size = pixels.shape[1]
     side = max(1, round(size * _PATCH_SHARE))
@@ -82,8 +80,8 @@ def nearest_labels(
 ) -> np.ndarray:
     """Label of the training row nearest to each test row in city-block distance: int64 (len(test_rows),).
 
-    features: float32 (n, f); labels: int64 (n,); rows: int64. Of rows equally near the first counts. Raises
-    AllkitError when either part has no rows.
+    features: float32 (n, f); labels: int64 (n,); rows: int64. The first of equally near rows counts. Raises AllkitError
+    when either part is empty.
     """
     if not len(train_rows) or not len(test_rows):
         raise AllkitError("a baseline needs training and test images: this split leaves a part empty")
@@ -92,17 +90,17 @@ def nearest_labels(
 
 
 def majority_labels(labels: np.ndarray, train_rows: np.ndarray, test_rows: np.ndarray) -> np.ndarray:
-    """The commonest label of the training rows, for each test row: int64 (len(test_rows),)."""
+    """The most common label of the training rows, for each test row: int64 (len(test_rows),)."""
     return np.full(len(test_rows), np.bincount(labels[train_rows]).argmax(), np.int64)
 
 
 def leave_one_out_labels(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Label of the nearest other image in city-block distance, for each: int64 (n,).
+    """Label of the nearest other image in city-block distance: int64 (n,).
 
     features: float32 (n, f); labels: int64 (n,), n at least 2.
     """
     _, nearest = cv2.batchDistance(features, features, cv2.CV_32F, normType=cv2.NORM_L1, K=2)
-    # An image is its own nearest, unless a twin with the same features comes first.
+    # The nearest image is the image itself, unless a twin with the same features comes first.
     itself = nearest[:, 0] == np.arange(len(labels))
     return labels[np.where(itself, nearest[:, 1], nearest[:, 0])]
 

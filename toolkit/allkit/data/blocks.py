@@ -1,4 +1,4 @@
-"""Blocks of neighbouring files of a class: by the numbers in their names, or by order where these do not serve."""
+"""Blocks of neighbouring files of a class, by the numbers in their names or else by order."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from allkit.data.index import Dataset
 
 FAR_APART = "file numbers are far apart"
-# Numbers serve while blocks of them are at least half as full as blocks of files would be.
+# Numbers are used if their blocks are at least half as full as blocks of consecutive files.
 _SPARSE = 2
 
 
 def blocks_of(dataset: Dataset, block_length: int) -> tuple[list[tuple[int, int]], dict[str, str]]:
-    """(class, block number) of each image, and by class why its blocks go by the order of names, where they do.
+    """(class, block number) of each image; and for the classes ordered by name instead of number, the reason.
 
-    The number of a file is the last run of digits in its name. The images of a dataset come class by class, in natural
-    order of their names.
+    The number of a file is the last run of digits in its name. The images of a dataset are sorted by class and, within
+    a class, in natural order of their names.
     """
     blocks: list[tuple[int, int]] = []
     ordered: dict[str, str] = {}
@@ -31,7 +31,7 @@ def blocks_of(dataset: Dataset, block_length: int) -> tuple[list[tuple[int, int]
 
 
 def _numbers(paths: Sequence[str], block_length: int) -> tuple[Sequence[int], str]:
-    """The numbers of files, or why they do not tell which files are neighbours."""
+    """The numbers of the files, or why they do not show which files are neighbours."""
     runs = [re.findall(r"\d+", Path(path).stem) for path in paths]
     if not all(runs):
         return [], "not every file has a number"
@@ -39,7 +39,7 @@ def _numbers(paths: Sequence[str], block_length: int) -> tuple[Sequence[int], st
     if len(set(numbers)) < len(numbers):
         return [], "file numbers repeat"
     filled = len({(number - 1) // block_length for number in numbers})
-    # Times of day, for example: almost every one would be a block of its own, and nothing be kept together.
+    # Times of day, for example, would put almost every file into a block of its own.
     if filled > _SPARSE * -(-len(numbers) // block_length):
         return [], FAR_APART
     return numbers, ""

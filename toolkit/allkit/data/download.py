@@ -1,7 +1,7 @@
-"""Fetch the ALL image dataset through kagglehub into its cache.
+"""Download the ALL image dataset through kagglehub.
 
-kagglehub belongs to the extra `train` and is imported here alone. The set is public, yet a
-machine may have no network and Kaggle may want a login, so each failure says how to go on by hand.
+kagglehub is imported only here. The machine may have no network and Kaggle may ask for a login, so each error explains
+how to download by hand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from allkit.data.index import scan
 from allkit.errors import AllkitError
 from allkit.support.extras import missing
 
-# Pinned: one version is the same images for everybody, and is found in the cache without asking the network.
+# A pinned version is the same for everybody, and found in the cache without network access.
 HANDLE = "mehradaria/leukemia/versions/1"
 CLASSES = ("Benign", "Early", "Pre", "Pro")
 DOI_PAGE = "https://doi.org/10.34740/KAGGLE/DSV/2175623"
@@ -27,12 +27,12 @@ Intelligent Systems, 2022. https://doi.org/10.1002/int.22753"""
 
 
 def download() -> Path:
-    """The folder of the ALL set with one sub-folder a class, downloaded unless it is in kagglehub's cache.
+    """Return the folder of the ALL set, with one sub-folder per class; download it unless kagglehub has cached it.
 
-    kagglehub's own messages and progress go to stderr. Raises AllkitError when kagglehub is not installed,
-    the download fails, or what came is not the four classes.
+    kagglehub's messages and progress go to stderr. Raises AllkitError when kagglehub is not installed, the download
+    fails, or the download does not have the four classes.
     """
-    # kagglehub binds its log to the stdout it finds when it is imported; stdout is for the caller's result.
+    # kagglehub logs to the stdout it finds on import; stdout is reserved for the caller's result.
     with contextlib.redirect_stdout(sys.stderr):
         folder = _fetch()
     try:

@@ -1,9 +1,8 @@
-"""Which images are the same picture, or nearly.
+"""Exact and near duplicates among images.
 
-An image that stands in training and in test makes the test easier than the world. Byte-identical
-files are found by their hash; pictures saved twice, or taken twice of one field, by a perceptual
-difference hash. All pairs are compared, as a product of +-1 matrices: at a few thousand images that
-is quicker than any index, and exact.
+A picture in both training and test makes the test too easy. Byte-identical files are found by their content hash;
+pictures that were saved twice, or two photographs of one field, by a perceptual difference hash. All pairs are
+compared, as a product of +-1 matrices, which is exact and, for a few thousand images, faster than an index.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import cv2
 import numpy as np
 
 HASH_BITS = 256
-# At this distance all pairs of the ALL set lie within one class; unrelated smears differ in about 128 bits.
+# Up to this distance, all pairs of the ALL set are within one class; unrelated smears differ in about 128 bits.
 NEAR_THRESHOLD = 20
 _SIDE = 16
 _BLOCK = 1024
@@ -23,9 +22,9 @@ _BLOCK = 1024
 def difference_hashes(pixels: np.ndarray) -> np.ndarray:
     """Perceptual difference hash ("dHash") of each image: bool (n, 256).
 
-    pixels: uint8 (n, S, S, 3), RGB. The grey image is shrunk to 16 rows of 17 pixels; a bit says whether a
-    pixel is brighter than its left neighbour. It survives recompression, rescaling and changes of brightness.
-    Images without any contrast all share one hash.
+    pixels: uint8 (n, S, S, 3), RGB. The grey image is shrunk to 16 rows of 17 pixels; a bit is set where a pixel is
+    brighter than its left neighbour. The hash survives recompression, rescaling and changes of brightness. All images
+    without contrast have the same hash.
     """
     bits = np.empty((len(pixels), HASH_BITS), bool)
     for row, image in enumerate(pixels):
@@ -36,14 +35,14 @@ def difference_hashes(pixels: np.ndarray) -> np.ndarray:
 
 
 def near_pairs(bits: np.ndarray, threshold: int = NEAR_THRESHOLD) -> np.ndarray:
-    """Pairs of rows (i < j) that differ in at most `threshold` bits: int64 (p, 2). bits: bool (n, 256).
+    """Pairs of rows (i < j) whose hashes differ in at most `threshold` bits: int64 (p, 2). bits: bool (n, 256).
 
-    Pairs of identical files are among them: their hashes differ in no bit.
+    Identical files are included: their hashes differ in no bit.
     """
     signs = np.where(bits, np.float32(1), np.float32(-1))
     found = [np.empty((0, 2), np.int64)]
     for start in range(0, len(signs), _BLOCK):
-        # Rows agree in as many bits as they differ when their product is 0; small integers are exact in float32.
+        # The product of two rows is the number of equal bits minus that of different bits, exact in float32.
         distance = (bits.shape[1] - signs[start : start + _BLOCK] @ signs[start:].T) / 2
         i, j = np.nonzero(distance <= threshold)
         found.append(np.stack([i, j], axis=1)[i < j] + start)
@@ -51,11 +50,11 @@ def near_pairs(bits: np.ndarray, threshold: int = NEAR_THRESHOLD) -> np.ndarray:
 
 
 def connected_groups(n: int, pairs: Iterable[Sequence[int]]) -> np.ndarray:
-    """Group number of each of n items, int64 (n,): items linked by a chain of pairs share a group.
+    """Group number of each of n items, int64 (n,): items linked by a chain of pairs are in one group.
 
     Groups are numbered from 0 in the order of their first items.
     """
-    # Here, since the baselines and the decoders of this package must not wait for SciPy.
+    # Imported here because it loads slowly.
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -65,7 +64,7 @@ def connected_groups(n: int, pairs: Iterable[Sequence[int]]) -> np.ndarray:
 
 
 def repeated(groups: np.ndarray) -> list[np.ndarray]:
-    """The rows of each group with two or more members, in group order. groups: int64 (n,)."""
+    """The rows of each group with at least two members, in group order. groups: int64 (n,)."""
     order = np.argsort(groups, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
     return [rows for rows in parts if len(rows) > 1]

@@ -1,7 +1,7 @@
-"""A class-per-folder tree as a list of labelled files.
+"""A tree with one folder per class as a list of labelled files.
 
-Hashes and pixels come from one read of each file, so that the split, the fingerprint and the
-training arrays speak of the same bytes.
+Hashes and pixels come from a single read of each file, so that the split, the fingerprint and the training arrays
+describe the same bytes.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from allkit.support.progress import Progress, counted
 from allkit.support.text import visible
 from allkit.support.tree import walk
 
-# Kaggle's archive of the ALL set holds the photographs in Original/ beside Segmented/.
+# Kaggle's archive of the ALL set holds the photographs in Original/, next to Segmented/.
 _OUTER_FOLDER = "Original"
 
-# What every record names as the baseline beside an accuracy.
+# The baseline that every record has beside an accuracy.
 BASELINE = "nearest colour histogram"
 
 
-# Files left out that a warning names.
+# How many left-out files a warning lists.
 _SHOWN = 5
 
 
@@ -44,8 +44,8 @@ _SHOWN = 5
 class Dataset:
     """Labelled image files below `root`.
 
-    paths: relative POSIX paths in natural order (img2 before img10), class by class.
-    labels: int64 (n,), index into `classes`. skipped: relative path to the reason it was left out.
+    paths: relative POSIX paths, sorted by class and in natural order (img2 before img10).
+    labels: int64 (n,), indices of `classes`. skipped: relative path to the reason why it was left out.
     """
 
     root: Path
@@ -62,7 +62,7 @@ class Dataset:
         return {name: int((self.labels == i).sum()) for i, name in enumerate(self.classes)}
 
     def without(self, reasons: Mapping[str, str]) -> Dataset:
-        """The same dataset less the given paths, which join `skipped`."""
+        """The same dataset without the given paths, which are added to `skipped`."""
         keep = [i for i, path in enumerate(self.paths) if path not in reasons]
         return Dataset(
             self.root,
@@ -80,12 +80,12 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Images:
-    """What one read of every file of a dataset gives.
+    """The images of a dataset after one read of every file.
 
-    hashes: SHA-256 of each file. difference_hashes: bool (n, 256) and colour_histograms: float32 (n, 512), from the
-    picture at a fixed size, for near duplicates and for the baseline that stands beside every accuracy.
-    pixels: uint8 (n, S, S, 3), or (0, S, S, 3) where they were not asked for. pictures: uint8 (n, 8, 8), by which a
-    model finds those that it was trained on (`training_images.perceptual_hashes`).
+    hashes: SHA-256 of each file. difference_hashes: bool (n, 256), for near duplicates, and colour_histograms: float32
+    (n, 512), for the baseline, both computed at a fixed size. pixels: uint8 (n, S, S, 3), or (0, S, S, 3) if not
+    requested. pictures: uint8 (n, 8, 8), by which a model recognises its training images
+    (`training_images.perceptual_hashes`).
     """
 
     dataset: Dataset
@@ -100,28 +100,28 @@ class Images:
         return dict(zip(self.dataset.paths, self.hashes, strict=True))
 
     def baseline_right(self, train: Iterable[str], test: Iterable[str]) -> np.ndarray:
-        """Whether the nearest colour histogram of `train` tells the class of each image of `test`, bool (n,)."""
+        """Whether the nearest colour histogram of `train` gives the class of each image of `test`, bool (n,)."""
         labels, tested = self.dataset.labels, self.dataset.select(test)
         return nearest_labels(self.colour_histograms, labels, self.dataset.select(train), tested) == labels[tested]
 
     def baseline(self, train: Iterable[str], test: Iterable[str], groups: ArrayLike | None = None) -> Interval:
-        """Accuracy of the nearest colour histogram, from the images of `train` to those of `test`, in these groups."""
+        """Accuracy of the nearest colour histogram of `train` on `test`, with an interval over groups."""
         return proportion(self.baseline_right(train, test), groups)
 
     def baseline_within(self, paths: Iterable[str] | None = None, groups: ArrayLike | None = None) -> Interval:
-        """The same where there is no training part: each image's nearest among the others (leaving one out)."""
+        """The same without a training part: the nearest other image (leaving one out)."""
         rows = np.arange(len(self.dataset)) if paths is None else self.dataset.select(paths)
         labels = self.dataset.labels[rows]
         return proportion(leave_one_out_labels(self.colour_histograms[rows], labels) == labels, groups)
 
 
 def scan(root: Path | str) -> Dataset:
-    """List the images of a class-per-folder tree without opening them.
+    """List the images of a tree with one folder per class, without opening them.
 
-    Each sub-folder of `root` (or of `root/Original`, Kaggle's layout) is a class, whatever lies
-    below it belongs to it. Files that are not images by name are left out with a reason. Hidden
-    files and folders are passed over. Raises AllkitError for a wrong path, fewer than two classes,
-    names that no classes can have (`check_class_names`) or a class without images.
+    Each sub-folder of `root` (or of `root/Original`, Kaggle's layout) is a class and includes everything below it.
+    Files that are not images by name are left out with a reason; hidden files and folders are ignored. Raises
+    AllkitError for a wrong path, fewer than two classes, names that classes cannot have (`check_class_names`) or a
+    class without images.
     """
     root = Path(root)
     if not os.path.isdir(root):
@@ -160,10 +160,10 @@ def scan(root: Path | str) -> Dataset:
 
 
 def read(dataset: Dataset, pixels: PixelPath | None = None, on_image: Callable[[], None] = lambda: None) -> Images:
-    """Read every image once; one that cannot be read is moved to `skipped` with the reason.
+    """Read every image once. Unreadable images are moved to `skipped` with the reason.
 
-    Without `pixels` no pixel is kept. `on_image` is called once per image, for progress. Raises AllkitError when a
-    class loses all its images.
+    Pixels are kept only if `pixels` is given. `on_image` is called once per image. Raises AllkitError when a class
+    loses all its images.
     """
 
     def one(path: str) -> tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None] | AllkitError:
@@ -198,7 +198,7 @@ def read(dataset: Dataset, pixels: PixelPath | None = None, on_image: Callable[[
 
 
 def load(dataset: Dataset, pixels: PixelPath | None, progress: Progress) -> Images:
-    """`read` with its progress told, and a note on the files that were left out."""
+    """`read` with progress, and a warning that lists the files left out."""
     images = read(dataset, pixels, counted(progress, "reading images", len(dataset)))
     if skipped := images.dataset.skipped:
         shown = [f"  {visible(path)}: {visible(reason)}" for path, reason in list(skipped.items())[:_SHOWN]]
@@ -208,7 +208,7 @@ def load(dataset: Dataset, pixels: PixelPath | None, progress: Progress) -> Imag
 
 
 def fingerprint(hashes: Mapping[str, str]) -> str:
-    """SHA-256 over path and content hash of every image, in path order."""
+    """SHA-256 over the path and content hash of every image, in path order."""
     lines = "".join(f"{hashes[path]} {path}\n" for path in sorted(hashes))
     return hashlib.sha256(lines.encode()).hexdigest()
 
@@ -218,13 +218,13 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> tuple[list[Path], dict[Path, str]]:
-    """The visible files below a folder, and what could not be entered or named, with the reason."""
+    """The visible files below a folder, and those that could not be entered or named, with the reason."""
     tree = walk(folder)
     found: list[Path] = []
     closed = {path: f"cannot be opened: {reason}" for path, reason in tree.closed.items()}
     closed.update(dict.fromkeys(tree.links, "a link to a folder"))
     for path in tree.files:
-        # Records are UTF-8; Python carries other bytes of a file name as lone surrogates.
+        # Records are UTF-8; Python represents other bytes of a file name as lone surrogates.
         whole = path.name.encode("utf-8", "replace").decode()
         if whole != path.name:
             closed[path.with_name(whole)] = "its name is not UTF-8"

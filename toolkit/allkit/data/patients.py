@@ -1,7 +1,7 @@
-"""The patients of images, from a list that somebody typed.
+"""The patients of images, from a list typed by hand.
 
-Two spellings of one patient would put the same patient into training and test, so names are compared without case and
-superfluous blanks, and paths whatever their separators; what contradicts itself is refused by the numbers of its lines.
+Two spellings of one patient could put that patient into both training and test. Names are therefore compared without
+case and superfluous spaces, and paths with either separator; contradictions are refused with their line numbers.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _COLUMNS = ("path", "patient")
 
 
 def read_patients(path: Path, images: Sequence[str]) -> list[str]:
-    """The patient of each image (relative path), from a CSV file with the columns path and patient.
+    """Return the patient of each image (relative path), from a CSV file with the columns path and patient.
 
-    Raises AllkitError when the file cannot be read, is no such table, names two patients for one path, or none for an
-    image.
+    Raises AllkitError when the file cannot be read, is not such a table, gives two patients for one path, or none for
+    an image.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -67,5 +67,5 @@ def _path_key(path: str) -> str:
 
 
 def _name_key(name: str) -> str:
-    """A name as it is compared: Unicode in one form, without case, blanks at the ends and repeated blanks."""
+    """A name for comparison: normalised Unicode, without case, outer spaces and repeated spaces."""
     return " ".join(unicodedata.normalize("NFKC", name).replace("\ufeff", "").casefold().split())

@@ -1,15 +1,15 @@
-"""How images are dealt out to train, validation and test.
+"""How images are split into train, validation and test.
 
-Both protocols deal out groups, never images, class by class, along a circle cut into `folds` arcs: arc `fold`
-is the test part, what follows is validation, the rest is train. A single split is the first of ten folds, so a
-cross-validation and a split are the same thing seen at another index.
+Both protocols assign groups, never single images, class by class, along a circle cut into `folds` arcs: arc `fold` is
+the test part, the next one validation, and the rest train. A single split is the first of ten folds, so
+cross-validation and single splits work the same way.
 
-`random` is the paper's protocol: 80/10/10, stratified; groups are byte-identical files, in random order.
-`grouped` asks what the model does on slides it has not seen: groups are blocks of neighbouring file numbers (the
-ALL set was numbered slide by slide, about 37 images a patient) or the patients of a list, joined with exact and
-near duplicates; the order of the blocks is kept, so that test is one stretch, and an embargo of one block on each
-side of it, in every class that a tested group touches, is left out of everything. Validation may border on train: what
-is fitted there, a temperature or a threshold, sees images a little easier than those of the test part.
+`random` is the paper's protocol: 80/10/10, stratified. Groups are byte-identical files, in random order.
+`grouped` estimates the accuracy on unseen slides. Groups are blocks of neighbouring file numbers (the ALL set was
+numbered slide by slide, about 37 images per patient) or the patients of a list, joined with exact and near duplicates.
+Blocks keep their order, so that the test part is one stretch; an embargo of one block on each side of it, in every
+class that a tested group touches, is left out entirely. Validation may border on train: what is fitted on it, a
+temperature or a threshold, sees slightly easier images than the test part has.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _UNEVEN = 3
 
 @dataclass
 class _Group:
-    """Rows of the dataset that stay together, and the blocks (class, number) that they lie in."""
+    """Rows of the dataset that stay together, and the blocks (class, number) they belong to."""
 
     rows: list[int]
     blocks: set[tuple[int, int]] = field(default_factory=set)
@@ -54,7 +54,7 @@ def make_split(
     block_length: int = BLOCK_LENGTH,
     groups_file: Path | None = None,
 ) -> Split:
-    """Fold `fold` of `folds` under the protocol "random" or "grouped"; `groups_file` takes the place of blocks."""
+    """Fold `fold` of `folds` under the protocol "random" or "grouped"; `groups_file` replaces blocks by patients."""
     if protocol == "random":
         return random_split(images, seed, fold, folds)
     if groups_file is not None:
@@ -63,7 +63,7 @@ def make_split(
 
 
 def random_split(images: Images, seed: int, fold: int = 0, folds: int = FOLDS) -> Split:
-    """The paper's protocol. Raises AllkitError when a class has too few different images."""
+    """The paper's protocol. Raises AllkitError when a class has too few distinct images."""
     rng = np.random.default_rng(seed)
     groups = _components(len(images.dataset), _same(images.hashes))
     return _deal(images, _shuffled(images.dataset, groups, rng), fold, folds, "random", {"seed": seed})
@@ -72,11 +72,11 @@ def random_split(images: Images, seed: int, fold: int = 0, folds: int = FOLDS) -
 def grouped_split(
     images: Images, seed: int, fold: int = 0, folds: int = FOLDS, block_length: int = BLOCK_LENGTH
 ) -> Split:
-    """Blocks of `block_length` neighbouring file numbers. AllkitError when a class has too few blocks.
+    """Groups of `block_length` neighbouring file numbers. Raises AllkitError when a class has too few blocks.
 
-    The number of a file is the last run of digits in its name. In a class where names have none, or numbers repeat
-    (sub-folders) or are far apart (times of day), it is the file's place in natural order; the parameters name the
-    classes of the last kind.
+    The number of a file is the last run of digits in its name. If the names of a class have no numbers, or the numbers
+    repeat (sub-folders) or are far apart (times of day), it is the file's place in natural order; the parameters list
+    the classes whose numbers are far apart.
     """
     rng = np.random.default_rng(seed)
     dataset = images.dataset
@@ -87,7 +87,7 @@ def grouped_split(
     by_class = []
     for members in _by_class(dataset, groups):
         members.sort(key=lambda group: min(group.blocks))
-        # A class whose groups all belong to another class has none left; `_deal` names it.
+        # A class may lose all its groups to another class; `_deal` reports that.
         start = int(rng.integers(len(members))) if members else 0
         by_class.append(members[start:] + members[:start])
     parameters = {"seed": seed, "block_length": block_length, "embargo_blocks": 1}
@@ -116,7 +116,7 @@ def listed_split(images: Images, seed: int, groups_file: Path, fold: int = 0, fo
 
 
 def remarks(images: Images, split: Split) -> tuple[str, ...]:
-    """What has to be known of the groups of a split, in sentences; a warning where they hold hardly any images."""
+    """Remarks on the groups of a split, in sentences; a warning if hardly any images are grouped."""
     count, n = split.group_count, len(split.groups)
     told = [f"{split.label} split: {count:,} groups of {n:,} images"]
     if length := split.parameters.get("block_length"):
@@ -152,7 +152,7 @@ def _deal(
     dataset = images.dataset
     rows: dict[str, list[int]] = {part: [] for part in PARTS}
     arcs = [_arc([len(group.rows) for group in groups], fold, folds) for groups in by_class]
-    # Of all classes first: a group that duplicates join over two classes is tested with one and has neighbours in both.
+    # For all classes first: a group that duplicates join across classes has neighbours in both.
     test = {block for groups, inside in zip(by_class, arcs, strict=True) for i in inside for block in groups[i].blocks}
     near = {(label, number + step) for label, number in test for step in (-1, 1)} - test
     for name, groups, inside in zip(dataset.classes, by_class, arcs, strict=True):
@@ -185,9 +185,9 @@ def _deal(
 
 
 def _arc(sizes: Sequence[int], fold: int, folds: int) -> range:
-    """The groups of one of `folds` arcs that hold nearly equally many images, and one group each if there are so many.
+    """The groups of one of `folds` arcs with nearly equal numbers of images, at least one group each if possible.
 
-    A group lies in the arc in which it starts. With fewer groups than arcs, the last arcs are empty.
+    A group belongs to the arc in which it starts. With fewer groups than arcs, the last arcs are empty.
     """
     starts = np.cumsum([0, *sizes])
     cuts = [int(np.searchsorted(starts[:-1], round(starts[-1] * cut / folds))) for cut in range(folds + 1)]
@@ -208,7 +208,7 @@ def _components(count: int, *links: Iterable[Sequence[int]]) -> list[_Group]:
 
 
 def _same(keys: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Pairs of rows that link all rows with the same key."""
+    """Pairs of rows that link all rows with equal keys."""
     first: dict[Hashable, int] = {}
     return [(first.setdefault(key, row), row) for row, key in enumerate(keys)]
 
@@ -218,7 +218,7 @@ def _shuffled(dataset: Dataset, groups: Sequence[_Group], rng: np.random.Generat
 
 
 def _by_class(dataset: Dataset, groups: Sequence[_Group]) -> list[list[_Group]]:
-    """The groups of each class; one that holds images of two classes goes with its first image."""
+    """The groups of each class; a group with images of two classes goes with its first image."""
     return [
         [group for group in groups if dataset.labels[group.rows[0]] == label] for label in range(len(dataset.classes))
     ]

@@ -1,4 +1,4 @@
-"""Train, validation and test parts, as a file that can be read back and checked."""
+"""Train, validation and test parts, saved to a file that can be read back and checked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class _Record:
-    """A split file, as far as types tell."""
+    """The fields of a split file."""
 
     schema_version: int
     hash: str
@@ -42,9 +42,9 @@ class _Record:
 class Split:
     """Which relative paths belong to which part.
 
-    protocol names how it was made (see `protocol`) and parameters how exactly. hashes: content hash of every image
-    that was dealt out. groups: the number of the group that each was dealt out with. An image in no part was left
-    out on purpose, as an embargo between neighbours. `hash` covers all of it.
+    protocol, parameters: how it was made (see `protocol`). hashes: content hash of every image. groups: group number of
+    every image. An image in no part was left out on purpose, as an embargo between neighbours. `hash` covers all
+    fields.
     """
 
     protocol: str
@@ -58,7 +58,7 @@ class Split:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def summary(self) -> dict[str, Any]:
-        """What a record says of the split: protocol, parameters, hash, and how many groups and images."""
+        """The split in a record: protocol, parameters, hash, and the numbers of groups and images."""
         n = {part: len(paths) for part, paths in self.parts.items()}
         return {
             "protocol": self.label,
@@ -70,12 +70,12 @@ class Split:
 
     @property
     def group_count(self) -> int:
-        """How many groups the images fall into."""
+        """Number of groups of images."""
         return len(set(self.groups.values()))
 
     @property
     def label(self) -> str:
-        """The protocol as it is called wherever a result appears."""
+        """The name of the protocol beside a result."""
         return "random (paper protocol)" if self.protocol == "random" else self.protocol
 
     def save(self, path: Path) -> None:
@@ -84,7 +84,7 @@ class Split:
 
     @classmethod
     def load(cls, path: Path | str) -> Split:
-        """Read a split file; AllkitError when it is missing, is not one, was edited by hand, or contradicts itself."""
+        """Read a split file; AllkitError when it is missing, not a split, edited by hand, or inconsistent."""
         fix = "it is not a split file of allkit; a run folder holds one as split.json"
         record = read_json(path, _Record, fix, f"the split file {path}")
         if record.schema_version != SCHEMA_VERSION:
@@ -102,7 +102,7 @@ class Split:
         return split
 
     def _check(self) -> None:
-        """AllkitError where a path leads out of the images, is in two parts, or has no hash or no group."""
+        """Raise AllkitError if a path leads outside, is in two parts, or has no hash or group."""
         check_image_paths(self.hashes)
         dealt = [path for paths in self.parts.values() for path in paths]
         if len(set(dealt)) < len(dealt):
@@ -111,7 +111,7 @@ class Split:
             raise AllkitError("an image has no hash or no group")
 
     def check(self, hashes: Mapping[str, str]) -> None:
-        """Refuse a tree whose images are not those that were split: AllkitError names the first difference."""
+        """Raise AllkitError, naming the first difference, if the images are not the ones that were split."""
         advice = "use the images it was made from, or make a new split"
         for path, digest in self.hashes.items():
             if path not in hashes:
@@ -129,5 +129,5 @@ class Split:
 
 
 def class_of(path: str) -> str:
-    """The class of an image by its relative path, whose first part is the class folder."""
+    """The class of an image: the first part of its relative path."""
     return path.partition("/")[0]

@@ -1,14 +1,13 @@
-"""Synthetic blood smears of four classes, to try and test everything without the real set.
+"""Synthetic blood smears of four classes, for trying and testing everything without the real set.
 
-On the real images colour alone almost gives the class, so a model that scores well on them may
-have learnt the stain. Here it cannot: only the outline of the nuclei, their size and the grain of
-their chromatin differ between classes. What a colour histogram sees is drawn from distributions
-that do not know the class: tint, stain, brightness, number of red cells, the total area of nuclei
-and of cytoplasm in a picture (small nuclei come in greater number), and the shades inside a nucleus
-(its texture is rank-transformed, so coarse and fine chromatin hold the same shades in a different
-order). What remains is faint: more outline means more half-shaded pixels.
+On the real images, colour alone almost determines the class, so an accurate model may have learnt the stain. Here it
+cannot: classes differ only in the outline and size of the nuclei and the grain of their chromatin. Everything a colour
+histogram sees is drawn from distributions independent of the class: tint, stain, brightness, number of red cells, the
+total area of nuclei and of cytoplasm (small nuclei are more numerous), and the shades inside a nucleus (its texture is
+rank-transformed, so that coarse and fine chromatin have the same shades in a different order). A faint trace remains:
+more outline means more half-shaded pixels.
 
-The pictures resemble smears; they carry no medical meaning.
+The pictures resemble smears; they have no medical meaning.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ _JPEG_QUALITY = 92
 
 @dataclass(frozen=True)
 class _Morphology:
-    """What decides a class.
+    """What distinguishes a class.
 
-    radius: of a disc with the area of a typical nucleus; grain: blur of the noise that is its chromatin; both as
-    fractions of the picture's side. lobing: depth of 3 or 4 lobes; notch: depth of one indentation; both as
-    fractions of the radius. nucleoli: number of pale spots.
+    radius: of a disc with the area of a typical nucleus; grain: blur of the noise that forms its chromatin; both as
+    fractions of the picture's side. lobing: depth of 3 or 4 lobes; notch: depth of one indentation; both as fractions
+    of the radius. nucleoli: number of pale spots.
     """
 
     file_prefix: str
@@ -60,11 +59,11 @@ def synthesize(
     seed: int = 0,
     on_image: Callable[[], None] = lambda: None,
 ) -> Path:
-    """Draw `per_class` smears of each of `CLASSES` as JPEG files below `root`, a folder a class; returns `root`.
+    """Draw `per_class` smears of each of `CLASSES` as JPEG files below `root`, one folder per class; return `root`.
 
-    Files are named as in the ALL set. The same seed and size give the same bytes, and image i of a class
-    does not depend on `per_class`. `on_image` is called once per image, for progress. Raises AllkitError
-    when a number is out of range, or `root` holds files already or cannot be written.
+    Files are named as in the ALL set. The same seed and size give the same bytes, and image i of a class does not
+    depend on `per_class`. `on_image` is called once per image. Raises AllkitError when a number is out of range, or
+    `root` is not empty or cannot be written.
     """
     root = Path(root)
     if per_class < 1:
@@ -78,7 +77,7 @@ def synthesize(
             raise AllkitError(f"{root} is not empty: name a new folder, or empty this one first")
         for name in CLASSES:
             (root / name).mkdir(parents=True, exist_ok=True)
-        # Class by class within a number, so that an interrupted run leaves balanced classes.
+        # One image of each class at a time, so that an interrupted run leaves balanced classes.
         for number in range(1, per_class + 1):
             for name in CLASSES:
                 image = _draw(name, number, size_px, seed)
@@ -102,7 +101,7 @@ def _draw(class_name: str, number: int, size_px: int, seed: int) -> np.ndarray:
 
 
 def _red_cells(canvas: np.ndarray, rng: np.random.Generator) -> None:
-    """Pale discs with paler centres; they absorb light, so where two overlap it is darker."""
+    """Pale discs with paler centres; they absorb light, so overlaps are darker."""
     size = len(canvas)
     absorbance = rng.uniform(0.14, 0.30) * rng.uniform([0.7, 1.0, 0.6], [1.1, 1.4, 1.2])
     radius = size * rng.uniform(0.034, 0.044)
@@ -116,7 +115,7 @@ def _red_cells(canvas: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _nucleated_cells(canvas: np.ndarray, morphology: _Morphology, rng: np.random.Generator) -> None:
-    """As many cells of the class as the picture's total nucleus area allows, apart where there is room."""
+    """As many cells of the class as the picture's total nucleus area allows, apart if there is room."""
     size = len(canvas)
     chromatin = rng.uniform([0.20, 0.08, 0.38], [0.36, 0.20, 0.54])
     shades = np.stack([chromatin, chromatin + rng.uniform(0.14, 0.22)])
@@ -142,7 +141,7 @@ def _nucleated_cells(canvas: np.ndarray, morphology: _Morphology, rng: np.random
 def _free_place(
     placed: list[tuple[np.ndarray, float]], reach: float, size: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """A centre (y, x) in pixels, wholly in the picture: the first clear of all cells, else the least crowded."""
+    """A centre (y, x) in pixels, entirely inside the picture: the first free place, or else the least crowded."""
     candidates = rng.uniform(reach, size - reach, (200, 2))
     clearance = np.full(len(candidates), np.inf)
     for centre, other in placed:
@@ -151,7 +150,7 @@ def _free_place(
 
 
 def _outline(morphology: _Morphology, radius: float, angle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Distance of the nucleus edge from its centre, in pixels, in the direction of `angle`; encloses pi * radius**2."""
+    """Distance of the nucleus edge from its centre, in pixels, in direction `angle`; encloses pi * radius**2."""
     lobes = rng.integers(3, 5)
     lobing, notch = rng.uniform(0.85, 1.15) * np.array([morphology.lobing, morphology.notch])
     oval, turn, skew = rng.uniform(0.02, 0.07), rng.uniform(0, 2 * np.pi), rng.uniform(0, 2 * np.pi)
@@ -176,7 +175,7 @@ def _chromatin(
     size: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Texture of a nucleus, 0 (dark) to 1 (pale), its values evenly spread over the pixels of `inside`."""
+    """Texture of a nucleus, 0 (dark) to 1 (pale), with values spread evenly over the pixels of `inside`."""
     noise = rng.standard_normal(inside.shape)
     field = cv2.GaussianBlur(noise, (0, 0), morphology.grain * size)
     field /= field.std()
@@ -209,7 +208,7 @@ def _polar(centre: np.ndarray, reach: float, size: int) -> tuple[tuple[slice, sl
 
 
 def _inside(edge: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """1 inside an edge, 0 outside, with a border one pixel wide between them."""
+    """1 inside an edge and 0 outside, with a transition one pixel wide."""
     return np.clip(edge - distance + 0.5, 0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Run an exported model over labelled images through the same code that `classify` uses."""
+"""Run an exported model on labelled images, with the same code that `classify` uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from allkit.errors import AllkitError
 from allkit.evaluation.subject import Subject, trained_on
 from allkit.metrics import Interval, expected_calibration_error, proportion
-from allkit.metrics.classification import Metrics, PairedComparison, compare, score
+from allkit.metrics.classification import Metrics, score
 from allkit.model.contract import INTENDED_USE
 from allkit.model.trained_on import TrainedOn
 from allkit.runtime.classifier import Classifier, Prediction
@@ -24,11 +24,11 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class UncertaintyFigures:
-    """How a model's uncertainty estimates hold on n images.
+    """How well a model's uncertainty estimates hold on n images.
 
-    calibration_error: expected calibration error of the probabilities. coverage: share of prediction sets that hold
-    the truth. uncertain: share of images whose set is not one class. n_certain, accuracy_of_certain: the rest and the
-    accuracy on it, None if there is no rest. unfamiliar: share so marked.
+    calibration_error: expected calibration error of the probabilities. coverage: share of prediction sets that contain
+    the truth. uncertain: share of images whose set is not a single class. n_certain, accuracy_of_certain: number of the
+    other images and accuracy on them, None if there are none. unfamiliar: share of images marked unfamiliar.
     """
 
     calibration_error: float
@@ -42,12 +42,11 @@ class UncertaintyFigures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model on a subject. labels and predicted, int64 (n,), index the contract's classes.
+    """One model on a subject. labels, predicted: int64 (n,), indices of the contract's classes.
 
-    sha256: of the model file, by which a record is told to be of it.
-    seen_in_training: "yes" (the model was trained on some of the images, or on others that look like them), "no", or
-    "unknown" (it does not tell its training images). Earlier records have "maybe" too. trained_on: the counts behind
-    it, None where it is unknown.
+    sha256: of the model file, which identifies it in a record. seen_in_training: "yes" (the model was trained on some
+    of the images, or on near copies), "no", or "unknown" (it does not list its training images); earlier records also
+    have "maybe". trained_on: the counts behind it, None if unknown.
     """
 
     model: Path
@@ -61,10 +60,15 @@ class Evaluation:
     seen_in_training: str
     trained_on: TrainedOn | None
 
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each image was classified correctly, bool (n,)."""
+        return self.predicted == self.labels
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
-            # Records are UTF-8; a file name need not be.
+            # Records are UTF-8; file names need not be.
             "model": visible(self.model.name),
             "sha256": self.sha256,
             "provider": self.provider,
@@ -81,9 +85,9 @@ class Evaluation:
 
 
 def class_labels(classifier: Classifier, on: Subject) -> np.ndarray:
-    """Labels int64 (n,) of the subject's images in the order of the model's classes.
+    """Labels of the subject's images in the order of the model's classes, int64 (n,).
 
-    Raises AllkitError when the dataset has a class that the model does not know.
+    Raises AllkitError when the dataset has a class that the model does not have.
     """
     classes, dataset = classifier.contract.classes, on.images.dataset
     unknown = [name for name in dataset.classes if name not in classes]
@@ -98,7 +102,7 @@ def class_labels(classifier: Classifier, on: Subject) -> np.ndarray:
 def evaluate_model(classifier: Classifier, on: Subject, on_image: Callable[[], None] = lambda: None) -> Evaluation:
     """Classify every image of the subject and score the result.
 
-    Raises AllkitError when the model does not know a class, or a file that could be read before no longer can.
+    Raises AllkitError when the dataset has a class that the model does not have, or a file has become unreadable.
     """
     labels = class_labels(classifier, on)
     classes = classifier.contract.classes
@@ -124,13 +128,6 @@ def evaluate_model(classifier: Classifier, on: Subject, on_image: Callable[[], N
         seen_in_training=seen,
         trained_on=counts,
     )
-
-
-def paired(first: Evaluation, second: Evaluation) -> PairedComparison:
-    """Two models on the same images; their classes may be in another order, so what is compared is being right."""
-    right = np.ones(len(first.labels), np.int64)
-    groups = first.subject.groups
-    return compare(right, first.predicted == first.labels, second.predicted == second.labels, groups)
 
 
 def _uncertainty(

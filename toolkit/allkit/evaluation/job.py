@@ -11,10 +11,10 @@ from typing import Any
 from allkit.data.index import load, scan
 from allkit.data.protocol import remarks
 from allkit.data.split import Split
-from allkit.evaluation.evaluate import SCHEMA_VERSION, Evaluation, class_labels, evaluate_model, paired
+from allkit.evaluation.evaluate import SCHEMA_VERSION, Evaluation, class_labels, evaluate_model
 from allkit.evaluation.shift_suite import ShiftRecord, evaluate_shifts
 from allkit.evaluation.subject import Subject, part_of, subject, without_trained
-from allkit.metrics.classification import PairedComparison
+from allkit.metrics import PairedComparison, compare_accuracies
 from allkit.model.contract import INTENDED_USE
 from allkit.runtime.classifier import Classifier
 from allkit.support.extras import require
@@ -25,11 +25,10 @@ from allkit.support.progress import Progress, counted
 class EvaluateOptions:
     """What `evaluate` measures.
 
-    models: ONNX files that allkit exported. data: folder with one sub-folder of images per class. split: a split.json,
-    of which one part is measured. part: "train", "validation" or "test", of the split, or of that of the first model;
-    None for all images, or the test part of the split. include_trained: whether images that a model was trained on stay
-    in. shift: whether to repeat the measurement under the suite of imaging shifts, drawn from `seed`. device and
-    batch_size: as for `Classifier`.
+    models: ONNX files exported by allkit. data: folder with one sub-folder of images per class. split: a split.json.
+    part: "train", "validation" or "test", of `split` or else of the first model's own split; None for the test part of
+    `split`, or all images without one. include_trained: keep images that a model was trained on. shift: repeat the
+    measurement under the suite of imaging shifts, drawn from `seed`. device, batch_size: as for `Classifier`.
     """
 
     models: Sequence[Path | str]
@@ -47,8 +46,8 @@ class EvaluateOptions:
 class EvaluateResult:
     """One evaluation per model, on the same images.
 
-    shifts: of each model, empty where they were not asked for. pairs: any two models with their exact paired test.
-    unreadable: relative path to reason, of the images that could not be read.
+    shifts: one per model, empty unless requested. pairs: every two models with their exact paired test. unreadable:
+    relative path to reason, for images that could not be read.
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -57,7 +56,7 @@ class EvaluateResult:
     unreadable: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """The record of the one model, or of all with their pairs."""
+        """The record of a single model, or of all models with their pairs."""
         records = [evaluation.to_dict() for evaluation in self.evaluations]
         for record, shifted in zip(records, self.shifts, strict=False):
             record["shifts"] = shifted.to_dict()
@@ -72,7 +71,7 @@ class EvaluateResult:
 
 
 def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> EvaluateResult:
-    """Classify labelled images and score the results, with intervals and tests that respect groups of similar images.
+    """Classify labelled images and score the results, with intervals and tests that account for groups.
 
     Raises AllkitError without the extra `eval`, for a model, a folder or a split that cannot be used, for a class that
     a model does not know, and where no image is left that the models were not trained on.
@@ -100,7 +99,7 @@ def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> E
             advance = counted(progress, f"evaluating {name} under shifts", len(on.rows))
             root = images.dataset.root
             shifts.append(evaluate_shifts(classifier, root, on.paths, labels, options.seed, advance, on.groups))
-    pairs = tuple((a, b, paired(a, b)) for a, b in combinations(evaluations, 2))
+    pairs = tuple((a, b, compare_accuracies(a.right, b.right, on.groups)) for a, b in combinations(evaluations, 2))
     unreadable = {path: why for path, why in images.dataset.skipped.items() if path not in dataset.skipped}
     return EvaluateResult(tuple(evaluations), tuple(shifts), pairs, unreadable)
 

@@ -43,7 +43,7 @@ class UncertaintyRecord:
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """One model on labelled images. sha256: of the file; records of earlier versions have none."""
+    """One model on labelled images. sha256: of the file; absent in early records."""
 
     model: Text
     part: Text

@@ -1,8 +1,8 @@
 """A classifier under every imaging shift, on the same images.
 
-Each image is decoded once, and all its shifted variants are classified together, so that memory holds the variants of
-one image whatever the size of the dataset, and every row of the record is of the same images. Images are decoded as the
-model decodes them, so that a row differs from the unshifted one in the shift alone.
+Each image is decoded once and all its shifted variants are classified together, so memory holds the variants of a
+single image and every row of the record is about the same images. Images are decoded as the model decodes them, so a
+row differs from the unshifted one by the shift alone.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import numpy as np
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import read_bytes
 from allkit.imaging.shifts import SHIFTS, Picture
-from allkit.metrics import Interval
-from allkit.metrics.classification import compare
+from allkit.metrics import Interval, compare_accuracies
 from allkit.runtime.classifier import Classifier
 
 SCHEMA_VERSION = 1
@@ -30,9 +29,8 @@ UNSHIFTED = "none"
 class ShiftRow:
     """n images under one shift.
 
-    accuracy: with its 95 % Wilson interval. drop: the accuracy of the unshifted images less this one.
-    p_value: exact test of the two on the same images, not corrected for the number of rows. Interval and test respect
-    groups where they are known; without any, the test is McNemar's.
+    accuracy: with its 95 % Wilson interval. drop: the accuracy of the unshifted images minus this one. p_value: exact
+    paired test of the two, not adjusted for the number of rows. Interval and test account for groups if known.
     """
 
     name: str
@@ -46,8 +44,8 @@ class ShiftRow:
 class ShiftRecord:
     """One model under the suite of shifts.
 
-    rows: the unshifted images first, named "none", then one row per shift. failed maps a path to the
-    reason why it is in no row. seed: of the choice of reference images for the colour transfer.
+    rows: the unshifted images first, named "none", then one row per shift. failed: path to reason, for images that are
+    in no row. seed: of the choice of reference images for the colour transfer.
     """
 
     seed: int
@@ -56,12 +54,12 @@ class ShiftRecord:
 
     @property
     def mean_accuracy(self) -> float:
-        """Plain mean over the shifts; the unshifted images are not in it."""
+        """Mean over the shifts, without the unshifted images."""
         return fmean(row.accuracy.value for row in self.rows[1:])
 
     @property
     def worst(self) -> ShiftRow:
-        """The shift of the lowest accuracy, the first of equals."""
+        """The first shift with the lowest accuracy."""
         return min(self.rows[1:], key=lambda row: row.accuracy.value)
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,15 +83,13 @@ def evaluate_shifts(
     on_image: Callable[[], None] = lambda: None,
     groups: np.ndarray | None = None,
 ) -> ShiftRecord:
-    """Classify every image as it is and under each of `SHIFTS`, and compare.
+    """Classify every image as it is and under each of `SHIFTS`.
 
-    paths: n files relative to `root`. labels: int64 (n,), indexes into the contract's classes. groups (n,): which
-    images belong together, None where that is not known. seed:
-    for each image the colour transfer takes the statistics of another, drawn uniformly from the
-    other readable ones; its draw depends on (seed, row) alone. An image that cannot be read, or for
-    which the model gives no probabilities under some shift, is left out of every row and
-    named in `failed`. on_image is called once per image, for progress. Raises AllkitError when fewer
-    than two images can be read, since the transfer needs another one, or when none is left.
+    paths: n files relative to `root`. labels: int64 (n,), indices of the contract's classes. groups (n,): which images
+    belong together, None if unknown. seed: the colour transfer of an image takes the statistics of another readable
+    image, drawn uniformly from (seed, row). An image that cannot be read, or for which the model returns no
+    probabilities under some shift, is left out of every row and listed in `failed`. on_image is called once per image.
+    Raises AllkitError when fewer than two images can be read, or when no image is left.
     """
     classes = classifier.contract.classes
     scale = classifier.contract.pixels.jpeg_scale
@@ -126,13 +122,13 @@ def evaluate_shifts(
 
 
 def _another(root: Path, paths: Sequence[str], row: int, seed: int, scale: int) -> Picture:
-    """A readable image that is not the one of `row`; its place is drawn from (seed, row)."""
+    """A readable image other than that of `row`, drawn from (seed, row)."""
     for other in np.random.default_rng((seed, row)).permutation(len(paths)):
         if other != row:
             try:
                 return Picture.read(read_bytes(root / paths[other]), scale)
             except AllkitError:
-                # It is reported in its own turn; here the next one drawn replaces it.
+                # Reported when its own row is read; here the next one replaces it.
                 continue
     raise AllkitError(f"the colour transfer needs at least two readable images, {root} has one: evaluate more")
 
@@ -140,7 +136,7 @@ def _another(root: Path, paths: Sequence[str], row: int, seed: int, scale: int) 
 def _rows(
     names: Sequence[str], labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None
 ) -> Iterable[ShiftRow]:
-    """One row a column of `predicted`, int (n, len(names)), each against the first column."""
+    """One row per column of `predicted`, int (n, len(names)), each compared with the first column."""
     for name, column in zip(names, predicted.T, strict=True):
-        pair = compare(labels, predicted[:, 0], column, groups)
+        pair = compare_accuracies(predicted[:, 0] == labels, column == labels, groups)
         yield ShiftRow(name, pair.n, pair.accuracy_b, pair.difference, pair.p_value)

@@ -1,4 +1,4 @@
-"""Which images models are measured on: all given ones or a part of a split, without those they were trained on."""
+"""The images that models are measured on: all images or a part of a split, without those they were trained on."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LEAVING_ONE_OUT = f"{BASELINE}, leaving one out"
 
 @dataclass(frozen=True)
 class Subject:
-    """The images that models are measured on, and the baseline there.
+    """The images that models are measured on, and the baseline for them.
 
-    rows: of `images`, int64 (n,). asked: the rows before those that a model was trained on were left out. split: a
-    record of the split, None when all images are taken. groups: int64 (n,), for intervals and tests, None where they
-    are not known. reference: rows of training images, from which the baseline tells classes; None for the other images
-    measured. baseline_method: what the baseline is, in words.
+    rows: of `images`, int64 (n,). asked: the rows before training images were left out. split: record of the split,
+    None if all images are measured. groups: int64 (n,), for intervals and tests, None if unknown. reference: rows of
+    the training images that the baseline compares with; None to compare with the other measured images.
+    baseline_method: the name of the baseline.
     """
 
     images: Images
@@ -46,7 +46,7 @@ class Subject:
 
     @cached_property
     def baseline(self) -> Interval:
-        """The nearest colour histogram on the same images."""
+        """Accuracy of the nearest colour histogram on the same images."""
         if self.reference is None:
             return self.images.baseline_within(self.paths, self.groups)
         return self.images.baseline(self._paths(self.reference), self.paths, self.groups)
@@ -62,25 +62,25 @@ class Subject:
 
 
 def subject(images: Images, split: Split | None = None, part: str = "test") -> Subject:
-    """All images, or one part of a split; AllkitError when the images are not those that were split."""
+    """All images, or one part of a split; AllkitError when the images are not the ones that were split."""
     if split is None:
         rows = np.arange(len(images.dataset))
         return Subject(images, rows, rows, "all", None, None, None, _LEAVING_ONE_OUT)
     split.check(images.hashes_by_path)
     rows = images.dataset.select(split.parts[part])
     groups = np.array([split.groups[path] for path in split.parts[part]])
-    # The training part itself is measured against its other images, as any part would be against training.
+    # The training part is compared with its own other images, as any other part is with the training part.
     reference = None if part == "train" else images.dataset.select(split.parts["train"])
     method = _LEAVING_ONE_OUT if part == "train" else BASELINE
     return Subject(images, rows, rows, part, split.summary(), groups, reference, method)
 
 
 def part_of(images: Images, classifier: Classifier, part: str = "test") -> tuple[Subject, int]:
-    """Those images that a part of the model's own split holds, found by content, and how many it has.
+    """The images of one part of the model's own split, found by content, and the number of images in that part.
 
-    Of identical files, no more are taken than the split has. The baseline is that of the
-    training images among those given, or leaves one out where a class has none. Raises AllkitError when none of the
-    part is there, or the model does not list its images.
+    No more copies of a file are taken than the split has. The baseline compares with the training images found in the
+    folder, or leaves one out if a class has none. Raises AllkitError when none of the part is found, or the model does
+    not list its images.
     """
     found = known(images, classifier)
     if found is None:
@@ -109,9 +109,9 @@ def part_of(images: Images, classifier: Classifier, part: str = "test") -> tuple
 
 
 def without_trained(on: Subject, classifiers: Sequence[Classifier]) -> Subject:
-    """The same without the images that a model lists as its training images; AllkitError if none is left.
+    """The subject without the images that a model lists as its training images; AllkitError if none is left.
 
-    Where the groups of the subject were not known, images that a model lists are in the groups of its split.
+    If the subject has no groups, images take the groups of the model's split.
     """
     keep = np.ones(len(on.rows), bool)
     groups, baseline = on.groups, (on.reference, on.baseline_method)
@@ -140,9 +140,9 @@ def without_trained(on: Subject, classifiers: Sequence[Classifier]) -> Subject:
 def _reference(
     images: Images, found: Found, listed: TrainingImages, measured: np.ndarray
 ) -> tuple[np.ndarray | None, str]:
-    """The training images of a model among all those given, and the name of a baseline from them.
+    """Rows of the model's training images among `images`, and the name of the baseline that uses them.
 
-    None where there are none of a class that is measured.
+    None if a measured class has no training images.
     """
     rows, labels = np.flatnonzero(found.parts == "train"), images.dataset.labels
     if not np.isin(labels[measured], labels[rows]).all():
@@ -152,7 +152,7 @@ def _reference(
 
 
 def _groups(found: Found) -> np.ndarray | None:
-    """The groups of a model's split, in which an unknown image is a group of its own; None if it knows none."""
+    """The groups of a model's split, with every unlisted image as a group of its own; None if none is listed."""
     known = found.groups >= 0
     if not known.any():
         return None
@@ -161,7 +161,7 @@ def _groups(found: Found) -> np.ndarray | None:
 
 
 def known(images: Images, classifier: Classifier, rows: np.ndarray | None = None) -> Found | None:
-    """What a model knows of images, or of some rows of them; None where it lists no images."""
+    """What a model knows of the images, or of some rows; None if it lists no images."""
     if classifier.training_images is None:
         return None
     rows = np.arange(len(images.hashes)) if rows is None else rows
@@ -169,7 +169,7 @@ def known(images: Images, classifier: Classifier, rows: np.ndarray | None = None
 
 
 def trained_on(on: Subject, classifier: Classifier) -> tuple[str, TrainedOn | None]:
-    """Whether a model was trained on images of the subject, "yes", "no" or "unknown", and how many by kind."""
+    """Whether a model was trained on images of the subject ("yes", "no" or "unknown"), and the counts by kind."""
     found = known(on.images, classifier, on.asked)
     if found is None:
         return "unknown", None

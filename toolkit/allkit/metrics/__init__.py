@@ -1,9 +1,8 @@
-"""Statistics of classification results, in NumPy and SciPy's special functions.
+"""Statistics of classification results: pure functions of arrays.
 
-One file a question: how sure is a figure (intervals), do two models differ (paired), is one as good as another
-(non_inferiority), do the probabilities mean what they say (calibration), which classes can be ruled out (conformal), do
-a few measurements differ (ranks).
-All are pure functions of arrays; what a figure is called and where it is printed is decided above.
+Each module answers one question: how certain is a value (intervals), do two models differ (paired), is one no worse
+than another (non_inferiority), are the probabilities calibrated (calibration), which classes can be ruled out
+(conformal), do a few measurements differ (ranks). SciPy is imported where it is used, because it loads slowly.
 """
 
 from allkit.metrics.calibration import (
@@ -17,16 +16,25 @@ from allkit.metrics.calibration import (
 from allkit.metrics.conformal import conformal_threshold
 from allkit.metrics.intervals import Interval, cluster_bootstrap, effective_size, groups_worth, proportion, wilson
 from allkit.metrics.non_inferiority import NonInferiority, non_inferiority
-from allkit.metrics.paired import SIGNIFICANT, by_group, least_difference, mcnemar_exact, sign_flip_exact
-from allkit.metrics.ranks import holm, mann_whitney_exact, paired_ratio, ratio
+from allkit.metrics.paired import (
+    SIGNIFICANT,
+    PairedComparison,
+    by_group,
+    compare_accuracies,
+    least_difference,
+    sign_flip_exact,
+)
+from allkit.metrics.ranks import holm, mann_whitney_exact, paired_ratio, unpaired_ratio
 
 __all__ = [
     "SIGNIFICANT",
     "Interval",
     "NonInferiority",
+    "PairedComparison",
     "Reliability",
     "by_group",
     "cluster_bootstrap",
+    "compare_accuracies",
     "conformal_threshold",
     "effective_size",
     "expected_calibration_error",
@@ -36,13 +44,12 @@ __all__ = [
     "least_difference",
     "log_probabilities",
     "mann_whitney_exact",
-    "mcnemar_exact",
     "non_inferiority",
     "paired_ratio",
     "proportion",
-    "ratio",
     "reliability",
     "sign_flip_exact",
     "softmax",
+    "unpaired_ratio",
     "wilson",
 ]

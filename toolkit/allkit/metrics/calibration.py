@@ -1,7 +1,7 @@
-"""Do the probabilities mean what they say: temperature scaling and calibration error.
+"""Temperature scaling and calibration error.
 
-Confidence is the largest probability of a row, and the prediction its class, as in Guo, Pleiss, Sun
-and Weinberger 2017, On Calibration of Modern Neural Networks (ICML), the source of this file.
+Confidence is the largest probability of a row and the prediction its class (Guo, Pleiss, Sun and Weinberger 2017, On
+Calibration of Modern Neural Networks, ICML).
 """
 
 from __future__ import annotations
@@ -18,53 +18,52 @@ TEMPERATURE_BOUNDS = (0.05, 20.0)
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> np.ndarray:
-    """exp(z / T) over its row sum: logits (n, k) to float64 probabilities (n, k)."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+    """Convert logits (n, k) to probabilities, float64 (n, k): softmax(logits / temperature) by row."""
+    from scipy.special import softmax as of_rows
+
+    return of_rows(np.asarray(logits, np.float64) / temperature, axis=1)
 
 
 def log_probabilities(probabilities: ArrayLike) -> np.ndarray:
-    """Natural logarithm as float64, for `fit_temperature` where a model gives no logits.
+    """Natural logarithm as float64, for `fit_temperature` when a model outputs no logits.
 
-    They are logits up to a constant a row, which softmax ignores. A probability that float32 rounded to
-    zero counts as its smallest normal number, 1.2e-38, so that the result is finite.
+    The result equals logits up to a constant per row, which softmax ignores. Probabilities below the smallest normal
+    float32, 1.2e-38, are raised to it so that the result is finite.
     """
     return np.log(np.maximum(np.asarray(probabilities, np.float64), np.finfo(np.float32).tiny))
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
-    """The T that minimises the negative log-likelihood of softmax(logits / T) (Guo et al. 2017, section 4.2).
+    """Return the T that minimises the negative log-likelihood of softmax(logits / T) (Guo et al. 2017, section 4.2).
 
-    logits: logits or log-probabilities (n, k); labels: int (n,). T > 1 softens, T < 1 sharpens; the
-    class order never changes. T lies in TEMPERATURE_BOUNDS. A model worse than chance gets the upper
-    bound. Where the likelihood still rises at the lower bound, as it does without end when every image
-    is right, the data do not say how sure the model may be, and T is 1: nothing changes.
+    logits: logits or log-probabilities (n, k); labels: int (n,). T > 1 softens, T < 1 sharpens; the order of the
+    classes never changes. T is limited to TEMPERATURE_BOUNDS: a model worse than chance gets the upper bound. If the
+    likelihood still rises at the lower bound, as it does when every image is classified correctly, the data do not
+    determine T, and 1 is returned.
     """
+    from scipy.optimize import brentq
+
     logits, labels = labelled_scores(logits, labels)
-    # Relative to the truth, so that the slope of a row that is right cannot round to above zero.
+    # Relative to the true class, so that rounding cannot make the slope of a correct row positive.
     margins = logits - logits[np.arange(len(labels)), labels][:, None]
 
     def slope(sharpness: float) -> float:
         return float((softmax(margins, 1 / sharpness) * margins).sum(1).mean())
 
-    # In 1 / T the likelihood is convex and its slope increases, so halving cannot miss the root.
+    # The likelihood is convex in 1 / T, so its slope has at most one root.
     flat, sharp = 1 / TEMPERATURE_BOUNDS[1], 1 / TEMPERATURE_BOUNDS[0]
     if slope(sharp) <= 0:
         return 1.0
     if slope(flat) >= 0:
         return TEMPERATURE_BOUNDS[1]
-    for _ in range(60):
-        middle = (flat + sharp) / 2
-        flat, sharp = (middle, sharp) if slope(middle) < 0 else (flat, middle)
-    return 2 / (flat + sharp)
+    return 1 / brentq(slope, flat, sharp)
 
 
 @dataclass(frozen=True)
 class Reliability:
     """A reliability diagram: bin i holds the confidences in (i / bins, (i + 1) / bins].
 
-    count int64 (bins,); confidence and accuracy float64 (bins,), the means of a bin, NaN where it is empty.
+    count: int64 (bins,). confidence, accuracy: float64 (bins,), the means of each bin, NaN if it is empty.
     """
 
     count: np.ndarray
@@ -73,7 +72,7 @@ class Reliability:
 
 
 def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> Reliability:
-    """Count, mean confidence and accuracy in bins of equal width, from probabilities (n, k) and labels (n,)."""
+    """Count, mean confidence and accuracy in `bins` bins of equal width; probabilities (n, k), labels (n,)."""
     if bins < 1:
         raise AllkitError(f"{bins} bins are too few: give 1 or more")
     probabilities, labels = labelled_scores(probabilities, labels)

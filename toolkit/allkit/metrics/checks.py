@@ -1,4 +1,4 @@
-"""What every function of scores and labels asks of its arguments."""
+"""Checks shared by the functions that take scores and labels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from allkit.errors import AllkitError
 
 
 def labelled_scores(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Scores as float64 (n, k) and labels as int64 (n,), checked against each other.
+    """Return scores as float64 (n, k) and labels as int64 (n,).
 
-    Raises AllkitError when there are no rows, the shapes do not fit, a score is not finite or a label
-    names no column.
+    Raises AllkitError when there are no rows, the shapes do not match, a score is not finite or a label is not a column
+    index.
     """
     scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
@@ -32,7 +32,7 @@ def labelled_scores(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, n
 
 
 def share(name: str, value: float) -> float:
-    """`value` when it lies strictly between 0 and 1; AllkitError otherwise."""
+    """Return `value` if it lies strictly between 0 and 1; raise AllkitError otherwise."""
     if not 0 < value < 1:
         raise AllkitError(f"{name} {value} is out of range: give a share between 0 and 1, such as 0.95")
     return float(value)

@@ -1,12 +1,12 @@
-"""The figures by which a classifier is judged, each with its uncertainty where it has one.
+"""Metrics of a classifier, with confidence intervals.
 
-The figures are scikit-learn's. It checks its arguments at every call, milliseconds that thousands of
-resamples cannot spend, so the bootstrap intervals use lean forms of the same statistics; the tests
-hold the two equal. Averages follow the paper, whose recall equals its accuracy: weighted by support.
+The values are scikit-learn's. The bootstrap computes the same statistics itself, because scikit-learn's argument checks
+take milliseconds per call and there are thousands of resamples. Averages are weighted by support as in the paper, whose
+recall therefore equals its accuracy.
 
-A ratio without a denominator is undefined, None in a record, and is left out of averages, as in scikit-learn with
-zero_division=nan: the precision of a class that was never predicted, the recall of one without images, the F1 of one
-with neither, and MCC where truth or prediction is all one class. In a resample the same holds of what was drawn.
+A ratio with a zero denominator is None in a record and left out of averages, as in scikit-learn with zero_division=nan:
+the precision of a class never predicted, the recall of a class without images, the F1 of one with neither, and the MCC
+if the truth or the prediction is a single class. The same applies within a resample.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from numpy.typing import ArrayLike
 from allkit.errors import AllkitError
 from allkit.metrics.checks import labelled_scores
 from allkit.metrics.intervals import Interval, cluster_bootstrap, proportion
-from allkit.metrics.paired import by_group, sign_flip_exact
 
 BENIGN = "benign"
 
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """One class against the rest. What has no denominator is None."""
+    """One class against the rest. A metric with a zero denominator is None."""
 
     precision: Interval | None
     recall: Interval | None
@@ -48,7 +47,7 @@ class Averages:
 
 @dataclass(frozen=True)
 class Screening:
-    """Malignant (every class but Benign) against Benign. None where there is no image of that side."""
+    """Malignant (every class except Benign) against Benign. None if there are no images on that side."""
 
     sensitivity: Interval | None
     specificity: Interval | None
@@ -56,17 +55,16 @@ class Screening:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of one model on n labelled images; all are shares from 0 to 1, mcc from -1 to 1.
+    """Metrics of one model on n labelled images: shares from 0 to 1, mcc from -1 to 1.
 
-    groups: how many groups the images fall into, None where that is not known. accuracy, and precision and recall of
-    a class, carry 95 % Wilson intervals, which respect the groups and take images for independent where none are
-    known. precision, recall, f1: weighted by support, as in the paper. macro, balanced_accuracy:
-    plain means over the classes that occur in the truth. auroc: mean of the one-vs-rest AUROCs, None
-    unless every class occurs. confusion: counts, rows the truth, columns the prediction, in class order.
-    malignant_vs_benign: None unless a class is named Benign. intervals: 95 % cluster bootstrap intervals
-    of all that has no Wilson interval, by name: mcc, precision, f1, balanced_accuracy, auroc, macro_precision,
-    macro_f1, and f1 and auroc of a class as `f1 Pre`; empty without two groups, and without a figure that
-    the resamples leave undefined or give no variation: of images that are all right they show none.
+    groups: number of groups, None if unknown. accuracy, and the precision and recall of a class, have 95 % Wilson
+    intervals, which account for groups and treat images as independent if groups are unknown. precision, recall, f1:
+    weighted by support, as in the paper. macro, balanced_accuracy: plain means over the classes present in the truth.
+    auroc: mean one-vs-rest AUROC, None unless every class is present. confusion: counts, rows are the truth, columns
+    the prediction, in class order. malignant_vs_benign: None unless a class is named Benign. intervals: 95 % cluster
+    bootstrap intervals of all metrics without a Wilson interval, by name: mcc, precision, f1, balanced_accuracy, auroc,
+    macro_precision, macro_f1, and the f1 and auroc of a class as `f1 Pre`. It is empty with fewer than two groups, and
+    leaves out metrics that the resamples leave undefined or do not vary.
     """
 
     n: int
@@ -89,28 +87,6 @@ class Metrics:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class PairedComparison:
-    """Models A and B on the same n images.
-
-    difference: accuracy of A less that of B. p_value: exact permutation test by group; of images on their own, None
-    in groups, it is the exact McNemar test.
-    """
-
-    n: int
-    groups: int | None
-    accuracy_a: Interval
-    accuracy_b: Interval
-    difference: float
-    only_a_right: int
-    only_b_right: int
-    p_value: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """A record of plain types, ready for JSON."""
-        return asdict(self)
-
-
 def score(
     labels: ArrayLike,
     probabilities: ArrayLike,
@@ -119,11 +95,10 @@ def score(
     seed: int = 0,
     samples: int = 1000,
 ) -> Metrics:
-    """Judge probabilities (n, k) against labels int (n,); the prediction is the first largest of a row.
+    """Compute the metrics of probabilities (n, k) against labels int (n,); ties go to the first class.
 
-    classes: k names. groups (n,): which images belong together (a patient, a block of neighbours), for the intervals,
-    of which the bootstrap draws `samples` resamples. Raises AllkitError when the shapes do not fit or there are no
-    images.
+    classes: k names. groups (n,): which images belong together (a patient, a block of neighbours), for the intervals.
+    samples: number of bootstrap resamples. Raises AllkitError when the shapes do not match or there are no images.
     """
     from sklearn.metrics import confusion_matrix, matthews_corrcoef
 
@@ -142,7 +117,7 @@ def score(
         for average in ("weighted", "macro")
     )
     figures = {
-        # scikit-learn's answer for a single class is 0.
+        # scikit-learn returns 0 for a single class.
         "mcc": float(matthews_corrcoef(labels, predictions)) if np.ptp(labels) and np.ptp(predictions) else None,
         "f1": weighted.f1,
         "balanced_accuracy": macro.recall,
@@ -188,7 +163,7 @@ def score(
 
 
 def _bootstrapped(estimates: Mapping[str, float | None], ends: tuple[np.ndarray, np.ndarray]) -> dict[str, Interval]:
-    """The estimates that are defined and vary between resamples, with their lower and upper ends."""
+    """Intervals of the estimates that are defined and vary between resamples. ends: lower and upper."""
     return {
         name: Interval(value, float(low), float(high))
         for (name, value), low, high in zip(estimates.items(), *ends, strict=True)
@@ -196,32 +171,8 @@ def _bootstrapped(estimates: Mapping[str, float | None], ends: tuple[np.ndarray,
     }
 
 
-def compare(
-    labels: ArrayLike, predictions_a: ArrayLike, predictions_b: ArrayLike, groups: ArrayLike | None = None
-) -> PairedComparison:
-    """Compare two models by their predicted classes, int (n,) each, on the same images.
-
-    groups (n,): which images belong together. Raises AllkitError when the lengths differ or there are no images.
-    """
-    labels, a, b = map(np.asarray, (labels, predictions_a, predictions_b))
-    if not labels.shape == a.shape == b.shape or labels.ndim != 1:
-        raise AllkitError(f"a paired comparison needs the same images: {labels.shape}, {a.shape} and {b.shape}")
-    right_a, right_b = a == labels, b == labels
-    only_a, only_b = right_a & ~right_b, right_b & ~right_a
-    return PairedComparison(
-        n=len(labels),
-        groups=None if groups is None else len(np.unique(groups)),
-        accuracy_a=proportion(right_a, groups),
-        accuracy_b=proportion(right_b, groups),
-        difference=(int(only_a.sum()) - int(only_b.sum())) / len(labels),
-        only_a_right=int(only_a.sum()),
-        only_b_right=int(only_b.sum()),
-        p_value=sign_flip_exact(by_group(only_a, only_b, groups)),
-    )
-
-
 def _by_class(truth: np.ndarray, predictions: np.ndarray, **options: Any) -> tuple[Any, ...]:
-    """Precision, recall and F1 of scikit-learn, NaN where there is no denominator."""
+    """scikit-learn's precision, recall and F1, NaN with a zero denominator."""
     from sklearn.metrics import precision_recall_fscore_support
 
     return precision_recall_fscore_support(truth, predictions, zero_division=np.nan, **options)[:3]
@@ -232,7 +183,7 @@ def _defined(value: float) -> float | None:
 
 
 def _share(right: np.ndarray, chosen: np.ndarray, groups: ArrayLike | None) -> Interval | None:
-    """How many of the chosen images are right; of a group only the chosen ones count."""
+    """Share of the chosen images that are right, with its interval; None if none is chosen."""
     if not chosen.any():
         return None
     return proportion(right[chosen], None if groups is None else np.asarray(groups)[chosen])
@@ -259,10 +210,10 @@ def _screening(
 def _resampled(
     labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Rows to the figures of `Metrics.intervals` in its order, NaN where a ratio is 0 / 0.
+    """A function from row indices to the metrics of `Metrics.intervals`, in that order, NaN for 0 / 0.
 
-    MCC of several classes: Gorodkin 2004, Computational Biology and Chemistry 28:367. AUROC: the
-    Mann-Whitney share of pairs in order, ties counting half (Hanley and McNeil 1982, Radiology 143:29).
+    Multi-class MCC: Gorodkin 2004, Computational Biology and Chemistry 28:367. AUROC: the share of pairs in the right
+    order, a tie counting half (Hanley and McNeil 1982, Radiology 143:29).
     """
     k = probabilities.shape[1]
     cells = labels * k + predictions
@@ -292,6 +243,6 @@ def _resampled(
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> float:
-    """The weighted mean of those that are not NaN; NaN where they have no weight."""
+    """Weighted mean of the values that are not NaN; NaN if their weights sum to 0."""
     known = ~np.isnan(values)
     return (values[known] * weights[known]).sum() / weights[known].sum()

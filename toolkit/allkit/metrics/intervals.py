@@ -1,8 +1,8 @@
 """Confidence intervals: Wilson's for a proportion, the cluster bootstrap for everything else.
 
-Images of one patient or one stretch of a slide resemble each other, so a hundred of them say less than a hundred
-independent ones. Both kinds of interval take that into account where the groups are known: Wilson's counts the images
-that are worth as much as independent ones, the bootstrap draws whole groups.
+Images of one patient or one stretch of a slide resemble each other, so a hundred of them carry less information than a
+hundred independent ones. If the groups are known, both intervals account for this: Wilson's uses the effective sample
+size, the bootstrap draws whole groups.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from allkit.metrics.checks import share
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the ends of its confidence interval."""
+    """An estimate and its confidence interval."""
 
     value: float
     low: float
     high: float
 
     def percent(self, digits: int = 1) -> str:
-        """A share for a person, as in `96.6 % [94.0, 98.1]`."""
+        """Format a share as in `96.6 % [94.0, 98.1]`."""
         value, low, high = (f"{100 * number:.{digits}f}" for number in (self.value, self.low, self.high))
         return f"{value} % [{low}, {high}]"
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """The share successes / n with its score interval (Wilson 1927, JASA 22:209).
+    """Return the share successes / n with its score interval (Wilson 1927, JASA 22:209).
 
-    It treats the n trials as independent. Unlike the normal approximation it stays inside [0, 1] and
-    has a width when all or none succeed. Raises AllkitError when n is 0 or successes is not in 0..n.
+    The n trials are treated as independent. Unlike the normal approximation, the interval stays inside [0, 1] and has a
+    width even if all or none succeed. Raises AllkitError when n is 0 or successes is not in 0..n.
     """
     if n < 1:
         raise AllkitError("a share of no images is undefined: give at least one")
@@ -47,12 +47,12 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
 
 
 def proportion(hits: ArrayLike, groups: ArrayLike | None = None, confidence: float = 0.95) -> Interval:
-    """The share of true `hits`, bool (n,), with Wilson's interval, which respects groups where they are given.
+    """Return the share of true `hits`, bool (n,), with its Wilson interval.
 
-    groups (n,): the group of each trial, any sortable values. The interval is Wilson's for `effective_size` trials
-    instead of n (Korn and Graubard 1998, Survey Methodology 24:193, with Wilson's interval in place of the exact one:
-    Dean and Pagano 2015, J. Survey Statistics and Methodology 3:484, found it to cover best). Where every group is one
-    trial it is `wilson`. Raises AllkitError when there are no trials.
+    groups (n,): the group of each trial, any sortable values. With groups, the interval is Wilson's for
+    `effective_size` trials instead of n (Korn and Graubard 1998, Survey Methodology 24:193, with Wilson's interval in
+    place of the exact one, which Dean and Pagano 2015, J. Survey Statistics and Methodology 3:484, found to cover
+    best). Raises AllkitError when there are no trials.
     """
     hits = np.asarray(hits, bool)
     if groups is None or not hits.size:
@@ -61,16 +61,14 @@ def proportion(hits: ArrayLike, groups: ArrayLike | None = None, confidence: flo
 
 
 def effective_size(values: ArrayLike, groups: ArrayLike, confidence: float = 0.95) -> float:
-    """How many independent values tell as much about their mean as these (n,), of which groups resemble each other.
+    """Return the number of independent values with as much information about their mean as values (n,) in groups (n,).
 
-    n over the design effect, the variance of the mean with groups as sampling units (ratio estimate: Cochran 1977,
-    Sampling Techniques, section 9A.2) over that of n independent values; at most n: groups that resemble each other
-    less than by chance do not make the images more. As that variance is itself estimated, from as many values as there
-    are groups, the size is multiplied by (t of n - 1 / t of groups - 1)^2, quantiles of Student's distribution at
-    `confidence` (Korn and Graubard 1998). At least `groups_worth`, and as much where all values are the same, which
-    says nothing about how much groups differ.
+    n divided by the design effect: the variance of the mean with groups as sampling units (ratio estimate: Cochran
+    1977, Sampling Techniques, section 9A.2) over that of n independent values, at least 1. As that variance is
+    estimated from few groups, the result is multiplied by (t of n - 1 / t of groups - 1)^2, quantiles of Student's
+    distribution at `confidence` (Korn and Graubard 1998). It is at least `groups_worth`, and equal to it if all values
+    are the same, which says nothing about how groups differ.
     """
-    # Half of a second to load, which the command line shall not wait for.
     from scipy.special import stdtrit
 
     values, groups = np.asarray(values, np.float64), np.asarray(groups)
@@ -91,10 +89,10 @@ def effective_size(values: ArrayLike, groups: ArrayLike, confidence: float = 0.9
 
 
 def groups_worth(groups: ArrayLike) -> float:
-    """As how many values groups (n,) count if all of a group are always the same, by their sizes.
+    """Return the number of independent values that groups (n,) stand for if each group's values are identical.
 
-    (sum of sizes)^2 / sum of squared sizes (Kish 1965, Survey Sampling, section 8.2): the number of groups where they
-    are of one size.
+    (sum of sizes)^2 / sum of squared sizes (Kish 1965, Survey Sampling, section 8.2); the number of groups if their
+    sizes are equal.
     """
     sizes = np.unique(np.asarray(groups), return_counts=True)[1]
     return float(sizes.sum() ** 2 / (sizes**2).sum())
@@ -105,7 +103,7 @@ def _wilson(p: float, n: float, confidence: float) -> Interval:
     centre = p + z * z / (2 * n)
     spread = z * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
     scale = 1 + z * z / n
-    # The ends are exact where rounding would leave 1e-17.
+    # SciPy's interval takes whole numbers of trials only. The ends are exact where rounding would leave 1e-17.
     low = 0.0 if p == 0 else (centre - spread) / scale
     high = 1.0 if p == 1 else (centre + spread) / scale
     return Interval(p, low, high)
@@ -119,21 +117,18 @@ def cluster_bootstrap(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of a statistic when rows of one group resemble each other.
+    """Percentile interval of a statistic of rows that resemble each other within groups.
 
-    groups (n,): the group of each row, any sortable values. A resample draws as many whole groups as
-    there are, with replacement, and keeps all their rows (Davison and Hinkley 1997, Bootstrap Methods
-    and their Application, section 3.8; percentile interval: Efron and Tibshirani 1993, chapter 13).
-    Percentiles of few groups lie too close together, so that they are taken farther out, by as much as
-    an interval of a mean by Student's distribution is wider than one from resampled means: the expanded
-    percentile interval (Hesterberg 2015, The American Statistician 69:371, section 4.2).
-    statistic: takes row numbers, int64, with repeats; returns a float or an array of floats, NaN for
-    what the rows leave undefined (a class that was not drawn). Returns (low, high), each of the shape
-    of the statistic.
+    statistic: takes row indices, int64, with repeats; returns a float or an array of floats, NaN for what the rows
+    leave undefined (a class that was not drawn). groups (n,): the group of each row, any sortable values. Returns
+    (low, high), each of the shape of the statistic.
 
-    Undefined resamples are left out. Where more than half are undefined the ends are NaN, since the
-    rest no longer stands for the sample. Raises AllkitError for fewer than two groups: one group shows
-    nothing of the variation between groups.
+    A resample draws as many whole groups as there are, with replacement (Davison and Hinkley 1997, Bootstrap Methods
+    and their Application, section 3.8; percentile interval: Efron and Tibshirani 1993, chapter 13). With few groups the
+    percentiles would be too close together; they are moved out by as much as Student's interval of a mean exceeds one
+    from resampled means, the expanded percentile interval (Hesterberg 2015, The American Statistician 69:371, section
+    4.2). Undefined resamples are left out; if more than half are undefined, both ends are NaN. Raises AllkitError for
+    fewer than two groups, which say nothing about the variation between groups.
     """
     from scipy.special import ndtr, stdtrit
 

@@ -1,7 +1,7 @@
 """Whether a classifier is as good as another, up to a margin, on the same images.
 
-That no difference was found does not show that there is none: of twelve images hardly anything is ever significant.
-Here the burden lies on the other side. The loss is taken to be the margin or more until the images rule that out.
+Finding no difference does not show that there is none: with twelve images hardly anything is significant. Here the
+burden of proof is reversed: the loss is taken to be at least the margin until the images rule that out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from allkit.metrics.checks import share
 from allkit.metrics.intervals import effective_size, groups_worth
 from allkit.metrics.paired import SIGNIFICANT
 
-# The chance to show what is true, of the number of images that `images_needed` names.
+# The power that `images_needed` plans for.
 POWER = 0.8
 
 
@@ -26,9 +26,9 @@ POWER = 0.8
 class NonInferiority:
     """A candidate against a reference on the same n images.
 
-    loss: accuracy of the reference less that of the candidate. p_value: one-sided, of a loss of `margin` or more.
-    needed: about how many images would do if loss and disagreement are what they were here, None where the loss found
-    is not below the margin.
+    loss: accuracy of the reference minus that of the candidate. p_value: one-sided, of a loss of `margin` or more.
+    needed: about how many images would suffice if loss and disagreement stay the same, None if the observed loss is not
+    below the margin.
     """
 
     n: int
@@ -48,11 +48,11 @@ def non_inferiority(
 ) -> NonInferiority:
     """Test whether the candidate loses less than `margin` (a share) of accuracy; right: bool (n,) each.
 
-    groups (n,): which images belong together. They count as `effective_size` images by the differences between the two
-    classifiers, rounded against the candidate; the variance of a paired difference is inflated so by Obuchowski
-    (1998, Statistics in Medicine 17:1495) and Durkalski et al. (2003, Statistics in Medicine 22:2417). A rare group
-    that the candidate loses as a whole would not show in a variance, so that p is never smaller than for as many images
-    as the groups are worth (`groups_worth`) without any disagreement.
+    groups (n,): which images belong together. They count as `effective_size` images, computed from the differences
+    between the two classifiers and rounded against the candidate; Obuchowski (1998, Statistics in Medicine 17:1495) and
+    Durkalski et al. (2003, Statistics in Medicine 22:2417) inflate the variance of a paired difference in the same way.
+    A rare group that the candidate loses as a whole would not show in a variance, so p is never smaller than for
+    `groups_worth` images without any disagreement.
     """
     reference, candidate = np.asarray(reference_right, bool), np.asarray(candidate_right, bool)
     if reference.shape != candidate.shape or reference.ndim != 1 or not reference.size:
@@ -76,18 +76,17 @@ def non_inferiority(
 
 
 def _scaled(lost_more: int, differing: int, size: int, n: int) -> tuple[int, int, int]:
-    """Images lost, won and all, as if there were `size` of n: the loss and the disagreement are rounded up."""
+    """Images lost, won and in total, scaled from n to `size`; the loss and the disagreement are rounded up."""
     more, both = -(-lost_more * size // n), -(-differing * size // n)
     lost = min(size, (both + more + 1) // 2)
     return lost, min(size - lost, max(0, lost - more)), size
 
 
 def score_statistic(lost: ArrayLike, won: ArrayLike, n: int, margin: float) -> np.ndarray:
-    """The score of a loss of exactly `margin`, float64, standard normal for large n.
+    """Score statistic of a loss of exactly `margin`, float64, standard normal for large n.
 
-    Tango 1998, Statistics in Medicine 17:891. lost, won: on how many of n images the reference alone, and the candidate
-    alone, is right. The more negative, the more the images speak for a smaller loss. Defined for counts of 0 too.
-    0 < margin < 1.
+    Tango 1998, Statistics in Medicine 17:891. lost, won: the number of n images on which only the reference, and only
+    the candidate, is right; 0 is allowed. Negative values favour a smaller loss. 0 < margin < 1.
     """
     lost, won = np.asarray(lost, np.float64), np.asarray(won, np.float64)
     variance = 2 * _share_won(lost, won, n, margin) + margin * (1 - margin)
@@ -97,14 +96,15 @@ def score_statistic(lost: ArrayLike, won: ArrayLike, n: int, margin: float) -> n
 def exact_p(lost: int, won: int, n: int, margin: float) -> float:
     """One-sided p value of a loss of `margin` or more, exact for every n.
 
-    The probability of a `score_statistic` as small as that found, at the worst of all shares of images won: the
-    unconditional test of Hsueh, Liu and Chen 2001 (Biometrics 57:478). Of 277 images without any disagreement the
-    normal approximation says p = 0.047 for one point, where 0.99^277 is 0.062.
+    The probability of a `score_statistic` as small as the observed one, maximised over the unknown share of images won:
+    the unconditional test of Hsueh, Liu and Chen 2001 (Biometrics 57:478). For 277 images without any disagreement and
+    a margin of one point, the normal approximation gives p = 0.047, while 0.99^277 is 0.062.
     """
     from scipy.special import bdtr
+    from scipy.stats import binom
 
     found = float(score_statistic(lost, won, n, margin)) + 1e-9
-    # The statistic grows with `lost`: for each number of images won, all up to a largest number lost are as small.
+    # The statistic grows with `lost`: for each number of images won, find the largest number lost that is as small.
     wins = np.arange(n + 1)
     low, high = np.full(n + 1, -1), n - wins
     while (low < high).any():
@@ -112,29 +112,29 @@ def exact_p(lost: int, won: int, n: int, margin: float) -> float:
         within = score_statistic(middle, wins, n, margin) <= found
         low, high = np.where(within, middle, low), np.where(within, high, middle - 1)
     wins, most = wins[low >= 0], low[low >= 0]
-    # Closer together where the share is small, for that is where the probability changes fastest.
+    # A finer grid where the share is small, because the probability changes fastest there.
     worst = 0.0
     for won_share in (1 - margin) / 2 * np.linspace(0, 1, 65) ** 2:
-        # At most 1, which rounding would exceed at the last share.
+        # Rounding would exceed 1 at the last share.
         at_most = bdtr(most, n - wins, min(1.0, (won_share + margin) / (1 - won_share)))
-        worst = max(worst, float((_binomial(wins, n, won_share) * at_most).sum()))
+        worst = max(worst, float((binom.pmf(wins, n, won_share) * at_most).sum()))
     return min(1.0, worst)
 
 
 def images_needed(
     lost: float, won: float, margin: float, design_effect: float = 1.0, group_size: float = 1.0
 ) -> int | None:
-    """About how many images show that a loss is below the margin, four times of five; None where it is not below.
+    """About how many images show a loss below the margin with 80 % power; None if the loss is not below it.
 
-    lost, won: shares of images on which the reference alone, and the candidate alone, is right. For d = lost - won
-    n = (z_a s_0 + z_b s_1)^2 / (margin - d)^2, with the variances of a difference if the loss were the margin, as
-    `score_statistic` has it, and as it is, lost + won - d^2 (Nam 1997, Biometrics 53:1422); one-sided at 5 % with a
-    power of 80 %, times the design effect of the groups. Never fewer groups than images that do if the two never
-    disagree, log 0.05 / log(1 - margin). A candidate that won more than it lost is planned for as if it were level.
+    lost, won: shares of images on which only the reference, and only the candidate, is right. With d = lost - won,
+    n = (z_a s_0 + z_b s_1)^2 / (margin - d)^2, where s_0^2 is the variance of a difference if the loss equals the
+    margin, as in `score_statistic`, and s_1^2 = lost + won - d^2 (Nam 1997, Biometrics 53:1422); one-sided at 5 %,
+    times the design effect of the groups. There are never fewer groups than the log 0.05 / log(1 - margin) images that
+    suffice without any disagreement. A candidate that won more than it lost is planned for as if it were level.
     """
     won = min(won, lost)
     loss = lost - won
-    # Rounding shall not make a difference of nothing out of a loss of exactly the margin.
+    # Rounding must not make a loss of exactly the margin look smaller.
     if loss >= margin * (1 - 1e-9):
         return None
     if_margin = math.sqrt(2 * float(_share_won(lost, won, 1, margin)) + margin * (1 - margin))
@@ -146,14 +146,7 @@ def images_needed(
 
 
 def _share_won(lost: np.ndarray, won: np.ndarray, n: int, margin: float) -> np.ndarray:
-    """The share of images won that is likeliest if the loss is the margin: the larger root of a quadratic."""
+    """Maximum-likelihood share of images won if the loss is the margin: the larger root of a quadratic."""
     b = -lost - won + (2 * n - lost + won) * margin
     c = -won * margin * (1 - margin)
     return (np.sqrt(b * b - 8 * n * c) - b) / (4 * n)
-
-
-def _binomial(k: np.ndarray, n: int, p: float) -> np.ndarray:
-    """P(X = k) for X ~ Binomial(n, p)."""
-    from scipy.special import gammaln, xlog1py, xlogy
-
-    return np.exp(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1) + xlogy(k, p) + xlog1py(n - k, -p))

@@ -1,47 +1,86 @@
-"""Whether two classifiers differ on the same images, and which differences so many images could show at all."""
+"""Whether two classifiers differ in accuracy on the same images, and how small a difference the images can show."""
 
 from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from allkit.errors import AllkitError
+from allkit.metrics.intervals import Interval, proportion
 
-# The p value below which a difference is called significant.
+# A difference is called significant when its p value is below this.
 SIGNIFICANT = 0.05
 
 
-def mcnemar_exact(only_a_right: int, only_b_right: int) -> float:
-    """Two-sided p value of the exact McNemar test (McNemar 1947, Psychometrika 12:153).
+@dataclass(frozen=True)
+class PairedComparison:
+    """Models A and B on the same n images.
 
-    Only the images on which one of the two is right count. If neither is better, each of them falls to
-    either side like a fair coin: p = 2 P(X <= min) for X ~ Binomial(n, 1/2), at most 1; 1 when there
-    are none. Raises AllkitError for negative counts.
+    groups: the number of groups, None where every image counts as independent. difference: accuracy of A minus that
+    of B. only_a_right, only_b_right: the discordant pairs. p_value: two-sided, from `sign_flip_exact`.
     """
-    low, n = min(only_a_right, only_b_right), only_a_right + only_b_right
-    if low < 0:
-        raise AllkitError(f"counts of images cannot be negative: {only_a_right}, {only_b_right}")
-    from scipy.special import bdtr
 
-    return min(1.0, 2 * float(bdtr(low, n, 0.5)))
+    n: int
+    groups: int | None
+    accuracy_a: Interval
+    accuracy_b: Interval
+    difference: float
+    only_a_right: int
+    only_b_right: int
+    p_value: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """A record of plain types, ready for JSON."""
+        return asdict(self)
+
+
+def compare_accuracies(right_a: ArrayLike, right_b: ArrayLike, groups: ArrayLike | None = None) -> PairedComparison:
+    """Compare two models by which images each classifies correctly, bool (n,) each.
+
+    groups (n,): which images belong together; None treats every image as independent. Raises AllkitError when the
+    shapes differ or there are no images.
+    """
+    a, b = np.asarray(right_a, bool), np.asarray(right_b, bool)
+    if a.shape != b.shape or a.ndim != 1:
+        raise AllkitError(f"a paired comparison needs the same images: {a.shape} and {b.shape}")
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    return PairedComparison(
+        n=len(a),
+        groups=None if groups is None else len(np.unique(groups)),
+        accuracy_a=proportion(a, groups),
+        accuracy_b=proportion(b, groups),
+        difference=(only_a - only_b) / len(a),
+        only_a_right=only_a,
+        only_b_right=only_b,
+        p_value=sign_flip_exact(by_group(a, b, groups)),
+    )
 
 
 def sign_flip_exact(differences: ArrayLike) -> float:
-    """Two-sided p value of the exact permutation test of paired differences that come in independent groups.
+    """Two-sided p value of the exact permutation test of paired differences in independent groups.
 
-    differences int (groups,): on how many images of a group A alone is right, less those on which B alone is. If
-    neither is better, A and B might change places in any whole group, whatever its images have in common: each
-    difference is as likely with the other sign (Fisher 1935, The Design of Experiments, chapter 3; by group:
-    Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, chapter 3). p is the share of all choices of
-    signs whose sum is at least as far from 0 as the sum found. With one image a group it is the exact McNemar test.
+    differences: int (groups,), for each group the number of images only A classifies correctly minus the number only B
+    does. Under the null hypothesis A and B can be swapped in any whole group, however similar its images, so each
+    difference is as likely with the opposite sign (Fisher 1935, The Design of Experiments, chapter 3; by group: Good
+    2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, chapter 3). p is the share of all sign choices
+    whose sum is at least as far from 0 as the observed one. With one image per group this is the exact McNemar test
+    (McNemar 1947, Psychometrika 12:153).
     """
     differences = np.asarray(differences)
     if differences.ndim != 1 or not np.issubdtype(differences.dtype, np.integer):
         raise AllkitError("differences must be whole numbers of images, one per group")
     sizes = np.abs(differences)
-    if sizes.max(initial=0) <= 1:
-        return mcnemar_exact(int((differences > 0).sum()), int((differences < 0).sum()))
-    # Half of (sum of the signed sizes + sum of the sizes) is the sum of those with a plus: a sum of chosen sizes.
+    if not sizes.any():
+        return 1.0
+    if sizes.max() == 1:
+        from scipy.stats import binomtest
+
+        return float(binomtest(int((differences > 0).sum()), int(sizes.sum()), 0.5).pvalue)
+    # The distribution of the sum of the positive sizes, built group by group; the signed sum is twice that minus the
+    # sum of all sizes. SciPy's permutation_test would enumerate all 2^groups choices.
     whole = int(sizes.sum())
     chosen = np.zeros(whole + 1)
     chosen[0] = 1
@@ -53,9 +92,9 @@ def sign_flip_exact(differences: ArrayLike) -> float:
     return min(1.0, float(chosen[np.abs(sums) >= abs(int(differences.sum()))].sum()))
 
 
-def by_group(only_a_right: ArrayLike, only_b_right: ArrayLike, groups: ArrayLike | None = None) -> np.ndarray:
-    """The differences that `sign_flip_exact` takes, int64 (groups,), from bool (n,); without groups one an image."""
-    difference = np.asarray(only_a_right, np.int64) - np.asarray(only_b_right, np.int64)
+def by_group(right_a: ArrayLike, right_b: ArrayLike, groups: ArrayLike | None = None) -> np.ndarray:
+    """The differences that `sign_flip_exact` takes, int64 (groups,), from bool (n,); (n,) when groups is None."""
+    difference = np.asarray(right_a, np.int64) - np.asarray(right_b, np.int64)
     if groups is None:
         return difference
     if np.shape(groups) != difference.shape:
@@ -65,11 +104,11 @@ def by_group(only_a_right: ArrayLike, only_b_right: ArrayLike, groups: ArrayLike
 
 
 def least_difference(n: int, groups: int | None = None, tests: int = 1) -> float | None:
-    """The smallest difference of two accuracies on n images that could have been called real; None where none could.
+    """The smallest difference of two accuracies on n images that could be significant; None if none could.
 
-    At best every image on which the two differ speaks for the same one, and each lies in another group: k of them have
-    p = 2^(1 - k) by `sign_flip_exact`. tests: of the family that `holm` adjusts for, so that p must be smaller by as
-    much. groups: how many there are, one an image where not given.
+    In the best case all discordant images favour the same model and lie in different groups: k of them give
+    p = 2^(1 - k) by `sign_flip_exact`. tests: size of the family that `holm` adjusts for, which multiplies p. groups:
+    the number of groups, n when None.
     """
     least = next(k for k in range(1, 200) if 2.0 ** (1 - k) * tests < SIGNIFICANT)
     return least / n if least <= (n if groups is None else groups) else None

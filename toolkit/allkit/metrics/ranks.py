@@ -1,4 +1,4 @@
-"""Whether two samples differ, from their ranks alone, and by which factor."""
+"""Whether a few measurements differ, judged by their ranks, and by what factor."""
 
 from __future__ import annotations
 
@@ -16,60 +16,60 @@ from allkit.metrics.intervals import Interval
 def mann_whitney_exact(a: ArrayLike, b: ArrayLike) -> float:
     """Two-sided p value of the exact rank-sum test (Mann and Whitney 1947, Ann. Math. Stat. 18:50).
 
-    a, b: (n,) and (m,) independent values. A tie counts as half a pair, and a half is rounded against a difference.
-    Raises AllkitError for an empty sample.
+    a, b: (n,) and (m,) independent values. A tie counts half, rounded towards no difference. Raises AllkitError for an
+    empty sample.
     """
-    a, b = _samples(a, b)
-    below = float((a[:, None] < b).sum() + 0.5 * (a[:, None] == b).sum())
-    at_most = _at_most(len(a), len(b))
-    return min(1.0, 2 * float(at_most[math.ceil(min(below, a.size * b.size - below))]))
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(*_samples(a, b), method="exact").pvalue)
 
 
-def ratio(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Interval | None:
-    """By which factor b is larger than a: the median of all ratios of a value of b to one of a, and its interval.
+def unpaired_ratio(numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95) -> Interval | None:
+    """The factor between two independent samples of positive values, (n,) and (m,), with its interval.
 
-    The estimate of Hodges and Lehmann 1963 (Ann. Math. Stat. 34:598) on logarithms; the interval holds all factors
-    that `mann_whitney_exact` would not reject. None where so few values allow no such interval. Values are above 0.
+    The median of all ratios of a numerator to a denominator, on logarithms: the estimate of Hodges and Lehmann 1963
+    (Ann. Math. Stat. 34:598). The interval holds every factor that `mann_whitney_exact` would not reject; None when
+    the samples are too small for one.
     """
-    a, b = _samples(a, b)
-    ratios = np.sort((b[:, None] / a).ravel())
-    # The ends are as many ratios from the outside as the rarest pairings that the confidence leaves out.
-    outside = int(np.searchsorted(_at_most(len(a), len(b)), (1 - share("confidence", confidence)) / 2, side="right"))
-    if not outside:
-        return None
-    return Interval(float(np.median(ratios)), float(ratios[outside - 1]), float(ratios[-outside]))
+    above, below = _samples(numerator, denominator)
+    # The distribution of U, whose generating function is the Gaussian binomial coefficient, a product of
+    # (1 - x^(m+i)) / (1 - x^i). SciPy has no public function for it.
+    n, m = len(above), len(below)
+    ways = np.zeros(n * m + 1)
+    ways[0] = 1
+    for i in range(1, n + 1):
+        ways[m + i :] -= ways[: len(ways) - m - i].copy()
+        for u in range(i, len(ways)):
+            ways[u] += ways[u - i]
+    return _interval(np.log(above[:, None] / below).ravel(), ways / math.comb(n + m, n), confidence)
 
 
-def paired_ratio(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Interval | None:
-    """By which factor b is larger than a where both were measured in the same rounds, and its interval.
+def paired_ratio(numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95) -> Interval | None:
+    """The factor between two series of positive values measured in the same rounds, (n,) each, with its interval.
 
-    a, b (n,): values above 0, pair by pair. The estimate of Hodges and Lehmann 1963 for one sample, the median of the
-    means of any two differences of logarithms (and of each alone); the interval holds all factors that the exact
-    signed-rank test would not reject (Hollander, Wolfe and Chicken 2014, Nonparametric Statistical Methods, section
-    3.3). None where so few pairs allow no such interval: fewer than 6 at 95 %.
+    The estimate of Hodges and Lehmann 1963 for one sample, on logarithms: the median of the means of any two
+    differences, each with itself included. The interval holds every factor that the exact signed-rank test would not
+    reject (Hollander, Wolfe and Chicken 2014, Nonparametric Statistical Methods, section 3.3); None with too few rounds
+    for one, fewer than 6 at 95 %. Raises AllkitError when the numbers of rounds differ.
     """
-    a, b = _samples(a, b)
-    if a.shape != b.shape:
-        raise AllkitError(f"rounds that are not the same cannot be paired: {a.size} and {b.size} values")
-    steps = np.log(b / a)
+    above, below = _samples(numerator, denominator)
+    if above.shape != below.shape:
+        raise AllkitError(f"a paired ratio needs the same rounds: {above.size} and {below.size} values")
+    steps = np.log(above / below)
     first, second = np.triu_indices(len(steps))
-    means = np.sort((steps[first] + steps[second]) / 2)
-    # P(W <= w) of the signed ranks 1 ... n: each is in the sum or not.
-    ways = np.zeros(len(means) + 1)
+    # The distribution of the sum of the positive ranks: each of 1 ... n is in it or not.
+    ways = np.zeros(len(first) + 1)
     ways[0] = 1
     for rank in range(1, len(steps) + 1):
         ways[rank:] = ways[rank:] + ways[:-rank]
-    at_most = np.cumsum(ways) / 2.0 ** len(steps)
-    outside = int(np.searchsorted(at_most, (1 - share("confidence", confidence)) / 2, side="right"))
-    if not outside:
-        return None
-    return Interval(*(float(np.exp(value)) for value in (np.median(means), means[outside - 1], means[-outside])))
+    return _interval((steps[first] + steps[second]) / 2, ways / 2.0 ** len(steps), confidence)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values of a family, adjusted so that all may be compared with one level (Holm 1979, Scand. J. Stat. 6:65).
+    """Adjust the p values of a family of tests (Holm 1979, Scand. J. Stat. 6:65).
 
-    The chance of one false finding among all of them stays below the level, however they depend on each other.
+    Compare each with the same level: the probability of any false finding stays below it, however the tests depend on
+    each other. SciPy adjusts for the false discovery rate only.
     """
     order = np.argsort(p_values, kind="stable")
     adjusted = np.empty(len(order))
@@ -84,13 +84,10 @@ def _samples(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     return a, b
 
 
-def _at_most(n: int, m: int) -> np.ndarray:
-    """P(U <= u) for u = 0 ... n m where n values and m values are drawn alike."""
-    # The generating function of U is the Gaussian binomial coefficient: a product of (1 - x^(m+i)) / (1 - x^i).
-    ways = np.zeros(n * m + 1)
-    ways[0] = 1
-    for i in range(1, n + 1):
-        ways[m + i :] -= ways[: len(ways) - m - i].copy()
-        for u in range(i, len(ways)):
-            ways[u] += ways[u - i]
-    return np.cumsum(ways) / math.comb(n + m, n)
+def _interval(logarithms: np.ndarray, chances: np.ndarray, confidence: float) -> Interval | None:
+    """The median of the estimates and its interval, as factors; chances: P(statistic = 0, 1, ...) of the test."""
+    outside = int(np.searchsorted(np.cumsum(chances), (1 - share("confidence", confidence)) / 2, side="right"))
+    if not outside:
+        return None
+    ends = np.sort(logarithms)[[outside - 1, -outside]]
+    return Interval(*(float(np.exp(value)) for value in (np.median(logarithms), *ends)))

@@ -1,8 +1,7 @@
-"""What records of several commands have in common, as the types that they are read back as.
+"""The parts that records of several commands share, as types for reading them back.
 
-A record is written by one command and read by another, maybe years later and on another machine, maybe edited between.
-The types here say what code that reads one relies on; a field that may be absent is UNSET. What contradicts itself
-is refused as well: it would be shown as a figure.
+A record may be read years later on another machine, or after editing. The types state what the reading code relies on;
+a field that may be absent is UNSET. Contradictions are refused, because they would be displayed as results.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from allkit.support.reading import Count, Share, Text
 
 @dataclass(frozen=True)
 class Versioned:
-    """Any record with a version of its schema."""
+    """Any record with a schema version."""
 
     schema_version: int
 
 
-# A correlation, which may be negative, and the ends of its interval.
+# A correlation may be negative.
 _Figure = Annotated[float, Meta(ge=-1 - 1e-9, le=1 + 1e-9)]
 _ROUNDING = 1e-6
 
@@ -42,7 +41,7 @@ class ShareRecord:
 
 @dataclass(frozen=True)
 class FigureRecord:
-    """Any figure with its bootstrap interval, which need not hold it."""
+    """A metric with its bootstrap interval, which need not contain it."""
 
     value: _Figure
     low: _Figure
@@ -51,14 +50,14 @@ class FigureRecord:
 
 @dataclass(frozen=True)
 class BaselineRecord(ShareRecord):
-    """What a method blind to shape scores on the same images."""
+    """The accuracy of a method that sees no shape on the same images."""
 
     method: Text
 
 
 @dataclass(frozen=True)
 class ClassRecord:
-    """The figures of one class."""
+    """The metrics of one class."""
 
     recall: ShareRecord | None
     precision: ShareRecord | UnsetType | None = UNSET
@@ -104,7 +103,7 @@ class MetricsRecord:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """`Split.summary` as a record; the protocol alone where no split was made."""
+    """`Split.summary` as a record; only the protocol if no split was made."""
 
     protocol: Text | UnsetType = UNSET
     parameters: dict[Text, Any] | UnsetType = UNSET
@@ -115,7 +114,7 @@ class SplitRecord:
 
 @dataclass(frozen=True)
 class NamedSplitRecord(SplitRecord):
-    """The same where the protocol is shown."""
+    """A split whose protocol is required."""
 
     def __post_init__(self):
         if self.protocol is UNSET:

@@ -1,4 +1,4 @@
-"""The accuracy of models, by the code that measures their speed, on images that they were not trained on."""
+"""Accuracy of models on images that they were not trained on, with the code whose speed is measured."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from allkit.runtime.classifier import Classifier
 
 
 class AccuracyMeasurement:
-    """Measures the accuracy of models on labelled images that their training did not see.
+    """Measures the accuracy of models on labelled images outside their training set.
 
-    split: its test part is measured for every model. Without it a model whose whole test part is among the images is
-    measured on that part, any other on all images. Images that a model lists as its training images are left out.
+    split: every model is measured on its test part. Without it, a model is measured on the test part of its own split
+    if all of it is among the images, otherwise on all images. Training images that a model lists are left out.
     """
 
     def __init__(self, images: Images, split: Split | None = None):
         self._images, self._given = images, split
-        # Models of one training list the same images.
+        # Models of one training share a subject.
         self._subjects: dict[str | None, Subject] = {}
 
     def evaluate(self, classifier: Classifier, on_image: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """The record of a model: part, n, metrics, baseline, the indices of wrong predictions, and the groups of all
-        images, None where they are not known.
+        """The accuracy record of a model, with the indices of wrong predictions and the groups, None if unknown.
 
-        Raises AllkitError when it was trained on all of them.
+        Raises AllkitError when the model was trained on all images.
         """
         found: Evaluation = evaluate_model(classifier, self._subject(classifier), on_image)
         hashes = self._images.hashes_by_path
@@ -44,7 +43,7 @@ class AccuracyMeasurement:
             "trained_on": found.trained_on and asdict(found.trained_on),
             "metrics": found.metrics.to_dict(),
             "baseline": {"method": found.subject.baseline_method, **asdict(found.subject.baseline)},
-            "wrong": np.flatnonzero(found.predicted != found.labels).tolist(),
+            "wrong": np.flatnonzero(~found.right).tolist(),
             "groups": None if found.subject.groups is None else found.subject.groups.tolist(),
         }
 

@@ -1,6 +1,6 @@
-"""The energy that the machine has used, where it can be read.
+"""Energy used by the machine, where it can be read.
 
-Counters that only increase: RAPL of the processor packages on Linux (microjoules, with overflow), NVML of NVIDIA GPUs
+Sources: RAPL counters of the processor packages on Linux (microjoules, with overflow), NVML of NVIDIA GPUs
 (millijoules).
 """
 
@@ -16,7 +16,7 @@ RAPL = Path("/sys/class/powercap")
 
 
 class Meter:
-    """Joules since its creation, of all packages and GPUs with a counter; None where there is none."""
+    """Joules used since creation, by all packages and GPUs with a counter; None without any counter."""
 
     def __init__(self):
         self._packages = {
@@ -30,15 +30,15 @@ class Meter:
         self._start = self._read()
 
     def joules(self) -> float | None:
-        """What was used since the start."""
-        (packages, devices), (first_packages, first_devices) = self._read(), self._start
-        if not (packages or devices) or None in (*packages, *devices):
+        """Energy used since creation."""
+        (packages, gpus), (first_packages, first_gpus) = self._read(), self._start
+        if not (packages or gpus) or None in (*packages, *gpus):
             return None
         used = sum(
             (now - before) % (limit + 1)
             for now, before, limit in zip(packages, first_packages, self._packages.values(), strict=True)
         )
-        return used / 1e6 + sum(now - before for now, before in zip(devices, first_devices, strict=True)) / 1e3
+        return used / 1e6 + sum(now - before for now, before in zip(gpus, first_gpus, strict=True)) / 1e3
 
     def _read(self) -> tuple[list[int | None], list[int | None]]:
         return [_number(path) for path in self._packages], [_millijoules(gpu) for gpu in self._gpus]

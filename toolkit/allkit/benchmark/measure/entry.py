@@ -1,4 +1,4 @@
-"""One model under measurement: what it is, whether it works, and its queries."""
+"""One model under measurement: validation and queries."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from allkit.runtime.session import Model
 from allkit.support.files import content_hash
 from allkit.support.text import visible
 
-# Of one image alone and the same image in a batch. float16 and int8 kernels may differ with the batch.
+# Largest difference between an image alone and in a batch: float16 and int8 kernels may depend on the batch size.
 _TOLERANCE = 2e-2
 _CHECKED = 8
 
 # Images of the scenario without decoding.
 _PIXELS = 64
 
-# A pass of fewer batches per worker consists mostly of its start and end.
+# With fewer batches per worker, a pass consists mostly of its start and end.
 _LEAST_BATCHES = 2
 
-# Beside the batch of the plan: one image a run, and many.
+# Batch sizes besides that of the plan.
 _BATCHES = (1, 32)
 
 
 class Entry:
-    """A model, opened as `classify` opens it. Raises AllkitError when it cannot be.
+    """A model, opened as `classify` opens it; AllkitError when that fails.
 
-    row: the record so far, plain types. files: real images; every query takes the next one.
+    row: the record so far, of plain types. files: real images; every query takes the next one.
     """
 
     def __init__(self, path: Path, device: str, batches: Sequence[int], files: Sequence[Path]):
@@ -70,7 +70,7 @@ class Entry:
         }
 
     def validate(self) -> None:
-        """AllkitError unless the outputs are finite, and the same in a batch as for single images."""
+        """Raise AllkitError unless the outputs are finite and the same in a batch as for single images."""
         some = self._pixels[:_CHECKED]
         together = self._model.run(some).probabilities
         alone = np.concatenate([self._model.run(image[None]).probabilities for image in some])
@@ -82,7 +82,7 @@ class Entry:
             )
 
     def warm_up(self, seconds: float) -> None:
-        """Queries that are not counted, so that caches, clocks and thread pools settle."""
+        """Run uncounted queries until caches, clocks and thread pools have settled."""
         single(self._query_model, 0, seconds, 3)
         single(self._query, 0, seconds, 3)
         for plan in self._plans:
@@ -97,7 +97,7 @@ class Entry:
             self.row["single"][name].append([round(1000 * time, 4) for time in times])
         for plan in self._plans:
             least = max(queries, _LEAST_BATCHES * plan.workers * plan.batch_size)
-            # One long pass, where the model is fast enough, has the smallest share of start and end.
+            # If the model is fast enough, one long pass: start and end then weigh least.
             least = max(least, round(self._rates[plan] * seconds))
             meter = Meter()
             rates = offline(lambda plan=plan, least=least: self._pass(plan, least), seconds)

@@ -1,4 +1,4 @@
-"""The machine that made a measurement, as a record names it."""
+"""The machine that made a measurement, for the record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pynvml
 from allkit.runtime.machine import processor
 from allkit.support.cpus import cores
 
-# Instructions that decide how fast a convolution is.
+# Instruction sets that determine the speed of a convolution.
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm")
 # A load per core from which other work takes a share of the processor that matters.
 _BUSY = 0.5
@@ -80,7 +80,7 @@ def _gpu() -> str | None:
 
 
 def libraries(names: Iterable[str]) -> dict[str, str]:
-    """The versions of those distributions that are installed."""
+    """Versions of the distributions that are installed."""
     found = {}
     for name in names:
         try:

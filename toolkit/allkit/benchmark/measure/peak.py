@@ -11,15 +11,15 @@ from onnx import TensorProto, helper
 
 from allkit.runtime.kernels import exact_kernels, session_options
 
-# Which of them is fastest depends on the caches.
+# Which size is fastest depends on the caches.
 _SIDES = (256, 512, 1024)
 _REPEATS = 10
 
 
 class Peak:
-    """Square matrix products over all cores.
+    """Square matrix products on all cores.
 
-    gops: giga-operations a second by precision, a multiply-accumulate being two; the best product so far.
+    gops: the best rate so far by precision, in giga-operations per second; a multiply-accumulate counts as two.
     """
 
     def __init__(self):
@@ -33,9 +33,9 @@ class Peak:
             self._products.append(("int8", side, session, rng.integers(0, 128, (side, side), np.uint8)))
 
     def measure(self) -> None:
-        """Repeat each product some times. On a shared machine the peak is that of the best moment."""
+        """Repeat each product a few times. On a shared machine, only the best moment shows the peak."""
         for precision, side, session, values in self._products:
-            # In sequence: the operands are in the caches from the second time on.
+            # In sequence, so that from the second time on the operands are in the caches.
             for _ in range(_REPEATS):
                 begin = time.perf_counter()
                 session.run(None, {"a": values})

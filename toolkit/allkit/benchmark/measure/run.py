@@ -1,6 +1,6 @@
 """A benchmark from files to a record, in three phases: validate, warm up, measure.
 
-All models take turns in every round, so that what else the machine does meets them alike.
+All models take turns in every round, so that other load on the machine affects them alike.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from allkit.benchmark.measure.entry import Entry
 from allkit.benchmark.measure.machine import facts
 from allkit.benchmark.measure.peak import Peak
 from allkit.benchmark.measure.probe import probe
-from allkit.benchmark.record.paired import accuracy_difference
+from allkit.benchmark.record.paired import paired_accuracies
 from allkit.benchmark.record.record import SCHEMA_VERSION
 from allkit.errors import AllkitError
 from allkit.support.text import visible
@@ -27,14 +27,14 @@ from allkit.support.text import visible
 _WARM_UP_SECONDS = 0.5
 _PROBED = 64
 
-# A phase, the model or None, and how much of the whole is done.
+# Reports a phase, the model or None, and the share of the work that is done.
 Say = Callable[[str, str, float], None]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure. batches: of the offline scenario, none for that of the model's plan, 1 and 32. seconds and
-    queries: the least of each scenario of a model, both; they are spread over the rounds."""
+    """How to measure. batches: batch sizes of the offline scenario, empty for 1, 32 and that of the model's plan.
+    seconds, queries: minimum of each scenario of a model, spread over the rounds."""
 
     device: str = "auto"
     batches: tuple[int, ...] = ()
@@ -51,13 +51,13 @@ def run(
     accuracy: AccuracyMeasurement | None = None,
     say: Say = lambda phase, model, done: None,
 ) -> dict[str, Any]:
-    """Measure every model; one that fails has its error in its row, and the others continue.
+    """Measure every model. A model that fails has an error in its row; the others continue.
 
-    files: the images of the queries. data: what they are, for the record. accuracy: measures it, None for none.
+    files: the query images. data: their description, for the record. accuracy: None to skip it.
     """
     if len({path.name for path in models}) < len(models):
-        raise AllkitError("two models have the same file name, which is what rows are told apart by: rename one")
-    # The classes of a dataset come one after the other; queries shall not.
+        raise AllkitError("two models have the same file name, which identifies a row: rename one")
+    # A dataset is ordered by class; queries should not be.
     files = [files[i] for i in np.random.default_rng(0).permutation(len(files))]
     machine = facts()
     peak = Peak()
@@ -80,7 +80,7 @@ def run(
             try:
                 entry.row["accuracy"] = accuracy.evaluate(entry.many)
             except AllkitError as error:
-                # What it costs can be measured all the same.
+                # Its speed can still be measured.
                 entry.row["accuracy_error"] = str(error)
     for i, entry in enumerate(entries):
         say("warm up", entry.row["model"], i / len(entries))
@@ -88,7 +88,7 @@ def run(
     seconds, queries = settings.seconds / settings.rounds, -(-settings.queries // settings.rounds)
     for round_ in range(settings.rounds if entries else 0):
         peak.measure()
-        # Another order every round: what runs before a model must not always be the same.
+        # The order rotates, so that no model always runs after the same other.
         for i, entry in enumerate(entries[round_ % len(entries) :] + entries[: round_ % len(entries)]):
             say("measure", entry.row["model"], (round_ + i / len(entries)) / settings.rounds)
             if "error" not in entry.row:
@@ -114,12 +114,12 @@ def _guarded(entry: Entry, work: Callable[[], None]) -> None:
 
 
 def _against_parent(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The accuracy against the float32 file of the same run, None where there is none or none was measured."""
+    """The accuracy compared with the float32 file of the same run; None without one, or without an accuracy."""
     if not row.get("accuracy") or row["precision"] == "fp32":
         return None
     same = ("size_px", "width", "origin")
     for other in rows:
         if other.get("accuracy") and other["precision"] == "fp32" and all(row[key] == other[key] for key in same):
-            found = accuracy_difference(row["accuracy"], other["accuracy"])
-            return found and {"parent": other["model"], **found}
+            found = paired_accuracies(row["accuracy"], other["accuracy"])
+            return found and {"parent": other["model"], "difference": found.difference, "p_value": found.p_value}
     return None

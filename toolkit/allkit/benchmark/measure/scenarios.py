@@ -1,7 +1,7 @@
 """How queries are issued, as in MLPerf Inference.
 
-Single stream: the next query is due when the previous one is done, and its latency counts from then. Offline: all
-images are available from the start; measured are images per second.
+Single stream: each query is issued when the previous one has finished, and its latency counts from then. Offline: all
+images are available from the start, and images per second are measured.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 
 def single(query: Callable[[int], object], first: int, least_seconds: float, least_queries: int) -> list[float]:
-    """Seconds of each query, for at least so many queries and seconds. query: takes its number, from `first` on."""
+    """Latencies in seconds of at least `least_queries` queries in `least_seconds`; query takes its number."""
     taken: list[float] = []
     begin = due = time.perf_counter()
     while len(taken) < least_queries or due - begin < least_seconds:
@@ -23,7 +23,7 @@ def single(query: Callable[[int], object], first: int, least_seconds: float, lea
 
 
 def offline(run: Callable[[], int], least_seconds: float) -> list[float]:
-    """Images per second of each pass, for at least `least_seconds`. run: makes a pass, returns its number of images."""
+    """Images per second of each pass, for at least `least_seconds`; run makes a pass and returns its image count."""
     rates: list[float] = []
     begin = now = time.perf_counter()
     while not rates or now - begin < least_seconds:

@@ -1,4 +1,4 @@
-"""One model for a budget, and why."""
+"""Recommend one model for a budget."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from allkit.benchmark.record.paired import shortfall
 from allkit.benchmark.record.record import Figures, Record, figures
 from allkit.metrics import NonInferiority
 
-# How much accuracy may be lost for speed.
+# The accuracy that may be lost for speed.
 MARGIN = 0.01
 
 
@@ -23,7 +23,7 @@ class Budget:
     accuracy: float | None = None
 
     def excess(self, row: Figures) -> dict[str, float]:
-        """By which share a row exceeds each limit that it does not meet."""
+        """The limits that a row does not meet, and the share by which it exceeds each."""
         found = {}
         if self.ms is not None and row.milliseconds > self.ms:
             found[f"{row.milliseconds:.2f} ms, {self.ms:g} allowed"] = row.milliseconds / self.ms - 1
@@ -32,7 +32,7 @@ class Budget:
         if self.accuracy is not None and (row.accuracy is None or row.accuracy.value < self.accuracy):
             reached = row.accuracy.value if row.accuracy else 0.0
             words = f"accuracy {reached:.2%}" if row.accuracy else "no accuracy measured"
-            # Relative to the errors, not to the accuracy: from 98 to 99 % half of them must be removed.
+            # Relative to the error rate: going from 98 to 99 % removes half of the errors.
             found[f"{words}, {self.accuracy:.2%} required"] = (1 - reached) / max(1 - self.accuracy, 1e-3) - 1
         return found
 
@@ -52,9 +52,9 @@ class Recommendation(NamedTuple):
 def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> Recommendation:
     """One model for a budget; none, and what comes nearest, where nothing qualifies.
 
-    Of those within the budget the fastest that is shown to lose less than `margin` (a share) of accuracy against the
-    most accurate one, on the same images by `non_inferiority`. A model for which the images cannot show it is
-    not recommended: the reason names the one that lacks the fewest images, and how many would suffice.
+    Among the models within the budget, the fastest that `non_inferiority` shows to lose less than `margin` (a share) of
+    accuracy against the most accurate one on the same images. If the images cannot show that for a faster model, the
+    reason names the one closest to it and how many images would suffice.
     """
     rows = [row for row in figures(record) if not row.failed and row.milliseconds is not None]
     if not rows:
@@ -89,7 +89,7 @@ def recommend(record: Record, budget: Budget, margin: float = MARGIN) -> Recomme
 
 
 def _needed(test: NonInferiority | None) -> float:
-    """How many images would show it; infinite where no number would."""
+    """How many images would show it; infinite if no number would."""
     return math.inf if test is None or test.needed is None else test.needed
 
 

@@ -1,4 +1,4 @@
-"""Two records of benchmarks: which differences are significant."""
+"""Compare two benchmark records: which differences are significant."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from allkit.benchmark.record.paired import accuracy_difference
+from allkit.benchmark.record.paired import paired_accuracies
 from allkit.benchmark.record.record import Record, seen
 from allkit.benchmark.record.series import medians
 from allkit.errors import AllkitError
-from allkit.metrics import SIGNIFICANT, Interval, holm, least_difference, mann_whitney_exact, ratio
+from allkit.metrics import SIGNIFICANT, Interval, holm, least_difference, mann_whitney_exact, unpaired_ratio
 
 _ACCURACY = "accuracy"
-# Two machines that agree in these can be compared.
+# Machines are considered the same if these agree.
 _IDENTITY = ("processor", "cores", "memory_gib", "gpu")
 
 
@@ -23,8 +23,8 @@ _IDENTITY = ("processor", "cores", "memory_gib", "gpu")
 class Change:
     """A measure of one model in two records.
 
-    first, second: medians of the rounds, or accuracies. ratio: the second over the first, None where there are too
-    few rounds for an interval, and for accuracies. p_value: adjusted by Holm for all measures compared.
+    first, second: medians of the rounds, or accuracies. ratio: second to first, None for accuracies and when there are
+    too few rounds for an interval. p_value: adjusted by Holm over all measures compared.
     """
 
     model: str
@@ -42,23 +42,23 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All measures that two records have in common, and what else differs between them, in sentences."""
+    """All measures that two records have in common, and remarks on what else differs."""
 
     changes: list[Change]
     remarks: list[str]
 
 
 def compare_records(first: Record, second: Record) -> Comparison:
-    """Compare every measure that both records have. Raises AllkitError for records of different machines, and when
-    there is nothing in common.
+    """Compare every measure that both records have.
 
     The observations are rounds, not queries: queries of one round share the state of the machine, and thousands of them
-    would make trivial differences significant. Accuracies on the same images are compared by the exact test by group.
+    would make trivial differences significant. Accuracies on the same images are compared by the exact paired test.
+    Raises AllkitError when the records are of different machines or have nothing in common.
     """
     if found := list(_differences(first["machine"], second["machine"], _IDENTITY)):
         raise AllkitError(
-            f"the records are of different machines ({'; '.join(found)}), whose difference would be measured: give two "
-            "records of one machine"
+            f"the records are of different machines ({'; '.join(found)}), so the comparison would be of the machines: "
+            "give two records of one machine"
         )
     others = {row["model"]: row for row in second["rows"] if "error" not in row}
     pairs = [(row, others[row["model"]]) for row in first["rows"] if "error" not in row and row["model"] in others]
@@ -67,7 +67,7 @@ def compare_records(first: Record, second: Record) -> Comparison:
         raise AllkitError("the records have no measured model in common")
     adjusted = holm([change.p_value for change in changes])
     changes = [replace(change, p_value=p) for change, p in zip(changes, adjusted, strict=True)]
-    # By Holm, an accuracy that is found to differ no longer counts against the rounds.
+    # By Holm, a significant accuracy no longer counts against the rounds.
     left = sum(change.measure != _ACCURACY or not change.significant for change in changes)
     remarks = [*_too_few(first, second, left), *_unseen(changes, pairs), *_remarks(first, second, pairs)]
     return Comparison(changes, remarks)
@@ -78,11 +78,11 @@ def _changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Ch
     for measure in (name for name in series if name in others):
         a, b = medians(series[measure]), medians(others[measure])
         middles = float(np.median(a)), float(np.median(b))
-        yield Change(first["model"], measure, *middles, ratio(a, b), mann_whitney_exact(a, b))
+        yield Change(first["model"], measure, *middles, unpaired_ratio(b, a), mann_whitney_exact(a, b))
     judged = all(row.get("accuracy") and not seen(row) for row in (first, second))
-    if judged and (found := accuracy_difference(first["accuracy"], second["accuracy"])):
-        shares = (row["accuracy"]["metrics"]["accuracy"]["value"] for row in (first, second))
-        yield Change(first["model"], _ACCURACY, *shares, None, found["p_value"])
+    if judged and (found := paired_accuracies(first["accuracy"], second["accuracy"])):
+        shares = found.accuracy_a.value, found.accuracy_b.value
+        yield Change(first["model"], _ACCURACY, *shares, None, found.p_value)
 
 
 def _series(row: Mapping[str, Any]) -> dict[str, list]:
@@ -94,7 +94,7 @@ def _series(row: Mapping[str, Any]) -> dict[str, list]:
 def _too_few(first: Record, second: Record, measures: int) -> Iterator[str]:
     counts = [record["settings"]["rounds"] for record in (first, second)]
     apart = mann_whitney_exact(np.arange(counts[0]), counts[0] + np.arange(counts[1]))
-    # By Holm the smallest p value is multiplied by the number of measures: nothing could be significant.
+    # Holm multiplies the smallest p value by the number of measures.
     if apart * measures >= SIGNIFICANT:
         yield (
             f"{counts[0]} and {counts[1]} rounds are too few for {measures} measures: even rounds that do not "
@@ -103,7 +103,7 @@ def _too_few(first: Record, second: Record, measures: int) -> Iterator[str]:
 
 
 def _unseen(changes: list[Change], pairs: list[tuple[Mapping, Mapping]]) -> Iterator[str]:
-    """For each accuracy of another file without a significant difference, which difference could have been one."""
+    """For each accuracy of a changed file without a significant difference, the smallest that could have been."""
     others = {row["model"]: row for row, other in pairs if row["sha256"] != other["sha256"]}
     unseen = (change for change in changes if change.measure == _ACCURACY and not change.significant)
     for change in (change for change in unseen if change.model in others):
@@ -124,13 +124,13 @@ def _remarks(first: Record, second: Record, pairs: list[tuple[Mapping, Mapping]]
         yield from (f"{key}, {found}" for found in _differences(first[key], second[key], first[key] | second[key]))
     yield from _differences(first["machine"], second["machine"], ("libraries", "python", "system", "governor"))
     yield (
-        "each record is one run: variation between runs, such as clocks, memory or other load, is in no p value; "
+        "each record is one run: p values do not include variation between runs, such as clocks, memory or other load; "
         "repeat an important comparison with a second pair"
     )
 
 
 def _differences(first: Mapping[str, Any], second: Mapping[str, Any], keys: Iterable[str]) -> Iterator[str]:
-    """One line for each key whose values differ."""
+    """One line per key whose values differ."""
     for key in keys:
         if first.get(key) != second.get(key):
             yield f"{key.replace('_', ' ')}: {first.get(key)} and {second.get(key)}"

@@ -1,4 +1,4 @@
-"""Two accuracies of a record, where both were measured on the same images."""
+"""Compare the accuracies of two models in a record, if measured on the same images."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from allkit.metrics import NonInferiority, by_group, non_inferiority, sign_flip_exact
+from allkit.metrics import NonInferiority, PairedComparison, compare_accuracies, non_inferiority
 
 
-def accuracy_difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Difference and exact p value by group of two accuracy records; None where they cannot be compared."""
-    if (found := _same_images(first, second)) is None:
-        return None
-    a, b, groups = found
-    return {
-        "difference": (int(a.sum()) - int(b.sum())) / len(a),
-        "p_value": sign_flip_exact(by_group(a & ~b, b & ~a, groups)),
-    }
+def paired_accuracies(first: Mapping[str, Any], second: Mapping[str, Any]) -> PairedComparison | None:
+    """Two accuracy records compared image by image; None if they are not of the same images."""
+    found = _same_images(first, second)
+    return found and compare_accuracies(*found)
 
 
 def shortfall(reference: Mapping[str, Any], candidate: Mapping[str, Any], margin: float) -> NonInferiority | None:
-    """Whether the candidate loses less than `margin` against the reference; None where they cannot be compared."""
+    """Whether the candidate loses less than `margin` against the reference; None if they cannot be compared."""
     found = _same_images(reference, candidate)
     return found and non_inferiority(found[0], found[1], margin, found[2])
 
@@ -30,16 +25,16 @@ def shortfall(reference: Mapping[str, Any], candidate: Mapping[str, Any], margin
 def _same_images(
     first: Mapping[str, Any], second: Mapping[str, Any]
 ) -> tuple[np.ndarray, np.ndarray, Sequence[int] | None] | None:
-    """Which images each got right, bool (n,), and their groups; None for other images, and without needed groups."""
+    """Which images each got right, bool (n,), and their groups; None if the images differ or groups are missing."""
     a, b = (
         (found["metrics"]["n"], found["data_fingerprint"], (found["split"] or {}).get("hash"))
         for found in (first, second)
     )
-    # Older records do not tell which images were measured, but by the split.
+    # Older records identify the measured images by their split only.
     if all("measured" in found for found in (first, second)):
         a, b = ((found["metrics"]["n"], found["measured"]) for found in (first, second))
     groups = first.get("groups") or second.get("groups")
-    # Older records have no groups. Under the random protocol they are single images but for identical files.
+    # Older records have no groups; under the random protocol, images are groups of their own but for identical files.
     grouped = (first["split"] or {}).get("protocol", "").startswith("grouped")
     if a != b or (grouped and groups is None):
         return None

@@ -1,4 +1,4 @@
-"""Records of benchmarks as files, and what follows from the raw samples in them.
+"""Benchmark records as files, and the figures computed from their raw samples.
 
 The table, the CSV, the Markdown and the page all show `Figures`, so they cannot disagree.
 """
@@ -31,8 +31,8 @@ IN_BOLD = "In bold: on the Pareto front of accuracy and latency."
 
 
 def load(path: Path) -> Record:
-    """Read a record, as plain types; AllkitError when the file is none, contradicts itself, or is of another schema."""
-    fix = "it is no record of `allkit bench`; give a file that --json wrote"
+    """Read a record as plain types; AllkitError when it is not one, contradicts itself, or has another schema."""
+    fix = "it is not a record of `allkit bench`; give a file written by --json"
     version = read_json(path, Versioned, fix).schema_version
     if version != SCHEMA_VERSION:
         raise AllkitError(f"{path} has schema version {version}, this allkit reads {SCHEMA_VERSION}: measure again")
@@ -41,13 +41,12 @@ def load(path: Path) -> Record:
 
 @dataclass(frozen=True)
 class Figures:
-    """A row of a record in figures; None where there is none, or too few queries for it.
+    """The figures of one row of a record; None for what was not measured or has too few queries.
 
-    model_ms and end_to_end_ms: latencies of one image by percentile. images_per_s: by batch size. share_of_peak:
-    operations per second at the median latency, relative to a matrix product of the same precision. start_s: seconds
-    from the start of a new process to its first result, of which load_s and first_run_s are parts. drop and p_value:
-    accuracy of the float32 parent minus that of the model, exact test by group. status: ok, unstable (why), or the
-    error.
+    model_ms, end_to_end_ms: latency of one image by percentile. images_per_s: by batch size. share_of_peak: operations
+    per second at the median latency, relative to a matrix product of the same precision. start_s: seconds from the
+    start of a new process to its first result, including load_s and first_run_s. drop, p_value: accuracy of the float32
+    parent minus that of the model, exact paired test. status: "ok", "unstable: ..." with the reason, or the error.
     """
 
     model: str
@@ -83,12 +82,12 @@ class Figures:
 
 
 def figures(record: Record) -> list[Figures]:
-    """All rows of a record in figures."""
+    """The figures of every row of a record."""
     return [_figures(row, record["machine"].get("peak_gops", {})) for row in record["rows"]]
 
 
 def by_size(rows: Sequence[Figures]) -> list[Figures]:
-    """The rows as tables show them: the largest images first, and the widest networks of each size."""
+    """The rows in table order: largest image size first, then widest network."""
     return sorted(rows, key=lambda row: (-(row.size_px or 0), -(row.width or 0)))
 
 
@@ -118,12 +117,12 @@ def _figures(row: Mapping[str, Any], peaks: Mapping[str, float]) -> Figures:
 
 
 def seen(row: Mapping[str, Any]) -> bool:
-    """Whether it may have been trained on the images that its accuracy was measured on."""
+    """Whether a model may have been trained on the images that its accuracy was measured on."""
     return row["accuracy"]["seen_in_training"] in ("yes", "maybe")
 
 
 def _images_of(record: Record, words: Callable[[str], str]) -> list[str]:
-    """On which images the accuracies were measured, and of which models where they differ, in one sentence."""
+    """A sentence about the images that accuracies were measured on, by model if they differ."""
     models: dict[tuple[str, str, int], list[str]] = {}
     for row in record["rows"]:
         if row.get("accuracy") and not seen(row):
@@ -147,13 +146,13 @@ def _stability(single: Mapping[str, Sequence], offline: Mapping[int, Sequence]) 
 
 
 def placed(rows: Sequence[Figures]) -> list[Figures]:
-    """The rows that have an accuracy and a latency, the fastest first."""
+    """The rows with an accuracy and a latency, fastest first."""
     found = [row for row in rows if row.accuracy and row.milliseconds and not row.failed]
     return sorted(found, key=lambda row: row.milliseconds)
 
 
 def pareto(rows: Sequence[Figures]) -> set[str]:
-    """The models that no other one exceeds in both accuracy and speed."""
+    """The models that no other model exceeds in both accuracy and speed."""
     points = [(row.model, row.milliseconds, row.accuracy.value) for row in placed(rows)]
     return {
         model
@@ -166,7 +165,7 @@ def pareto(rows: Sequence[Figures]) -> set[str]:
 
 
 def cells(row: Figures) -> dict[str, str]:
-    """A row as the words that a table shows."""
+    """The cells of a table row, by column."""
 
     def number(value: float | None, form: str) -> str:
         return "-" if value is None else format(value, form)
@@ -247,9 +246,9 @@ def as_markdown(record: Record, recommendation: str) -> str:
 
 
 def notes(record: Record, words: Callable[[str], str] = str) -> list[str]:
-    """How the figures were measured, and warnings about some, in sentences.
+    """How the figures were measured, and warnings, as sentences.
 
-    words: applied to every text that comes from the record, for a form in which it would be markup.
+    words: escapes text that comes from the record, for output formats with markup.
     """
     machine, settings, data = record["machine"], record["settings"], record["data"]
     libraries = words(", ".join(f"{name} {number}" for name, number in machine["libraries"].items()))
@@ -278,9 +277,9 @@ def notes(record: Record, words: Callable[[str], str] = str) -> list[str]:
         f"Queries are {data['files']} {words(data['kind'])} in turn. At least "
         f"{settings['seconds']:g} s and {settings['queries']} queries per scenario in {settings['rounds']} rounds, in "
         "which the models take turns; no sample is left out. Latencies are p50 / p90 / p99 of one image, counted from "
-        "when it was due; p90 needs 64 queries, p99 662. Start: a new process until its first result, load and first "
-        "run included. `allkit classify` takes about the start plus the number of files divided by the images/s at its "
-        "batch size.",
-        "Accuracy with its 95 % Wilson interval, drop against the float32 file of the same run with the exact paired "
-        "test, both by group of similar images. Research use; not for diagnosis.",
+        "when it was due; p90 needs 64 queries, p99 662. Start: time from a new process to its first result, including "
+        "load and first run. `allkit classify` takes about the start plus the number of files divided by the images/s "
+        "at its batch size.",
+        "Accuracy with its 95 % Wilson interval; drop from the float32 file of the same run with the exact paired "
+        "test; both by group of similar images. Research use; not for diagnosis.",
     ]

@@ -1,4 +1,4 @@
-"""The types by which a record of `allkit bench` is read."""
+"""Types for reading a record of `allkit bench`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from allkit.metrics.records import BaselineRecord, MetricsRecord, SplitRecord
 from allkit.model.trained_on import TrainedOn
 from allkit.support.reading import Count, NotNegative, Positive, Share, Text
 
-# Of one query and of a batch; none takes less than a nanosecond.
+# Of a query and of a batch; none takes less than a nanosecond.
 _Milliseconds = Annotated[float, Meta(ge=1e-6, le=1e9)]
 _Rate = Annotated[float, Meta(ge=1e-6, le=1e12)]
 _Difference = Annotated[float, Meta(ge=-1, le=1)]
 _Batch = Annotated[str, Meta(pattern="^[1-9][0-9]{0,6}$")]
 
-# A round that was not finished leaves no list; an exact rank-sum test of more rounds than bench takes never ends.
+# An unfinished round has no list. An exact rank-sum test takes too long for many more rounds than bench allows.
 _Times = Annotated[list[Annotated[list[_Milliseconds], Meta(min_length=1)]], Meta(max_length=20)]
 _Rates = Annotated[list[Annotated[list[_Rate], Meta(min_length=1)]], Meta(max_length=20)]
 
 
 @dataclass(frozen=True)
 class SingleRecord:
-    """Latencies of single images, a list a round."""
+    """Latencies of single images, one list per round."""
 
     model_ms: _Times
     end_to_end_ms: _Times
@@ -57,7 +57,7 @@ class AccuracyRecord:
 
 @dataclass(frozen=True)
 class AgainstRecord:
-    """The accuracy against the float32 file of the same run."""
+    """The accuracy compared with the float32 file of the same run."""
 
     parent: Text
     difference: _Difference
@@ -66,7 +66,7 @@ class AgainstRecord:
 
 @dataclass(frozen=True)
 class RowRecord:
-    """One model. Where it failed, `error` says why, and fields may be missing."""
+    """One model. If it failed, `error` says why, and other fields may be missing."""
 
     model: Text
     error: Text | UnsetType = UNSET
@@ -95,8 +95,7 @@ class RowRecord:
         if self.error == "":
             raise ValueError("the error of a row is empty")
         absent = {field.name for field in fields(self) if getattr(self, field.name) is UNSET}
-        # A model that could not be opened has its name and its error; one that was opened, the rest; one that was
-        # measured, all of it.
+        # A model that could not be opened has a name and an error; one that was opened also has the fields of _OPENED.
         needed = _MEASURED if self.error is UNSET else _OPENED if self.single is not UNSET else set()
         if missing := absent & needed:
             raise ValueError(f"the row of {self.model} has no {min(missing)}")
@@ -145,7 +144,7 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class BenchRecord:
-    """A benchmark of at least one model. Rows are told apart by the name of the model."""
+    """A benchmark of at least one model; the name of the model identifies a row."""
 
     schema_version: int
     time: Text

@@ -1,4 +1,4 @@
-"""Times of queries: percentiles where there are enough of them, and whether they are stable.
+"""Query times: percentiles, and whether the rounds are stable.
 
 No sample is ever left out: the slowest query is part of what a user experiences.
 """
@@ -9,18 +9,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# The fewest queries from which MLPerf Inference takes a 90th (single stream) and a 99th (multi stream) percentile:
-# rules, section on early stopping. Reported is the plain percentile, not their pessimistic estimate.
+# The fewest queries for which MLPerf Inference takes a 90th (single stream) and a 99th (multi stream) percentile: its
+# rules, section on early stopping. Reported is the plain percentile, not MLPerf's pessimistic estimate.
 LEAST_QUERIES = {50: 1, 90: 64, 99: 662}
 
-# Rounds that differ by more are called unstable: a machine without other load stays within a few per cent.
+# Larger differences between rounds are called unstable; an idle machine stays within a few per cent.
 _SPREAD, _DRIFT = 0.20, 0.10
 
 Rounds = Sequence[Sequence[float]]
 
 
 def percentile(rounds: Rounds, percent: int) -> float | None:
-    """The percentile of all queries of all rounds, the value of one of them; None where there are too few."""
+    """Percentile over the queries of all rounds, one of the measured values; None if there are too few."""
     samples = np.concatenate([np.asarray(times, float) for times in rounds]) if len(rounds) else np.empty(0)
     if len(samples) < LEAST_QUERIES[percent]:
         return None
@@ -33,10 +33,10 @@ def medians(rounds: Rounds) -> np.ndarray:
 
 
 def trouble(rounds: Rounds) -> str | None:
-    """What makes a measurement unstable, None when nothing does.
+    """What makes a measurement unstable; None if it is stable.
 
-    Spread: the largest less the smallest median of a round, of their median. Drift: the second half of the rounds
-    against the first.
+    Spread: the range of the rounds' medians, relative to their median. Drift: the second half of the rounds against the
+    first.
     """
     values = medians(rounds)
     if len(values) < 2:
