@@ -56,6 +56,15 @@ def test_metrics_and_uncertainty_are_those_worked_out_by_hand(classifier, images
     assert uncertainty.calibration_error == pytest.approx((2 * (1 - 0.8) + 2 * (4 / 6 - 1 / 2) + 2 * (1 - 4 / 7)) / 6)
 
 
+def test_misclassified_images_are_listed_the_most_confident_first(tree, classifier, images):
+    evaluation = evaluate_model(classifier, subject(images))
+    (mistake,) = evaluation.mistakes
+    assert (mistake.path, mistake.truth, mistake.label) == ("red/2.png", "red", "green")
+    assert mistake.confidence == pytest.approx(4 / 6)
+    (listed,) = evaluation.to_dict()["misclassified"]
+    assert listed == {"path": "red/2.png", "truth": "red", "label": "green", "confidence": mistake.confidence}
+
+
 def test_without_a_split_the_baseline_leaves_one_out(classifier, images):
     on = subject(images)
     record = evaluate_model(classifier, on).to_dict()

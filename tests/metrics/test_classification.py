@@ -99,6 +99,18 @@ def test_sensitivity_counts_any_malignant_class_and_specificity_the_benign():
     assert metrics.malignant_vs_benign.specificity == wilson(8, 10)
 
 
+def test_sensitivity_and_specificity_are_of_the_classes_that_are_given():
+    # Of 22 images of b and c 20 were called b or c; of 18 of a 15 were called a.
+    matrix = [[15, 2, 1], [1, 8, 1], [1, 2, 9]]
+    metrics = score(*rows_of(matrix), ("a", "b", "c"), positive=["b", "c"])
+    assert metrics.positive_vs_rest.positive == ["b", "c"]
+    assert metrics.positive_vs_rest.sensitivity == wilson(20, 22)
+    assert metrics.positive_vs_rest.specificity == wilson(15, 18)
+    assert score(*rows_of(matrix), ("a", "b", "c")).positive_vs_rest is None
+    with pytest.raises(AllkitError, match="no class 'd': the positive class is one of a, b, c"):
+        score(*rows_of(matrix), ("a", "b", "c"), positive=["d"])
+
+
 def test_without_a_benign_class_there_is_no_sensitivity():
     assert score(*rows_of([[3, 1], [0, 4]]), ("a", "b")).malignant_vs_benign is None
 

@@ -22,7 +22,8 @@ Examples:
   allkit evaluate MODEL --data ALL/ --part test            the test part of its training, found by content
   allkit evaluate A.onnx B.onnx --data ALL/ --split runs/mine/split.json
   allkit evaluate MODEL --data ALL/ --split runs/mine/split.json --shift
-  allkit evaluate MODEL --data ALL/ --json record.json
+  allkit evaluate MODEL --data ALL/ --json record.json --report evaluation.html
+  allkit evaluate MODEL --data CELLS/ --positive blast --positive promyelocyte
 
 Images that one of the models was trained on are left out, including copies with another
 name, format or size; --include-trained keeps them.
@@ -54,7 +55,18 @@ Exit status 0 when all images were read, 1 when some could not be."""
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the shifts.")
 @device_option
 @batch_size_option
+@click.option(
+    "--positive",
+    multiple=True,
+    metavar="CLASS",
+    help="Class that sensitivity and specificity are of, against the rest; can be repeated.  [all but Benign]",
+)
 @json_option
+@click.option(
+    "--report",
+    type=NamedPath(dir_okay=False),
+    help="Write one self-contained HTML page, with the misclassified images.",
+)
 def evaluate(
     models: tuple[Path, ...],
     data: Path,
@@ -65,19 +77,28 @@ def evaluate(
     seed: int,
     device: str,
     batch_size: int | None,
+    positive: tuple[str, ...],
     json_file: Path | None,
+    report: Path | None,
 ) -> None:
     """Measure exported models on labelled images: accuracy, calibration and uncertainty, with 95 % intervals."""
     from allkit.cli.evaluation_tables import print_evaluation, print_pairs
     from allkit.cli.progress import ProgressDisplay
     from allkit.cli.shift_table import print_shifts
+    from allkit.cli.terminal import say
     from allkit.evaluation.job import EvaluateOptions
     from allkit.evaluation.job import evaluate as evaluate_models
-    from allkit.support.files import check_text_file
+    from allkit.support.extras import require
+    from allkit.support.files import check_text_file, write_text
 
-    if json_file and json_file != STDOUT:
-        check_text_file(json_file, models)
-    options = EvaluateOptions(models, data, split_file, part, include_trained, shift, seed, device, batch_size)
+    if report:
+        require("report")
+    for path in (json_file, report):
+        if path and path != STDOUT:
+            check_text_file(path, models)
+    options = EvaluateOptions(
+        models, data, split_file, part, include_trained, shift, seed, device, batch_size, positive
+    )
     with ProgressDisplay() as progress:
         result = evaluate_models(options, progress=progress)
     write_record(result.to_dict(), json_file)
@@ -87,5 +108,10 @@ def evaluate(
             if result.shifts:
                 print_shifts(result.shifts[i], evaluation.subject.title)
         print_pairs(result.pairs)
+    if report:
+        from allkit.report.evaluation_page import evaluation_page
+
+        write_text(report, evaluation_page(result))
+        say(f"wrote {report}", err=True)
     if result.unreadable:
         click.get_current_context().exit(1)

@@ -7,26 +7,38 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from allkit.cli.console import PlainConsole
-from allkit.cli.tables import print_metrics, with_interval
-from allkit.evaluation.evaluate import Evaluation
+from allkit.cli.tables import PLAIN, print_metrics
+from allkit.evaluation.evaluate import Evaluation, Mistake
+from allkit.evaluation.text import uncertainty_rows
 from allkit.metrics import SIGNIFICANT, PairedComparison, least_difference
+
+# Misclassified images that are listed; a page and the record list more.
+_SHOWN = 10
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
     """The metrics beside the baseline, then how well the model's uncertainty estimates hold."""
-    subject, uncertainty = evaluation.subject, evaluation.uncertainty
+    subject = evaluation.subject
     print_metrics(
         evaluation.metrics, f"{evaluation.model.name} on {subject.title}", subject.baseline, subject.baseline_method
     )
-    table = Table(title="uncertainty estimates", show_header=False)
-    table.add_row("expected calibration error", f"{uncertainty.calibration_error:.4f}")
-    table.add_row(f"coverage ({uncertainty.promised_coverage:.0%} promised)", with_interval(uncertainty.coverage, 2))
-    table.add_row("uncertain (set is not one class)", with_interval(uncertainty.uncertain, 2))
-    table.add_row(
-        "accuracy of the certain images",
-        f"{with_interval(uncertainty.accuracy_of_certain, 2)}, n = {uncertainty.n_certain}",
-    )
-    table.add_row("unfamiliar", with_interval(uncertainty.unfamiliar, 2))
+    table = Table(title="uncertainty estimates", show_header=False, **PLAIN)
+    for row in uncertainty_rows(evaluation.uncertainty):
+        table.add_row(*row)
+    PlainConsole().print(table)
+    _print_mistakes(evaluation.mistakes)
+
+
+def _print_mistakes(mistakes: Sequence[Mistake]) -> None:
+    if not mistakes:
+        return
+    shown = mistakes[:_SHOWN]
+    rest = f", the {_SHOWN} most confident" if len(mistakes) > _SHOWN else ""
+    table = Table(title=f"{len(mistakes)} misclassified image(s){rest}", **PLAIN)
+    for column in ("label", "confidence", "truth", "path"):
+        table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
+    for mistake in shown:
+        table.add_row(mistake.label, f"{100 * mistake.confidence:.1f} %", mistake.truth, mistake.path)
     PlainConsole().print(table)
 
 
@@ -34,7 +46,7 @@ def print_pairs(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]
     """One row per pair of models; nothing for one model."""
     if not pairs:
         return
-    table = Table(title="pairs on the same images, exact McNemar test over groups")
+    table = Table(title="pairs on the same images, exact McNemar test over groups", **PLAIN)
     for column in ("a", "b", "a - b", "only a right", "only b right", "p"):
         table.add_column(column, justify="left" if column in "ab" else "right")
     for a, b, pair in pairs:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from allkit.cli.console import wide_console
-from allkit.cli.tables import with_interval
 from allkit.cli.terminal import say
 from allkit.errors import AllkitError
 from allkit.exporting.export import ExportedModel
 from allkit.metrics import Interval
+from allkit.metrics.text import with_interval
 from allkit.model.contract import Contract
 from allkit.model.graph import read_graph, summarise
 from allkit.runs.run import Run

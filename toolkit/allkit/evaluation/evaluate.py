@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,20 @@ class UncertaintyFigures:
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """A misclassified image. path: below the folder of the images. confidence: the probability of the wrong label."""
+
+    path: str
+    truth: str
+    label: str
+    confidence: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """One model on a subject. labels, predicted: int64 (n,), indices of the contract's classes.
+
+    mistakes: the misclassified images, the most confident first.
 
     sha256: of the model file, which identifies it in a record. seen_in_training: "yes" (the model was trained on some
     of the images, or on near copies), "no", or "unknown" (it does not list its training images); earlier records also
@@ -56,6 +68,7 @@ class Evaluation:
     uncertainty: UncertaintyFigures
     labels: np.ndarray
     predicted: np.ndarray
+    mistakes: tuple[Mistake, ...]
     subject: Subject
     seen_in_training: str
     trained_on: TrainedOn | None
@@ -79,6 +92,7 @@ class Evaluation:
             "metrics": self.metrics.to_dict(),
             "baseline": {"method": self.subject.baseline_method, **asdict(self.subject.baseline)},
             "doubt": asdict(self.uncertainty),
+            "misclassified": [{**asdict(mistake), "path": visible(mistake.path)} for mistake in self.mistakes],
             "not_read": {visible(path): visible(why) for path, why in self.subject.images.dataset.skipped.items()},
             "intended_use": INTENDED_USE,
         }
@@ -99,8 +113,13 @@ def class_labels(classifier: Classifier, on: Subject) -> np.ndarray:
     return np.array([classes.index(name) for name in dataset.classes])[dataset.labels[on.rows]]
 
 
-def evaluate_model(classifier: Classifier, on: Subject, on_image: Callable[[], None] = lambda: None) -> Evaluation:
-    """Classify every image of the subject and score the result.
+def evaluate_model(
+    classifier: Classifier,
+    on: Subject,
+    on_image: Callable[[], None] = lambda: None,
+    positive: Sequence[str] = (),
+) -> Evaluation:
+    """Classify every image of the subject and score the result. positive: classes to tell from the rest.
 
     Raises AllkitError when the dataset has a class that the model does not have, or a file has become unreadable.
     """
@@ -115,19 +134,30 @@ def evaluate_model(classifier: Classifier, on: Subject, on_image: Callable[[], N
         on_image()
     probabilities = np.array([list(prediction.probabilities.values()) for prediction in predictions], np.float32)
     error = expected_calibration_error(probabilities, labels)
+    truths = [classes[label] for label in labels]
     seen, counts = trained_on(on, classifier)
     return Evaluation(
         model=classifier.model_path,
         sha256=content_hash(classifier.model_path),
         provider=classifier.provider,
-        metrics=score(labels, probabilities, classes, on.groups),
-        uncertainty=_uncertainty(classifier, predictions, [classes[label] for label in labels], error, on.groups),
+        metrics=score(labels, probabilities, classes, on.groups, positive=positive),
+        uncertainty=_uncertainty(classifier, predictions, truths, error, on.groups),
         labels=labels,
         predicted=probabilities.argmax(1),
+        mistakes=_mistakes(on.paths, truths, predictions),
         subject=on,
         seen_in_training=seen,
         trained_on=counts,
     )
+
+
+def _mistakes(paths: Sequence[str], truths: Sequence[str], predictions: Sequence[Prediction]) -> tuple[Mistake, ...]:
+    found = [
+        Mistake(path, truth, prediction.label, prediction.confidence)
+        for path, truth, prediction in zip(paths, truths, predictions, strict=True)
+        if prediction.label != truth
+    ]
+    return tuple(sorted(found, key=lambda mistake: -mistake.confidence))
 
 
 def _uncertainty(

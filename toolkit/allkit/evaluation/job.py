@@ -28,7 +28,8 @@ class EvaluateOptions:
     models: ONNX files exported by allkit. data: folder with one sub-folder of images per class. split: a split.json.
     part: "train", "validation" or "test", of `split` or else of the first model's own split; None for the test part of
     `split`, or all images without one. include_trained: keep images that a model was trained on. shift: repeat the
-    measurement under the suite of imaging shifts, drawn from `seed`. device, batch_size: as for `Classifier`.
+    measurement under the suite of imaging shifts, drawn from `seed`. device, batch_size: as for `Classifier`. positive:
+    the classes that sensitivity and specificity are of, against the rest; without it, every class but Benign.
     """
 
     models: Sequence[Path | str]
@@ -40,6 +41,7 @@ class EvaluateOptions:
     seed: int = 0
     device: str = "auto"
     batch_size: int | None = None
+    positive: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> E
     evaluations, shifts = [], []
     for classifier in classifiers:
         name = classifier.model_path.name
-        evaluations.append(evaluate_model(classifier, on, counted(progress, f"evaluating {name}", len(on.rows))))
+        advance = counted(progress, f"evaluating {name}", len(on.rows))
+        evaluations.append(evaluate_model(classifier, on, advance, options.positive))
         counts = evaluations[-1].trained_on
         if counts is None:
             progress.note(f"warning: {name} does not list its training images: whether these are among them is unknown")

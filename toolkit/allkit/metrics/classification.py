@@ -47,8 +47,9 @@ class Averages:
 
 @dataclass(frozen=True)
 class Screening:
-    """Malignant (every class except Benign) against Benign. None if there are no images on that side."""
+    """The positive classes against the rest. None if there are no images on that side."""
 
+    positive: list[str]
     sensitivity: Interval | None
     specificity: Interval | None
 
@@ -61,7 +62,8 @@ class Metrics:
     intervals, which account for groups and treat images as independent if groups are unknown. precision, recall, f1:
     weighted by support, as in the paper. macro, balanced_accuracy: plain means over the classes present in the truth.
     auroc: mean one-vs-rest AUROC, None unless every class is present. confusion: counts, rows are the truth, columns
-    the prediction, in class order. malignant_vs_benign: None unless a class is named Benign. intervals: 95 % cluster
+    the prediction, in class order. malignant_vs_benign: every class except Benign, None unless a
+    class has that name. positive_vs_rest: the classes given as positive, None if none are. intervals: 95 % cluster
     bootstrap intervals of all metrics without a Wilson interval, by name: mcc, precision, f1, balanced_accuracy, auroc,
     macro_precision, macro_f1, and the f1 and auroc of a class as `f1 Pre`. It is empty with fewer than two groups, and
     leaves out metrics that the resamples leave undefined or do not vary.
@@ -80,6 +82,7 @@ class Metrics:
     per_class: dict[str, ClassMetrics]
     confusion: list[list[int]]
     malignant_vs_benign: Screening | None
+    positive_vs_rest: Screening | None
     intervals: dict[str, Interval]
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,11 +97,13 @@ def score(
     groups: ArrayLike | None = None,
     seed: int = 0,
     samples: int = 1000,
+    positive: Sequence[str] = (),
 ) -> Metrics:
     """Compute the metrics of probabilities (n, k) against labels int (n,); ties go to the first class.
 
     classes: k names. groups (n,): which images belong together (a patient, a block of neighbours), for the intervals.
-    samples: number of bootstrap resamples. Raises AllkitError when the shapes do not match or there are no images.
+    samples: number of bootstrap resamples. positive: classes to tell from the rest. Raises AllkitError when the shapes
+    do not match, there are no images, or a positive class is unknown.
     """
     from sklearn.metrics import confusion_matrix, matthews_corrcoef
 
@@ -156,7 +161,8 @@ def score(
             for k, name in enumerate(classes)
         },
         confusion=matrix.tolist(),
-        malignant_vs_benign=_screening(labels, predictions, classes, groups),
+        malignant_vs_benign=_screening(labels, predictions, classes, _malignant(classes), groups),
+        positive_vs_rest=_screening(labels, predictions, classes, positive, groups),
         intervals=intervals,
         **figures,
     )
@@ -195,15 +201,29 @@ def _auroc(positive: np.ndarray, scores: np.ndarray) -> float | None:
     return None if positive.all() or not positive.any() else float(roc_auc_score(positive, scores))
 
 
+def _malignant(classes: Sequence[str]) -> list[str]:
+    """Every class but Benign; none without a class of that name."""
+    rest = [name for name in classes if name.casefold() != BENIGN]
+    return rest if len(rest) < len(classes) else []
+
+
 def _screening(
-    labels: np.ndarray, predictions: np.ndarray, classes: Sequence[str], groups: ArrayLike | None
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    classes: Sequence[str],
+    positive: Sequence[str],
+    groups: ArrayLike | None,
 ) -> Screening | None:
-    benign = np.array([name.casefold() == BENIGN for name in classes])
-    if not benign.any():
+    if unknown := [name for name in positive if name not in classes]:
+        raise AllkitError(f"there is no class {unknown[0]!r}: the positive class is one of {', '.join(classes)}")
+    if not positive:
         return None
-    right = benign[predictions] == benign[labels]
+    chosen = np.array([name in positive for name in classes])
+    right = chosen[predictions] == chosen[labels]
     return Screening(
-        sensitivity=_share(right, ~benign[labels], groups), specificity=_share(right, benign[labels], groups)
+        positive=list(positive),
+        sensitivity=_share(right, chosen[labels], groups),
+        specificity=_share(right, ~chosen[labels], groups),
     )
 
 

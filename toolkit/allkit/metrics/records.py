@@ -68,10 +68,11 @@ class ClassRecord:
 
 @dataclass(frozen=True)
 class ScreeningRecord:
-    """Malignant against benign."""
+    """The positive classes against the rest."""
 
     sensitivity: ShareRecord | None
     specificity: ShareRecord | None
+    positive: list[Text] | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class MetricsRecord:
     macro: dict[Text, Share | None] | UnsetType = UNSET
     auroc: Share | UnsetType | None = UNSET
     malignant_vs_benign: ScreeningRecord | UnsetType | None = UNSET
+    positive_vs_rest: ScreeningRecord | UnsetType | None = UNSET
     intervals: dict[Text, FigureRecord] | UnsetType = UNSET
 
     def __post_init__(self):

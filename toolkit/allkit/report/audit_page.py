@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import cv2
 
 from allkit.auditing.audit import COLOUR_HISTOGRAM, Audit, DuplicateGroup
 from allkit.auditing.text import BASELINES, PATCHES, PROTOCOLS, conclusions, counted
 from allkit.data.protocol import FOLDS
 from allkit.imaging.pixel_path import PixelPath
 from allkit.report.html import Verdict, render
+from allkit.report.thumbnails import data_url
 
 MAX_GROUPS = 48
 MAX_IMAGES = 6
 _THUMBNAIL = PixelPath(112)
-_JPEG_QUALITY = 80
 # Row and column of each patch in a grid of three by three.
 _PLACES = {"top_left": "1/1", "top_right": "1/3", "centre": "2/2", "bottom_left": "3/1", "bottom_right": "3/3"}
 
@@ -80,7 +77,4 @@ def _group(root: Path, group: DuplicateGroup) -> dict[str, Any]:
 
 
 def _thumbnail(path: Path) -> str:
-    """The image as a data URL."""
-    image = cv2.cvtColor(_THUMBNAIL.load(path), cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+    return data_url(_THUMBNAIL.load(path))
