@@ -30,32 +30,32 @@ _MOST_BINDINGS = 64
 # onnxruntime's option for the recording that a run replays, and its value for none.
 _GRAPH_ID, _NO_GRAPH = "gpu_graph_id", -1
 
-_CARD_THREAD = "card"
+_GPU_THREAD = "gpu"
 
 # Below this size, pinning takes longer than it saves. The flag is the driver's CU_MEMHOSTREGISTER_PORTABLE.
 _LEAST_PINNED_BYTES, _FOR_ALL_CONTEXTS = 2**20, 1
 
 
 @functools.cache
-def _card_thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, _CARD_THREAD)
+def _gpu_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, _GPU_THREAD)
 
 
-def on_card(call: Callable[[], Result]) -> Result:
+def on_gpu(call: Callable[[], Result]) -> Result:
     """Run a call in the one thread of this process that uses the GPU, and return its result.
 
     A recording belongs to the thread that made it and is spoilt by GPU calls of any other thread meanwhile.
     """
-    if threading.current_thread().name.startswith(_CARD_THREAD):
+    if threading.current_thread().name.startswith(_GPU_THREAD):
         return call()
-    return _card_thread().submit(call).result()
+    return _gpu_thread().submit(call).result()
 
 
 class BoundRunner:
     """A session whose runs reuse their buffers, one set for each batch size that is used more than once.
 
     device: onnxruntime's name for where the buffers are, cuda or cpu. graphs: whether the session records CUDA graphs.
-    Runs from several threads take turns (`on_card`).
+    Runs from several threads take turns (`on_gpu`).
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, device: str, graphs: bool):
@@ -65,7 +65,7 @@ class BoundRunner:
 
     def run(self, names: Sequence[str], batch: np.ndarray) -> list[np.ndarray]:
         """The named outputs, float32, for a batch uint8 (n, S, S, 3)."""
-        return on_card(lambda: self._run(tuple(names), batch))
+        return on_gpu(lambda: self._run(tuple(names), batch))
 
     def _run(self, names: tuple[str, ...], batch: np.ndarray) -> list[np.ndarray]:
         key = names, len(batch)
@@ -130,7 +130,7 @@ def pinned(shape: Sequence[int], dtype: type) -> np.ndarray:
             and not cuda.cuMemHostRegister_v2(address, ctypes.c_size_t(array.nbytes), _FOR_ALL_CONTEXTS)
         )
 
-    if on_card(register):
+    if on_gpu(register):
         # Unregister before the memory is freed.
         weakref.finalize(array, _unregister, cuda, address).atexit = False
     return array
@@ -139,7 +139,7 @@ def pinned(shape: Sequence[int], dtype: type) -> np.ndarray:
 def _unregister(cuda: ctypes.CDLL, address: ctypes.c_void_p) -> None:
     # A worker may end after the GPU thread; when the process ends, all memory is freed at once.
     with contextlib.suppress(RuntimeError):
-        on_card(lambda: cuda.cuMemHostUnregister(address))
+        on_gpu(lambda: cuda.cuMemHostUnregister(address))
 
 
 @functools.cache

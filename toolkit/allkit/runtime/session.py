@@ -20,7 +20,7 @@ from allkit.errors import AllkitError
 from allkit.model.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, OUTPUT_NAME, Contract
 from allkit.model.file import ModelFile, read_model
 from allkit.runtime import verdicts
-from allkit.runtime.io_binding import BoundRunner, on_card, pinned
+from allkit.runtime.io_binding import BoundRunner, on_gpu, pinned
 from allkit.runtime.kernels import Kernels, saturates, session_options
 from allkit.runtime.known_answers import Differences, differences, draw
 from allkit.runtime.providers import (
@@ -177,7 +177,7 @@ def _on_device(file: ModelFile, wanted: str, threads: _Threads, nhwc: bool | Non
     _cpu_session(file, _Threads(1, True), Kernels.UNOPTIMISED)
     for request in requests(wanted, file.path, file.contract, nhwc):
         try:
-            session = on_card(lambda request=request: _attempt(file, request, threads))
+            session = on_gpu(lambda request=request: _attempt(file, request, threads))
         except (*_FILE_ERRORS, *_DEVICE_ERRORS) as error:
             detail = " ".join(str(error).split())
             continue
