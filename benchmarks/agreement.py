@@ -1,11 +1,11 @@
-"""Whether an application sees what `allkit bench` reports.
+"""Whether `allkit classify` reaches the throughput that `allkit bench` reports.
 
     python benchmarks/agreement.py DATA MODEL [MODEL ...] > benchmarks/results/agreement.json
 
-In every round `allkit bench` measures the throughput from file to result, at the batch of the model's plan, and what a
-process takes to start; `allkit classify` writes a row for each of the same files. Seconds of that whole process are set
-against what bench lets one expect, the start and the files over images a second, and against the latter alone;
-classify's own figure stands beside them.
+In every round, `allkit bench` measures the throughput from file to result at the batch size of the model's plan, and
+the start-up time; `allkit classify` then writes a row for each of the same files. The rate of that whole process is
+compared with what bench predicts, with and without the start-up time. The rate that classify itself reports is recorded
+too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROUNDS = 7
 
 
 def by_bench(model: str, data: str, batch: int, folder: str) -> tuple[float, float]:
-    """Images a second, and seconds to start."""
+    """Images per second, and seconds to start."""
     record = Path(folder, "record.json")
     command = ["allkit", "bench", model, "--data", data, "--json", str(record), "--batch", str(batch)]
     command += ["--rounds", "2", "--seconds", "4", "--queries", "100"]
@@ -39,7 +39,7 @@ def by_bench(model: str, data: str, batch: int, folder: str) -> tuple[float, flo
 
 
 def by_classify(model: str, data: str) -> tuple[int, float, float]:
-    """Images, seconds of the process, and images a second as it says itself."""
+    """Number of images, seconds of the process, and images per second as reported by classify."""
     command = ["allkit", "classify", data, "--model", model, "--format", "csv"]
     begin = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)

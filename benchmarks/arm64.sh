@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# What the models in exported/ answer on three arm64 boards, emulated: Raspberry Pi 3 (Cortex-A53), 4 (A72) and 5 (A76).
+# The answers of the models in exported/ on three emulated arm64 boards: Raspberry Pi 3 (Cortex-A53), 4 (A72) and 5 (A76).
 #
 #     benchmarks/arm64.sh [ROOT [ARGUMENTS OF PYTHON ...]]
 #
-# ROOT, by default a temporary folder, receives Debian's Python and the wheels of the dependencies for arm64, 0.5 GB;
-# the next run takes what is there. The arguments run once a board, in the repository's folder, by default `-m allkit
-# inspect MODEL --check` for each model. The system is left alone, but for qemu-user, which apt installs where it is
-# missing. For Debian 12. PYTHON names the interpreter whose pip fetches the
-# wheels, BOARDS some of "pi3 pi4 pi5".
+# ROOT, by default a temporary folder, receives Debian's Python and the wheels of the dependencies for arm64, 0.5 GB, and
+# is reused by later runs. Python runs once per board with the given arguments, in the repository's folder; the default
+# is `-m allkit inspect MODEL --check` for each model. The system is not changed, except that apt installs qemu-user if
+# it is missing. For Debian 12. PYTHON names the interpreter whose pip fetches the wheels, BOARDS some of "pi3 pi4 pi5".
 set -euo pipefail
 if [ $# -gt 0 ]; then
     mkdir -p "$1"
@@ -20,11 +19,11 @@ fi
 cd "$(dirname "$0")/.."
 command -v qemu-aarch64 > /dev/null || apt-get install --yes qemu-user
 
-# apt with a state of its own, in which nothing is installed, fetches these packages and all that they depend on.
+# A separate apt state, with nothing installed, fetches these packages and all their dependencies.
 packages() {
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg state=$root/.apt
     mkdir -p "$state"/{lists,archives}/partial && : > "$state/status"
-    # From where the system has its own packages.
+    # From the system's own package sources.
     local site && site=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' | grep -m 1 ' bookworm$')
     echo "deb [signed-by=$keyring] $site main" > "$state/sources.list"
     local options=(-qq -o "Dir::State=$state" -o "Dir::State::status=$state/status" -o "Dir::Cache=$state"
@@ -49,8 +48,8 @@ wheels() {
 needed=$(sed -n '/^dependencies/,/^]/s/^ *"\([^"]*\).*/\1/p' pyproject.toml)
 [ "$(cat "$root/.wheels" 2> /dev/null)" = "$needed" ] || wheels "$needed"
 
-# /proc in ROOT hides that of this machine, file by file: onnxruntime looks there for the instructions to use. The
-# processors are as many as /sys names, which is this machine's.
+# Files in ROOT hide those of this machine in /proc, where onnxruntime looks for instruction sets. The number of
+# processors is this machine's, from /sys.
 board() {  # processor for qemu, model, BogoMIPS, variant, part, revision, features
     echo "== $2, $1"
     cpu=$1

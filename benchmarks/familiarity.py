@@ -1,10 +1,9 @@
-"""Which distance tells an unfamiliar image from a familiar one, measured.
+"""Compare distances for telling unfamiliar images from familiar ones.
 
     python benchmarks/familiarity.py RUN UNFAMILIAR_FOLDER > benchmarks/results/familiarity.json
 
-Fits each candidate on the training part of a finished run and prints, as JSON, the AUROC of the test part against
-the images of a folder that shows something else, and the share of those that a threshold at the 99th percentile of
-the validation part would catch.
+Fits each candidate on the training part of a finished run. Prints, as JSON, the AUROC of the test part against images
+of something else, and the share of the latter beyond the 99th percentile of the validation part.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from allkit.runtime.inputs import expand  # noqa: E402
 
 
 def features(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Per-image features, float64 (n, d): channel means after each block, the Dense layer, the logits."""
+    """Features per image, float64 (n, d): channel means after each block, the Dense layer, the logits."""
     outputs = {f"block{i}": keras.ops.mean(model.get_layer(f"block{i}_pool").output, (1, 2)) for i in range(1, 6)}
     outputs["dense"] = model.get_layer("fc").output
     outputs["probabilities"] = model.output

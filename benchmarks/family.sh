@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# exported/README.md from records of the models in exported/: accuracy and shifts on the test part of each, and speed
-# where bench.json is of these very files (`allkit bench exported/*.onnx --data ALL/ --json benchmarks/results/bench.json`).
+# Write exported/README.md: accuracy and shifts of each model in exported/ on its test part, and speed if bench.json is of
+# these files (`allkit bench exported/*.onnx --data ALL/ --json benchmarks/results/bench.json`).
 #
 #     benchmarks/family.sh ALL/
 set -euo pipefail

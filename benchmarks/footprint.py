@@ -2,9 +2,9 @@
 
     python benchmarks/footprint.py MODEL DATA > benchmarks/results/footprint.json
 
-Memory: the largest resident set of `allkit classify` over 2,000 and over 20,000 images (links to those of DATA, each
-under many names), written to a file. Cold start: `allkit classify` of one image, a script with only numpy, cv2 and
-onnxruntime that does the same, and one that only loads the model and runs it; fresh processes in turn, page cache warm.
+Memory: peak resident memory of `allkit classify` on 2,000 and 20,000 images (links to those of DATA, each under many
+names), with output to a file. Cold start, in new processes that take turns, page cache warm: `allkit classify` of one
+image; a script with only numpy, cv2 and onnxruntime that does the same; and one that only loads and runs the model.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ print(session.run(None, {"image": image[None]})[0])
 
 
 def peak_mib(command: list[str]) -> float:
-    """The largest resident set of a command, MiB."""
+    """Peak resident memory of a command in MiB."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, status

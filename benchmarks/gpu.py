@@ -1,12 +1,12 @@
-"""Images a second on an NVIDIA card: sizes, precisions, layouts, batches; the model alone and from file to result.
+"""Images per second on an NVIDIA GPU by size, precision, layout and batch: the model alone and from file to result.
 
     python benchmarks/gpu.py [--sizes 150 ...] [--batches 1 ...] > benchmarks/results/gpu.json
 
 `benchmarks/gpu.sh` prepares a bare machine and runs it. Models have random weights (`seeded.py`). "Model" is uint8
-pixels in memory, pinned from 1 MiB on, to probabilities in memory, over the bus and back; "end to end" is `Classifier`
-over synthetic JPEG files of 224 px. The share of the peak is the model's rate times its operations, over what a matrix
-product of the same precision reaches on the same card in the same run. Each figure is the median of rounds in which
-all batches take turns.
+pixels in host memory, page-locked from 1 MiB, to probabilities in host memory; "end to end" is `Classifier` on
+synthetic JPEG files of 224 px. The share of the peak is the model's operations per second, relative to a matrix product
+of the same precision on the same GPU in the same run. Each value is the median of rounds in which all batches take
+turns.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FILES_PER_CLASS = 1024
 
 
 def rate(run: Callable[[], object], seconds: float = ROUND_SECONDS) -> float:
-    """Runs a second, over about `seconds`."""
+    """Runs per second, over about `seconds`."""
     count, begin = 0, time.perf_counter()
     while (passed := time.perf_counter() - begin) < seconds:
         run()
@@ -53,7 +53,7 @@ def rate(run: Callable[[], object], seconds: float = ROUND_SECONDS) -> float:
 
 
 def peak_flops(precision: str, folder: Path) -> float:
-    """Floating-point operations a second of one large matrix product on the card, operands and result left there."""
+    """Floating-point operations per second of one large matrix product with all operands on the GPU."""
     kind = TensorProto.FLOAT if precision == "fp32" else TensorProto.FLOAT16
     shape = [MATRIX, MATRIX]
     graph = helper.make_graph(
@@ -81,13 +81,13 @@ def peak_flops(precision: str, folder: Path) -> float:
 
 
 def model_rates(path: Path, batches: list[int], nhwc: bool) -> tuple[dict[int, float], bool, float]:
-    """Images a second by batch, whether graphs were recorded, and the largest difference from the CPU."""
+    """Images per second by batch, whether graphs were recorded, and the largest difference from the CPU."""
     model = Model(path, "cuda", nhwc=nhwc)
     rng = np.random.default_rng(1)
     pixels = {batch: model.buffer(batch) for batch in batches}
     for array in pixels.values():
         array[:] = rng.integers(0, 256, array.shape, np.uint8)
-    # The first run of a size finds its algorithms, the second makes its buffers and its recording.
+    # The first run of a size selects its algorithms, the second allocates its buffers and makes its recording.
     for batch in batches * 2:
         model.run(pixels[batch])
     rates = {batch: [] for batch in batches}
@@ -100,13 +100,13 @@ def model_rates(path: Path, batches: list[int], nhwc: bool) -> tuple[dict[int, f
 
 
 def end_to_end(path: Path, files: list[Path], batches: list[int]) -> dict[int, float]:
-    """Images a second from file to result by batch, page cache warm."""
+    """Images per second from file to result by batch, page cache warm."""
     classifiers = {batch: Classifier(path, "cuda", batch) for batch in batches}
     rates = {batch: [] for batch in batches}
     for round_ in range(ROUNDS + 1):
         for batch, classifier in classifiers.items():
             begin = time.perf_counter()
-            # Of unknown number, so that batches are as large as asked for.
+            # Of unknown number, so that batches have the requested size.
             for prediction in classifier(iter(files)):
                 assert prediction.error is None, prediction.error
             if round_:
@@ -136,7 +136,7 @@ def rows(options: argparse.Namespace, folder: Path, peaks: dict[str, float]) -> 
                 path.unlink()
 
 
-def card() -> str:
+def gpu_name() -> str:
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,power.limit", "--format=csv,noheader"]
     return subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
 
@@ -154,7 +154,7 @@ def main() -> None:
         record = {
             "command": f"python benchmarks/gpu.py {' '.join(sys.argv[1:])}".strip(),
             "machine": {
-                "card": card(),
+                "card": gpu_name(),
                 "processor": processor(),
                 "cores": cores(),
                 "python": platform.python_version(),

@@ -3,8 +3,8 @@
 #
 #     benchmarks/gpu.sh [OPTIONS OF gpu.py]
 #
-# PYTHON names the interpreter. WHEELS names a folder of wheels, by its whole path, where no registry can be reached: what
-# is not in it, the CUDA libraries too, is then taken from the system.
+# PYTHON names the interpreter. Without access to a package registry, WHEELS names a folder of wheels by its absolute
+# path; what it lacks, including the CUDA libraries, comes from the system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 nvidia-smi > /dev/null 2>&1 || { echo "error: no NVIDIA driver answers; install one for CUDA 13" >&2; exit 2; }

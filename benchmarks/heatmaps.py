@@ -1,11 +1,11 @@
-"""Does the evidence lie on nucleated cells?
+"""Whether the evidence lies on nucleated cells.
 
     python benchmarks/heatmaps.py MODEL DATA SPLIT > benchmarks/results/heatmaps.json
 
-For each image of the test part: how much of the positive evidence of the heat map lies on nuclei, divided by how much
-an even map would put there (1: no better than chance). Nuclei are the stained pixels: Otsu's threshold on saturation.
-And the randomisation check of Adebayo et al. 2018: how alike the maps are (correlation over positions) when the
-weights of the Dense layers are permuted. MODEL is an fp32 file exported with --heatmap.
+For each image of the test part: the share of the heat map's positive evidence that lies on nuclei, divided by the share
+of a uniform map (1: no better than chance). Nuclei are the stained pixels by Otsu's threshold on saturation. Also the
+randomisation check of Adebayo et al. 2018: the correlation of the maps with those of the model after permuting the
+weights of its Dense layers. MODEL is an fp32 file exported with --heatmap.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def nucleus_share(image: np.ndarray, shape: tuple[int, int], stride_px: int) -> 
 
 
 def lift(heatmap: np.ndarray, nuclei: np.ndarray) -> float:
-    """Nuclei under the positive evidence relative to nuclei under an even map; NaN where there is neither."""
+    """Nuclei under the positive evidence, relative to a uniform map; NaN without evidence or nuclei."""
     evidence = np.maximum(heatmap, 0)
     with np.errstate(invalid="ignore"):
         return float((evidence * nuclei).sum() / evidence.sum() / nuclei.mean())
@@ -74,7 +74,7 @@ def main(model: str, data: str, split: str) -> None:
             **{name: summary(np.array(values)) for name, values in lifts.items()},
         },
         "correlation_with_randomised_head": {
-            # A map that is the same everywhere is like no other.
+            # A constant map has no correlation.
             "mean": round(float(np.nan_to_num(alike).mean()), 3),
             "constant": int(np.isnan(alike).sum()),
         },
@@ -83,7 +83,7 @@ def main(model: str, data: str, split: str) -> None:
 
 
 def summary(lifts: np.ndarray) -> dict[str, float] | None:
-    """Figures of the images that have both evidence and nuclei; None if there are none."""
+    """Summary of the images with both evidence and nuclei; None if there are none."""
     finite = lifts[np.isfinite(lifts)]
     if not len(finite):
         return None

@@ -1,7 +1,7 @@
-"""The full-width network at 300 px as a user of Keras runs it: read, resize, `predict` one image after the other.
+"""The full-width network at 300 px as Keras users run it: read, resize, `predict`, one image after the other.
 
-Started by `pipeline.py`: takes a line with a path an image, then for each line `COUNT` times that many of them and
-prints the seconds. Weights are random: speed does not depend on them.
+Started by `pipeline.py`. Reads a line of paths, then for each line COUNT times that many of them and prints the
+seconds. Weights are random: speed does not depend on them.
 """
 
 from __future__ import annotations

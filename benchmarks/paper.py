@@ -4,10 +4,10 @@
     python benchmarks/paper.py record > benchmarks/results/paper.json
     python benchmarks/paper.py docs
 
-`benchmarks/paper.sh` trains, exports and measures; its records in `results/paper/` are what this reads. For each size:
-the paper's figures; accuracy and the weighted metrics from ImageNet weights on the random split and on grouped folds,
-and from random weights; latency and throughput of the exported files. Pairs: between any two sizes, the images that
-only one of the two labels correctly and the exact paired test by group of similar images, adjusted by Holm.
+`benchmarks/paper.sh` trains, exports and measures; this script reads its records in `results/paper/`. For each size it
+gives the paper's results; accuracy and weighted metrics from ImageNet weights, on the random split and on grouped
+folds, and from random weights; latency and throughput of the exported files. For every two sizes: the numbers of images
+that only one of them classifies correctly, and the exact paired test by group of similar images, adjusted by Holm.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from allkit.support.reading import read_json
 RESULTS = Path(__file__).parent / "results"
 RECORDS = RESULTS / "paper"
 SIZES = tuple(size for size, _, _ in TABLE_1)
-# The trainings of a size, by the names that paper.sh gives their folders.
+# The trainings of each size, by the folder names that paper.sh gives them.
 TRAININGS = ("imagenet", "grouped", "scratch")
-# What one size takes: two trainings on 80 % of the images, and five folds on about 70 %.
+# The cost of one size: two trainings on 80 % of the images, and five folds on about 70 %.
 EPOCHS, FOLDS, TRAIN_SHARE, GROUPED_SHARE = 25, 5, 0.8, 0.7
 
 
 def cost(data: Path, weights: Path) -> None:
-    """Time a few steps at 150 px and print what all trainings take: work grows with the number of pixels."""
+    """Time a few steps at 150 px and print how long all trainings take: work grows with the number of pixels."""
     from allkit.data.index import scan
     from allkit.imaging.pixel_path import PixelPath
     from allkit.runs.recipe import PAPER
@@ -72,7 +72,7 @@ def cost(data: Path, weights: Path) -> None:
 
 
 def record() -> dict[str, Any]:
-    """The study as one record, from the records of its parts."""
+    """The record of the study, from the records of its parts."""
     trainings = {
         (name, size): json.loads((RECORDS / f"{name}-{size}.json").read_text()) for name in TRAININGS for size in SIZES
     }
@@ -123,7 +123,7 @@ def _speed(row: Figures) -> dict[str, Any]:
 
 
 def _pairs(by_size: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-    """Every two sizes on the same test images."""
+    """Comparisons of every two sizes on the same test images."""
     columns = {size: training["predictions"] for size, training in by_size.items()}
     first = next(iter(columns.values()))
     assert all(found["path"] == first["path"] and found["group"] == first["group"] for found in columns.values())
@@ -150,7 +150,7 @@ def _pairs(by_size: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def table(study: Mapping[str, Any]) -> str:
-    """The table of README."""
+    """The table in README."""
     header = (
         "image size",
         "accuracy in the paper",
@@ -179,7 +179,7 @@ def table(study: Mapping[str, Any]) -> str:
 
 
 def answer(study: Mapping[str, Any]) -> str:
-    """The paper's open question in three sentences."""
+    """The answer to the paper's open question, in three sentences."""
     large, small = study["rows"][0], study["rows"][-1]
     pairs = study["pairs"]["grouped"]
     significant = [row for row in pairs["rows"] if row["p_value"] < SIGNIFICANT]
@@ -201,7 +201,7 @@ def answer(study: Mapping[str, Any]) -> str:
 
 
 def study_page(study: Mapping[str, Any]) -> str:
-    """The section of toolkit/docs/results.md: everything by size."""
+    """The section of toolkit/docs/results.md."""
     header = ("px", "training", "n", "accuracy", "precision", "sensitivity", "F1", "MCC", "training, s")
     names = {"imagenet": "ImageNet weights", "grouped": "the same, unseen slides", "scratch": "random weights"}
     rows = []
@@ -271,7 +271,7 @@ def _percent(interval: Mapping[str, float]) -> str:
 
 
 def chart(study: Mapping[str, Any], bench: Mapping[str, Any], path: Path) -> None:
-    """The picture of README: accuracy and latency against image size."""
+    """The chart in README: accuracy and latency against image size."""
     accuracies, latencies = lines_of(figures(bench))
     ours = [
         Line(words, {row["size_px"]: Interval(**row[name]["accuracy"]) for row in study["rows"]}, colour, marker, style)
@@ -284,7 +284,7 @@ def chart(study: Mapping[str, Any], bench: Mapping[str, Any], path: Path) -> Non
 
 
 def write_docs(study: Mapping[str, Any]) -> None:
-    """Put tables and picture where README and the page of results have a place for them."""
+    """Insert tables and chart at their marks in README and the results page."""
     root = RESULTS.parent.parent
     chart(study, load(RECORDS / "bench.json"), root / "toolkit/docs/images/accuracy-latency.svg")
     for path, name, text in (

@@ -4,8 +4,8 @@
 #
 #     benchmarks/paper.sh ALL/ vgg16.weights.h5 WORK/
 #
-# It prints what the trainings will take before it starts them, and after an interruption continues where it stopped.
-# WORK takes some 6 GB: run folders and exported models. KERAS_BACKEND=jax trains on an NVIDIA GPU with JAX installed.
+# It prints how long the trainings will take before it starts them, and continues after an interruption. WORK takes about
+# 6 GB: run folders and exported models. KERAS_BACKEND=jax trains on an NVIDIA GPU with JAX installed.
 set -euo pipefail
 data=$(realpath "$1") weights=$(realpath "$2")
 mkdir -p "$3"

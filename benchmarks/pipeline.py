@@ -1,12 +1,12 @@
-"""Images a second from file to result: against a plain loop, the limit of the cores, and Keras.
+"""Images per second from file to result, compared with a plain loop, the limit of the cores, and Keras.
 
     python benchmarks/pipeline.py DATA MODEL [MODEL ...] > benchmarks/results/pipeline.json
 
-Rounds in which all ways take turns over the same files, page cache warm. For each model: `allkit.Classifier`; a plain
-loop as one would write it (OpenCV read, colour conversion and resize, one image a run, onnxruntime's default session,
-the model's own kernel and JPEG scale, so that both compute the same); and the limit, cores divided by the summed cost
-of the stages on one thread alone. Once a round, in a process of its own that sleeps meanwhile: the paper's network at
-300 px in a loop over Keras' `predict`.
+All methods take turns in rounds over the same files, page cache warm. For each model: `allkit.Classifier`; a plain loop
+(OpenCV read, colour conversion and resize, one image per run, onnxruntime's default session, with the model's resize
+kernel and JPEG scale, so that both compute the same); and the limit, the number of cores divided by the total time of
+the stages on one thread. Once per round, in a separate process: the paper's network at 300 px in a loop over Keras'
+`predict`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ KERNELS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
 
 
 class Subject:
-    """One model in its ways, and their rates round by round."""
+    """One model with all methods, and their rates by round."""
 
     def __init__(self, model: str, paths: list[Path]):
         self.model = Path(model)
@@ -60,7 +60,7 @@ class Subject:
         self.rates["limit"].append(cores() / sum(self.stages[-1].values()))
 
     def plain_loop(self) -> None:
-        """What a user writes first."""
+        """The loop that a user would write first."""
         flag = cv2.IMREAD_REDUCED_COLOR_2 if self.pixels.jpeg_scale == 2 else cv2.IMREAD_COLOR
         size = (self.pixels.size_px, self.pixels.size_px)
         for path in self.some:

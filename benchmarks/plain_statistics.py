@@ -1,10 +1,10 @@
-"""What the final statistics of batch normalisation are worth, by the share of unchanged images in them.
+"""The effect of the final batch-normalisation statistics, by the share of unaugmented images they are computed from.
 
     python benchmarks/plain_statistics.py RUN [RUN ...] > benchmarks/results/plain_statistics.json
 
-The network of each run is asked with the statistics that its file has, and with those of its training images, of which
-a share is as it is and the rest augmented; the weights stay the same. Accuracy, and mean cross-entropy in nats, on the
-validation part, as it is and under every imaging shift, by Keras.
+The network of each run is evaluated with the statistics in its file, and with those recomputed from training images of
+which a share is unchanged and the rest augmented; the weights stay the same. Prints accuracy and mean cross-entropy, in
+nats, on the validation part, unshifted and under every imaging shift, computed by Keras.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHARES = (0.0, 0.5, 1.0)
 
 
 def shifted(run: Run, root: Path, paths: list[str]) -> dict[str, np.ndarray]:
-    """Pixels uint8 (n, S, S, 3) by name of the shift; the colour transfer takes the next image as its reference."""
+    """Pixels uint8 (n, S, S, 3) by shift; the reference of the colour transfer is the next image."""
     pixels = run.settings.pixels
     pictures = [Picture.read(read_bytes(root / path), pixels.jpeg_scale) for path in paths]
     pairs = list(zip(pictures, [*pictures[1:], pictures[0]], strict=True))

@@ -2,10 +2,10 @@
 
     python benchmarks/precision.py DATA FP32 INT8 [FP32 INT8 ...] > benchmarks/results/precision.json
 
-DATA is a class-per-folder tree; the images change from query to query. The models of a pair, each with its heat map
-and without, take turns on the same cores at batch 1, through the code that `allkit classify` runs. Rounds are what is
-compared, not queries: those of one round share what the machine did meanwhile. Prints the medians of all rounds, ratios
-round by round with their 95 % intervals, and what the contracts say of accuracy, as JSON.
+DATA has one folder per class; every query takes another image. The models of a pair, each with and without its heat
+map, take turns on the same cores at batch 1, with the code that `allkit classify` runs. The observations are rounds,
+not queries, because queries of one round share the state of the machine. Prints, as JSON, the medians of all rounds,
+paired ratios with their 95 % intervals, and the accuracies stated in the contracts.
 """
 
 from __future__ import annotations

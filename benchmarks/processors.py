@@ -1,11 +1,11 @@
-"""What the models that ship answer on other x86 processors, emulated, with the fastest kernels and as allkit runs them.
+"""The answers of the models that ship on other x86 processors, emulated, with the fastest kernels and allkit's choice.
 
     apt-get install qemu-user
     python benchmarks/processors.py ALL/
 
-Takes the first ten images of each class. The reference is the graph executed node by node in float32 on this machine.
-Prints one JSON record: for each processor and model the labels that are equal and the largest differences of a
-probability and, relatively, of a distance. `benchmarks/arm64.sh` does the like for arm64 boards.
+Takes the first ten images of each class. The reference is a node-by-node float32 execution of the graph on this
+machine. Prints one JSON record: for each processor and model, the number of equal labels and the largest differences of
+a probability and, relatively, of a distance. `benchmarks/arm64.sh` covers arm64 boards.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def pixels_of(data: Path, model: Path) -> np.ndarray:
 
 
 def answers(pixels: np.ndarray, model: Path, kernels: Kernels | None) -> dict[str, list]:
-    """Probabilities and distances; kernels: None for those that allkit takes."""
+    """Probabilities and distances; kernels: None for allkit's choice."""
     if kernels is None:
         opened = Model(model, threads=1)
         output = opened.run(pixels)
@@ -53,9 +53,9 @@ def answers(pixels: np.ndarray, model: Path, kernels: Kernels | None) -> dict[st
 
 
 def emulated(processor: str, pixels: Path, model: Path) -> list[dict]:
-    """The answers of a process on another processor: with the fastest kernels, and those that allkit takes."""
+    """The answers of a process on another processor, with the fastest kernels and with allkit's choice."""
     with tempfile.TemporaryDirectory() as cache:
-        # OpenBLAS would take what it is told for this machine.
+        # Settings of OpenBLAS for this machine would apply there too.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS")}
         command = ["qemu-x86_64", "-cpu", processor, sys.executable, __file__, "--answers", pixels, model]
         done = subprocess.run(command, env=environment | {"XDG_CACHE_HOME": cache}, stdout=subprocess.PIPE, check=True)
@@ -63,7 +63,7 @@ def emulated(processor: str, pixels: Path, model: Path) -> list[dict]:
 
 
 def compared(found: dict, reference: dict) -> dict:
-    """The figures of one row of the record."""
+    """One row of the record."""
     a, b = (np.array(one["probabilities"]) for one in (found, reference))
     x, y = (np.array(one["distance"]) for one in (found, reference))
     return {

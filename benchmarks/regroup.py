@@ -1,12 +1,12 @@
-"""Intervals and paired tests of cross-validations whose records were made without a group for each image.
+"""Intervals and paired tests of cross-validations recorded without a group for each image.
 
     python benchmarks/regroup.py DATA RECORD [RECORD ...] > table.md
 
-These records hold the accuracy of each fold, but no prediction of an image, so that folds, whole stretches of files,
-are the groups of what the networks did: few, and the intervals are wide. The colour baseline is measured again on the
-same folds, with its interval over groups of images. Refuses a record whose folds the images of DATA do not give.
-Rewrites accuracy, baseline and note of each record in place; prints accuracies and, between any two records of the same
-folds, the exact sign-flip test over folds, adjusted by Holm.
+These records have the accuracy of each fold but no prediction of an image. Each fold, a whole stretch of files, is
+therefore one group: few groups and wide intervals. The colour baseline is measured again on the same folds, with an
+interval over groups of images. Fails if DATA does not give the folds of a record. Rewrites accuracy, baseline and note
+of each record in place; prints accuracies and, for any two records with the same folds, the exact sign-flip test over
+folds, adjusted by Holm.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ NOTE = (
 
 
 def right_by_fold(record: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Images labelled rightly, and tested, in each fold: int64 (folds,) each."""
+    """Number of images classified correctly, and tested, in each fold: int64 (folds,) each."""
     tested = np.array([fold["n"]["test"] for fold in record["folds"]])
     return np.rint([fold["accuracy"]["value"] for fold in record["folds"]] * tested).astype(np.int64), tested
 
 
 def over_folds(record: Mapping[str, Any]) -> Interval:
-    """The accuracy with folds as groups."""
+    """The accuracy, with folds as groups."""
     right, tested = right_by_fold(record)
     hits = np.concatenate([np.arange(n) < hit for hit, n in zip(right, tested, strict=True)])
     return proportion(hits, np.repeat(np.arange(len(tested)), tested))
@@ -49,8 +49,8 @@ def over_folds(record: Mapping[str, Any]) -> Interval:
 def baseline(images: Images, record: Mapping[str, Any]) -> tuple[Interval, np.ndarray, int]:
     """The colour baseline on the folds of the record.
 
-    With its interval over groups; how many images it gets right in each fold, int64 (folds,); and how many groups there
-    are.
+    Returns its accuracy with an interval over groups, the number of correct images by fold, int64 (folds,), and the
+    number of groups.
     """
     protocol = record["split"]["protocol"].partition(" ")[0]
     told = {name: record["split"]["parameters"].get(name) for name in ("seed", "folds", "block_length")}
@@ -67,7 +67,7 @@ def baseline(images: Images, record: Mapping[str, Any]) -> tuple[Interval, np.nd
 
 
 def pairs(records: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """A row for any two records of the same folds."""
+    """One row for every two records with the same folds."""
     folds = {name: [fold["hash"] for fold in record["folds"]] for name, record in records.items()}
     found = [(a, b) for a, b in combinations(records, 2) if folds[a] == folds[b]]
     steps = [right_by_fold(records[a])[0] - right_by_fold(records[b])[0] for a, b in found]

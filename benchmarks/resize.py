@@ -1,9 +1,9 @@
-"""What an image costs before the model sees it: decoding at full and half scale, and shrinking by each kernel.
+"""The cost of preparing an image: decoding at full and half scale, and shrinking with each kernel.
 
     python benchmarks/resize.py DATA [EVALUATION] > benchmarks/results/resize.json
 
-One thread; the ways take turns over the same files. EVALUATION is what `allkit evaluate AREA LINEAR --json` printed of
-two models that differ in the kernel alone: their accuracies and the paired test go into the record.
+One thread; the methods take turns over the same files. EVALUATION is the output of `allkit evaluate AREA LINEAR --json`
+for two models that differ only in the kernel; their accuracies and paired test are added to the record.
 """
 
 from __future__ import annotations

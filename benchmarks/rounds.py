@@ -2,8 +2,8 @@
 
     python benchmarks/rounds.py benchmarks/results/bench.json
 
-A round is one observation: all models take turns in it, so that what else the machine does meets them alike. Prints a
-Markdown table of the models alone: medians of the rounds, and the ratio of the same rounds with its 95 % interval.
+A round is one observation: all models take turns in it, so that other load on the machine affects them alike. Prints a
+Markdown table of the models alone: medians of the rounds, and the paired ratio with its 95 % interval.
 """
 
 from __future__ import annotations

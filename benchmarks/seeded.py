@@ -1,7 +1,7 @@
-"""The modified VGG16 as a file with random weights: for speed alone, which does not depend on them.
+"""The modified VGG16 with random weights, for measuring speed, which does not depend on them.
 
-It needs no training framework, so that a bare machine can be measured. The graph is what `allkit export` writes
-without a heat map: `python benchmarks/seeded.py MODEL` compares the operators with those of an exported file.
+No training framework is needed, so that a bare machine can be measured. The graph is the one that `allkit export`
+writes without a heat map: `python benchmarks/seeded.py MODEL` compares its operators with those of an exported file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from allkit.model.contract import DISTANCE_NAME, INPUT_NAME, METADATA_KEY, OUTPU
 
 CLASSES = ("Benign", "Early", "Pre", "Pro")
 
-# Simonyan and Zisserman 2014, configuration D: channels and convolutions of each block; and the paper's Dense layer.
+# Channels and convolutions per block (Simonyan and Zisserman 2014, configuration D), and the paper's Dense layer.
 BLOCKS, UNITS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), 1024
 
 

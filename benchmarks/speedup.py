@@ -1,10 +1,10 @@
-"""How many times as fast a model is as the paper's network as it is usually run: full width, 300 px, float32, Keras.
+"""How many times as fast a model is as the paper's network as usually run: full width, 300 px, float32, Keras.
 
     python benchmarks/speedup.py DATA MODEL [MODEL ...] > benchmarks/results/speedup.json
 
-Networks alone: the images lie in memory as each takes them. One image a call, and batches of 32, by Keras as a compiled
-graph (`predict_on_batch`) and by the code that `allkit classify` runs, in turn in one run. The weights of the Keras
-network are random: speed does not depend on them.
+Networks alone, with prepared images in memory. One image per call and batches of 32, by Keras as a compiled graph
+(`predict_on_batch`) and by the code that `allkit classify` runs, in turn in one run. The weights of the Keras network
+are random: speed does not depend on them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "onnxruntime-gpu", "onnxru
 
 
 def seconds_an_image(run: Callable[[np.ndarray], object], images: np.ndarray, calls: int) -> float:
-    """The median over some calls, each on another batch."""
+    """The median over some calls, each on a different batch."""
     taken = []
     for _ in range(calls):
         images = np.roll(images, 1, axis=0)
@@ -60,7 +60,7 @@ def main(data: str, *paths: str) -> None:
         taken: dict[str, list[float]] = {"keras": [], **{name: [] for name in models}}
         for number in range(ROUNDS + 1):
             print(f"batch {batch}, round {number} of {ROUNDS}", file=sys.stderr)
-            # Images a call times calls stay alike; the first round warms up.
+            # About as many images for either batch size; the first round warms up.
             row = {"keras": seconds_an_image(keras_model.predict_on_batch, reference[:batch], 3 if batch == 1 else 1)}
             row |= {name: seconds_an_image(model.run, loaded[name][:batch], CALLS) for name, model in models.items()}
             if number:

@@ -1,11 +1,11 @@
-"""How many copies of training images a model finds by what its file keeps of them, and what else it takes for one.
+"""How many copies of training images a model recognises, and how many other images it mistakes for copies.
 
     python benchmarks/training_images.py DATA [FOREIGN] > benchmarks/results/training-images.json
 
-DATA is dealt out at random as for a training, seed 0. Every other training or validation image is changed in each way
-and looked for; the test part, and the images below FOREIGN, are other images. Distances are in bits of the perceptual
-hash, to the nearest known image in any orientation. A test image within reach may truly be a second photograph of the
-same place: `twins` counts those that the larger hash of `allkit data audit` calls near duplicates too.
+DATA is split at random as for a training, seed 0. Every second training or validation image is changed in each way and
+looked up; the test part and the images below FOREIGN serve as other images. Distances are in bits of the perceptual
+hash, to the nearest known image in any orientation. A test image within reach may be a second photograph of the same
+place: `twins` counts those that the larger hash of `allkit data audit` also calls near duplicates.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def jpeg(quality: int) -> Callable[[np.ndarray], bytes]:
     return written(".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)
 
 
-# Each makes of the bytes of a file and its picture what is looked for.
+# Ways to change an image: functions of the bytes of its file and its pixels.
 CHANGES: dict[str, Callable[[bytes, np.ndarray], np.ndarray]] = {
     "the same file, decoded at half scale": lambda data, image: decode(data, 2),
     "PNG": lambda data, image: decode(written(".png")(image)),
@@ -78,7 +78,7 @@ def looked_for(listed: TrainingImages, images: list[np.ndarray]) -> dict[str, ob
 
 
 def twins(images: Images, split: Split) -> int:
-    """Test images that a known image is a near duplicate of by the hash of 256 bits."""
+    """Test images that are near duplicates of a known image by the hash of 256 bits."""
     known = images.dataset.select(split.parts["train"] + split.parts["validation"])
     tested = images.dataset.select(split.parts["test"])
     bits = np.packbits(images.difference_hashes, axis=1).view(np.uint64)

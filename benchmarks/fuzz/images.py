@@ -1,13 +1,13 @@
-"""Damaged images of every format through the pixel path: none may crash it, hang it, fill memory or print.
+"""Damaged images of every format through the pixel path: none may crash it, hang it, exhaust memory or print.
 
     python benchmarks/fuzz/images.py --count 100000 --seed 0
 
-Pictures are drawn, encoded in every way and mutated: bits flipped, runs overwritten, cut off, repeated, spliced from
-another file, fields set to extremes, first bytes exchanged; half of the PNGs get right checksums again. Each is loaded
-by `PixelPath.load`, and leniently where that is an error, in a process that takes many in turn. A JPEG that is read is
-validated against `djpeg -strict`, where that is installed. Prints one JSON record; exits with 1 where an image gave
-anything but pixels or an AllkitError, took longer than 10 s or more than 1 GiB, made a C library write on stderr, or
-was read although djpeg refuses it. The n-th image depends on the seed and n alone.
+Pictures are drawn, encoded in every way and mutated: bits flipped, runs overwritten, truncated, repeated, spliced from
+another file, fields set to extremes, first bytes exchanged; half of the PNGs get correct checksums again. Each is
+loaded by `PixelPath.load`, and leniently if that fails, in a process that handles many in turn. A JPEG that is read is
+checked with `djpeg -strict`, if installed. Prints one JSON record; exits with 1 if an image gave anything but pixels or
+an AllkitError, took longer than 10 s or more than 1 GiB, made a C library write to stderr, or was read although djpeg
+refuses it. The n-th image depends only on the seed and n.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0, 
 
 
 def bases() -> list[bytes]:
-    """Whole files of every format, of pictures with two sizes."""
+    """Intact files of every format, of pictures with two sizes."""
     found = []
     for side, seed in ((24, 0), (120, 1)):
         noise = np.random.default_rng(seed).integers(0, 256, (side, side + 9, 3)).astype(np.uint8)
@@ -84,7 +84,7 @@ def mutated(files: list[bytes], seed: int, number: int) -> bytes:
     data = bytearray(files[rng.integers(len(files))])
     for _ in range(int(rng.integers(1, 5))):
         at = int(rng.integers(len(data)))
-        # Structure stands at the beginning; half of the damage is done there.
+        # Structure is at the beginning, so half of the damage is done there.
         at = at if rng.random() < 0.5 else at % min(len(data), 700)
         length = int(rng.integers(1, 80))
         match rng.integers(7):
@@ -111,7 +111,7 @@ def mutated(files: list[bytes], seed: int, number: int) -> bytes:
 
 
 def with_checksums(data: bytes) -> bytes:
-    """A PNG whose chunks, as far as they can be followed, have right checksums; other data as they are."""
+    """A PNG with correct checksums in all chunks that can be parsed; other data unchanged."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         return data
     mended, at = bytearray(data), 8
@@ -125,7 +125,7 @@ def with_checksums(data: bytes) -> bytes:
 
 
 def load_many(files: list[bytes], seed: int, numbers: range, send: Callable[[tuple], None]) -> None:
-    """Load these images; send(number, kind, outcome, seconds, MiB) for each, and first its number alone."""
+    """Load these images; send (number, kind, outcome, seconds, MiB) after each, and its number alone before it."""
     strict = shutil.which("djpeg")
     with tempfile.TemporaryFile() as errors:
         os.dup2(errors.fileno(), 2)
@@ -150,7 +150,7 @@ def load_many(files: list[bytes], seed: int, numbers: range, send: Callable[[tup
 
 
 def loaded(data: bytes, jpeg_scale: int, *on_damage: Callable[[str], None]) -> str:
-    """What loading gives: read, error, or what must not be."""
+    """What loading gives: read, error, or a fault."""
     try:
         image = PixelPath(32, jpeg_scale=jpeg_scale).load(data, lambda stage: None, None, *on_damage)
     except AllkitError:
@@ -192,7 +192,7 @@ def main() -> int:
         theirs.close()
         at = next_number
         while True:
-            # The time to check one with djpeg comes on top.
+            # Checking with djpeg takes additional time.
             if not ours.poll(3 * MOST_SECONDS):
                 fault(at, "does not end")
                 worker.kill()
@@ -215,7 +215,7 @@ def main() -> int:
                 fault(at, f"took {seconds:.1f} s")
             if mib > MOST_MIB:
                 fault(at, f"took {mib:.0f} MiB")
-                # The peak of a process does not come down again.
+                # The peak of a process never decreases.
                 worker.kill()
                 break
         worker.join()

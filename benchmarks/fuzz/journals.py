@@ -2,11 +2,11 @@
 
     python benchmarks/fuzz/journals.py --count 1500 --seed 0
 
-Classifies a few drawn images with the model that ships, takes the journal, and damages it again and again: bits
-flipped, bytes written over, inserted or left out, cut off, lines doubled, swapped, spliced, edited or of another model.
-The command with --resume, now and then stopped once more on its way, must then give exactly the rows of a run that
-nothing stopped, or refuse a row of another model with a clear error and leave the output as it is. Prints one JSON
-record and exits with 1 where anything else happened, or took more than 10 s or 1 GiB.
+Classifies a few drawn images with the model that ships and damages the journal again and again: bits flipped, bytes
+overwritten, inserted or removed, truncated, lines doubled, swapped, spliced, edited or from another model. The command
+with --resume, sometimes interrupted once more, must then give exactly the rows of an uninterrupted run, or refuse a row
+of another model with a clear error and leave the output as it is. Prints one JSON record and exits with 1 if anything
+else happened, or took more than 10 s or 1 GiB.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Damage = Callable[[Lines, random.Random], bytes]
 
 
 class Stopping:
-    """A classifier that is loaded once, and interrupted after so many predictions."""
+    """A classifier that is loaded once, and interrupted after a number of predictions."""
 
     def __init__(self, classifier: Classifier):
         self._classifier = classifier
@@ -59,7 +59,7 @@ class Stopping:
 
 
 def draw_images(rng: np.random.Generator) -> None:
-    """Images whose rows all differ, with names that are not easy, and one that is none."""
+    """Draw images whose rows all differ, with awkward names, and a file that is not an image."""
     os.mkdir("images")
     for i in range(IMAGES):
         size = int(rng.integers(40, 90))
@@ -101,7 +101,7 @@ def leave_out(lines: Lines, rng: random.Random) -> bytes:
 def cut_off(lines: Lines, rng: random.Random) -> bytes:
     data = b"".join(lines)
     ends = list(itertools.accumulate(map(len, lines)))
-    # As often just around the end of a line as anywhere.
+    # As often close to the end of a line as anywhere.
     return data[: rng.choice((rng.randrange(len(data)), max(0, rng.choice(ends) - rng.randrange(3))))]
 
 
@@ -121,7 +121,7 @@ def splice(lines: Lines, rng: random.Random) -> bytes:
 
 
 def exchange(lines: Lines, rng: random.Random) -> bytes:
-    """The path of one line in another, as JSON that is whole."""
+    """Put the path of one line into another, as valid JSON."""
     one, other = rng.sample(lines, 2)
     records = [json.loads(line.partition(b" ")[2]) for line in (one, other)]
     records[0]["path"] = records[1]["path"]
@@ -155,7 +155,7 @@ def command(classifier: Stopping, most: int | None, *words: str) -> int:
 
 
 def journal_of(classifier: Stopping) -> Lines:
-    """The lines of a run that was stopped when every image had been classified."""
+    """The lines of a run that was stopped after classifying every image."""
     command(classifier, IMAGES + 2)
     lines = JOURNAL.read_bytes().splitlines(keepends=True)
     JOURNAL.unlink()
@@ -181,7 +181,7 @@ def main() -> int:
         command(classifier, None)
         whole = OUTPUT.read_bytes()
         lines = journal_of(classifier)
-        # The same file by another name of its provider: rows that must not be mixed.
+        # The same file under another provider: rows that must not be mixed.
         other.provider = "AnotherExecutionProvider"
         foreign = journal_of(other)
 
@@ -195,7 +195,7 @@ def main() -> int:
             JOURNAL.write_bytes(data)
             OUTPUT.write_bytes(b"old")
             for path, facts in times.items():
-                # Now and then an image that is newer than its line.
+                # Sometimes an image that is newer than its line.
                 time_ns = facts + (rng.random() < 0.05)
                 os.utime(path, ns=(time_ns, time_ns))
             began, fault = time.perf_counter(), None

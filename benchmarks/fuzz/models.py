@@ -2,13 +2,12 @@
 
     python benchmarks/fuzz/models.py --count 2000 --seed 0
 
-Takes the smallest model of `exported/` and changes it in some way: bits, runs of bytes, truncation, fields of the graph
-(operators, attributes, types, shapes, constants, a Loop without end), fields of the contract (missing, of another type,
-huge, negative, markup); half of the changed graphs get a digest that fits again, as a hostile file would have. Each is
-opened by `inspect`, `inspect --check` and a `Classifier` that classifies one drawn image, in a process that takes many
-in turn. Prints one JSON record and exits with 1 where anything ended in another exception than AllkitError, crashed,
-gave a label with a confidence outside [0, 1], took more than 10 s, or more than 1 GiB. The n-th model depends on the
-seed and n alone.
+Changes the smallest model of `exported/`: bits, runs of bytes, truncation, fields of the graph (operators, attributes,
+types, shapes, constants, an endless Loop), fields of the contract (missing, of another type, huge, negative, markup);
+half of the changed graphs get a matching digest, as a hostile file would have. Each is opened by `inspect`, `inspect
+--check` and a `Classifier` that classifies one drawn image, in a process that handles many in turn. Prints one JSON
+record and exits with 1 if anything raised an exception other than AllkitError, crashed, gave a label with a confidence
+outside [0, 1], took more than 10 s, or more than 1 GiB. The n-th model depends only on the seed and n.
 """
 
 from __future__ import annotations
@@ -141,7 +140,7 @@ def changed_contract(record: dict, rng: random.Random) -> None:
 
 
 def outcome(path: Path) -> str:
-    """What opening and running a file came to; raises what is not AllkitError."""
+    """The outcome of opening and running a file; raises everything but AllkitError."""
     for use in (_inspect, _check, _classify):
         try:
             use(path)
@@ -165,7 +164,7 @@ def _classify(path: Path) -> None:
 
 
 def work(seed: int, first: int, count: int, results: multiprocessing.Queue) -> None:
-    """Report each model before and after it is opened, so that a crash has a name."""
+    """Report each model before and after it is opened, so that a crash can be attributed."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "mutated.onnx")
         for number in range(first, first + count):
@@ -174,7 +173,7 @@ def work(seed: int, first: int, count: int, results: multiprocessing.Queue) -> N
             try:
                 results.put(("end", number, outcome(path)))
             except Exception:
-                # Whatever it is, it is what this script looks for.
+                # Any other exception is what this script looks for.
                 results.put(("end", number, traceback.format_exc()))
     results.put(("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, ""))
 

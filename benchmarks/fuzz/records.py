@@ -2,12 +2,12 @@
 
     python benchmarks/fuzz/records.py --count 1500 --seed 0
 
-Takes the records of `benchmarks/results` and a small run folder that it writes itself, changes each in some way (bits,
-fields deleted, of another type, renamed, huge, negative, not numbers, markup and control characters as text, files cut
-short or swapped), and feeds them to `allkit report`, `allkit bench --from` and `--compare`, and to the readers of runs,
-splits and checkpoints. Prints one JSON record and exits with 1 where anything ended in another exception than
-AllkitError, wrote a control character to the terminal or a tag to a page, took more than 10 s, or more than 1 GiB.
-The training framework is not needed.
+Changes the records of `benchmarks/results` and a small run folder that it writes itself (bits; fields deleted, of
+another type, renamed, huge, negative, not numbers; markup and control characters as text; files truncated or swapped),
+and feeds them to `allkit report`, `allkit bench --from` and `--compare`, and to the readers of runs, splits and
+checkpoints. Prints one JSON record and exits with 1 if anything raised an exception other than AllkitError, wrote a
+control character to the terminal or a tag to a page, took more than 10 s, or more than 1 GiB. The training framework is
+not needed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Task(NamedTuple):
-    """A kind of file, one that is whole, and what reads it from the path of a changed copy."""
+    """A kind of file, an intact example, and what reads a changed copy by its path."""
 
     kind: str
     source: Path
@@ -74,7 +74,7 @@ VARIABLES = [np.full(shape, 0.5, np.float32) for shape in ((3, 3, 4), (4,), ())]
 
 
 def write_run(folder: Path) -> None:
-    """A finished run without its network, from random predictions, and a checkpoint."""
+    """Write a finished run without its network, from random predictions, and a checkpoint."""
     rng = np.random.default_rng(0)
     paths = [f"{name}/{name}-{i}.png" for name in ("Benign", "Early", "Pre") for i in range(20)]
     parts = {"train": paths[:40:2], "validation": paths[1:40:2], "test": paths[40:]}
@@ -111,7 +111,7 @@ def write_run(folder: Path) -> None:
 
 
 def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
-    """The paths to everything inside a JSON value, each short list's members and some of a long one's."""
+    """The paths to everything inside a JSON value: all members of a short list, some of a long one."""
     if path:
         yield path
     members = value.items() if isinstance(value, dict) else enumerate(value[:6]) if isinstance(value, list) else ()
@@ -120,7 +120,7 @@ def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
 
 
 def changed_json(text: str, rng: random.Random) -> str:
-    """One to three fields changed."""
+    """Change one to three fields."""
     record = json.loads(text)
     for _ in range(rng.choice((1, 1, 2, 3))):
         *above, key = rng.choice([*places(record)] or [("x",)])
@@ -128,7 +128,7 @@ def changed_json(text: str, rng: random.Random) -> str:
         for step in above:
             parent = parent[step]
         value = parent[key]
-        # Half of the changes keep the type: those are the ones that a reader may believe.
+        # Half of the changes keep the type, because a reader may accept those.
         kind = rng.randrange(8)
         if kind < 4 and isinstance(value, str):
             parent[key] = rng.choice(TEXTS)
@@ -146,7 +146,7 @@ def changed_json(text: str, rng: random.Random) -> str:
 
 
 def changed_bytes(data: bytes, rng: random.Random, other: bytes) -> bytes:
-    """Bits, a piece cut out, put in or repeated, truncated, empty, or another file's content."""
+    """Change bits; cut out, insert or repeat a piece; truncate or empty the file; or use another file's content."""
     mutable = bytearray(data)
     kind = rng.randrange(7)
     place = rng.randrange(max(1, len(data)))
@@ -171,7 +171,7 @@ def changed_bytes(data: bytes, rng: random.Random, other: bytes) -> bytes:
 
 
 def invoke(*words: object) -> None:
-    """A command; raises what it raised, and ValueError for output that acts on a terminal."""
+    """Run a command; raises what it raised, and ValueError for output that acts on a terminal."""
     result = CliRunner().invoke(cli, [str(word) for word in words])
     if found := CONTROL.search(result.output):
         raise ValueError(f"the terminal was sent {found[0]!r}")
@@ -216,14 +216,14 @@ def read_checkpoint(path: Path) -> None:
 
 
 def tasks(run: Path) -> list[Task]:
-    """What is changed and read; where a kind has one file, it stands there several times."""
+    """What is changed and read; a kind with a single file is listed several times."""
     found = [Task("bench", RESULTS / "bench.json", bench)] * 8
     for path in sorted(RESULTS.rglob("*.json")):
         if isinstance(record := json.loads(path.read_text()), dict) and "metrics" in record:
             if "settings" in record:
                 found.append(Task("training", path, report))
             elif "sha256" in record:
-                # Older evaluations do not say of which file they are, and are refused as they stand.
+                # Older evaluations do not identify their file and are refused.
                 found.append(Task("evaluation", path, evaluation))
     for name in ("run.json", "split.json", "metrics.json", "history.csv", "predictions.csv"):
         found += [Task(name, run / name, run_folder)] * 6
@@ -232,25 +232,25 @@ def tasks(run: Path) -> list[Task]:
 
 
 class Fuzz:
-    """Changes files of `tasks` in a copy of the run folder `whole`, has them read, and counts what comes of it."""
+    """Changes files of `tasks` in a copy of the run folder `whole`, has them read, and counts the outcomes."""
 
     def __init__(self, whole: Path, every: Sequence[Task], seed: int):
         self._whole, self._every, self._rng = whole, every, random.Random(seed)
         self._work = whole.parent / "work" / "run"
         (self._work.parent / "out").mkdir(parents=True, exist_ok=True)
-        # The process may have been larger before it began.
+        # The process may have been larger before.
         self._most_mib = max(MOST_MIB, peak_mib())
         self.read, self.refused = Counter(), Counter()
         self.slowest_s = 0.0
         self.faults: list[str] = []
 
     def unchanged(self) -> None:
-        """Reads every file as it is; raises what is raised."""
+        """Read every file unchanged; exceptions pass through."""
         for task in dict.fromkeys(self._every):
             task.reader(self._copied(task))
 
     def once(self) -> None:
-        """Reads one changed file."""
+        """Read one changed file."""
         task, other = self._rng.choice(self._every), self._rng.choice(self._every)
         path, data = self._copied(task), task.source.read_bytes()
         if path.suffix == ".json" and self._rng.random() < 0.7:
@@ -258,7 +258,7 @@ class Fuzz:
         else:
             path.write_bytes(changed_bytes(data, self._rng, other.source.read_bytes()))
         start = time.perf_counter()
-        # What does not come back, not even to Python, ends the script with its place.
+        # A read that never returns, not even to Python, ends the script and reports its place.
         faulthandler.dump_traceback_later(3 * MOST_SECONDS, exit=True)
         try:
             task.reader(path)
@@ -266,7 +266,7 @@ class Fuzz:
         except AllkitError:
             self.refused[task.kind] += 1
         except Exception as error:
-            # Whatever else it is, it is what this script looks for.
+            # Any other exception is what this script looks for.
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{Path(where.filename).name} {where.lineno}"
             self._fault(task, f"{type(error).__name__} {str(error)[:200]} ({place})", path)
@@ -287,7 +287,7 @@ class Fuzz:
         return self._work / task.source.name
 
     def _fault(self, task: Task, words: str, path: Path) -> None:
-        """Notes it, and keeps the file."""
+        """Record the fault and keep the file."""
         kept = Path(tempfile.gettempdir(), f"allkit-fault-{len(self.faults)}{path.suffix}")
         shutil.copy(path, kept)
         self.faults.append(f"{task.kind}: {words}, {kept}")

@@ -1,8 +1,8 @@
-"""The same job by other means: read the files, resize, classify, with the weights of the same run.
+"""Other tools for the same job: read the files, resize, classify, with the weights of the same run.
 
 A contender is a function of a `Job` that loads its model and returns a function from paths to probabilities, in order.
-It uses its library as the library's documentation tells to for throughput on a CPU. All but allkit and the plain loop
-read and resize in as many threads as there are cores, ahead of the model.
+It uses its library as the documentation recommends for throughput on a CPU. All except allkit and the plain loop read
+and resize ahead of the model, in as many threads as there are cores.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _ON_THE_WAY = ("Conv", "Relu", "MaxPool", "Reshape", "Gemm", "Softmax")
 
 @dataclass(frozen=True)
 class Job:
-    """fp32, int8: exported files of one run. run: its folder. size_px, jpeg_scale, cores: how, and on how many.
-    calibration: images of the training part."""
+    """fp32, int8: exported files of one run. run: its folder. calibration: images of its training part. size_px,
+    jpeg_scale, cores: the input, and the number of cores to use."""
 
     fp32: Path
     int8: Path
@@ -34,7 +34,7 @@ class Job:
     calibration: Sequence[str]
 
     def image(self, path: str) -> np.ndarray:
-        """What every contender sees: uint8 RGB (S, S, 3)."""
+        """The input of every contender: uint8 RGB (S, S, 3)."""
         flag = cv2.IMREAD_REDUCED_COLOR_2 if self.jpeg_scale == 2 else cv2.IMREAD_COLOR
         image = cv2.cvtColor(cv2.imread(path, flag), cv2.COLOR_BGR2RGB)
         return cv2.resize(image, (self.size_px, self.size_px), interpolation=cv2.INTER_AREA)
@@ -129,7 +129,7 @@ def torch(job: Job, model: Path, compiled: bool) -> Classify:
     weights = {item.name: torch.from_numpy(numpy_helper.to_array(item).copy()) for item in graph.initializer}
     layers: list[nn.Module] = []
     for node in graph.node:
-        # The way to the probabilities alone; the heat map and the distance hang on it.
+        # Only the path to the probabilities, without the heat map and the distance.
         if node.name.startswith("heatmap") or node.op_type not in _ON_THE_WAY:
             continue
         parameters = [weights[name] for name in node.input if name in weights]
@@ -154,7 +154,7 @@ def torch(job: Job, model: Path, compiled: bool) -> Classify:
         rows = []
         with torch.inference_mode():
             for batch in job.batches(paths, BATCH):
-                # As it lies in memory an image has its channels last already.
+                # The array is already channels-last in memory.
                 rows.append(network(torch.from_numpy(batch).permute(0, 3, 1, 2).float()).numpy())
         return np.concatenate(rows)[: len(paths)]
 
@@ -190,7 +190,7 @@ def litert(job: Job, model: Path) -> Classify:
     return classify
 
 
-# Name, and how to make it; each stands for the file of its precision.
+# Name to loader; each uses the file of its precision.
 CONTENDERS: dict[str, Callable[[Job], Classify]] = {
     "allkit int8": lambda job: allkit(job, job.int8),
     "allkit fp32": lambda job: allkit(job, job.fp32),

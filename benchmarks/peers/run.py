@@ -1,15 +1,15 @@
-"""allkit beside what else one would take, on the same files with the same weights, round by round in one run.
+"""allkit compared with other tools, on the same files with the same weights, round by round in one run.
 
     pip install ".[bench,train,peers]"
     python benchmarks/peers/run.py DATA RUN FP32 INT8 [RUN FP32 INT8 ...] > benchmarks/results/peers.json
 
 RUN is a finished run folder, FP32 and INT8 its exported files. Every contender is a process that sleeps while others
-work. Before any timing its answers are compared with allkit's float32 ones. Ratios of a round's rates to those of
-allkit's int8 in the same round, with the interval of the signed-rank test over rounds.
+work; its answers are first compared with allkit's float32 ones. The record has the paired ratios of allkit's int8 to
+each contender, with their 95 % intervals.
 
     python benchmarks/peers/run.py --again benchmarks/results/peers.json
 
-computes the ratios of a record anew from the rounds that it holds, in place.
+recomputes the ratios of a record from its rounds, in place.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from allkit.runtime.inputs import expand
 from allkit.support.cpus import cores
 
 ROUNDS, CALIBRATION = 7, 300
-# Images a round: a second or so each.
+# Images per round: about a second each.
 SLICE, SLICE_OF_WIDE = 256, 16
 LEAST_AGREEMENT = 0.8
 # Some go by several names.
@@ -43,7 +43,7 @@ REFERENCE, SUBJECT = "allkit fp32", "allkit int8"
 
 
 class Worker:
-    """A contender's process; `error` is set where it cannot do the job."""
+    """A contender's process; `error` is set if it cannot do the job."""
 
     def __init__(self, name: str, job: dict):
         self._process = subprocess.Popen(
@@ -59,13 +59,13 @@ class Worker:
         self.rates: list[float] = []
 
     def compare(self, reference: Worker) -> None:
-        """Refuse it where it says another class of more images than quantising can explain."""
+        """Exclude it if it disagrees with the reference on more images than quantisation explains."""
         same = (self.probabilities.argmax(1) == reference.probabilities.argmax(1)).mean()
         if same < LEAST_AGREEMENT:
-            self.error = f"answers otherwise: the same class on {same:.0%} of {len(self.probabilities)} images"
+            self.error = f"wrong answers: the same class on {same:.0%} of {len(self.probabilities)} images"
 
     def turn(self, begin: int, end: int) -> None:
-        """One round: images a second over a slice of the files."""
+        """Run one round: images per second over a slice of the files."""
         taken = self._ask([begin, end])
         if "error" in taken:
             self.error = taken["error"]
@@ -126,7 +126,7 @@ def match(paths: list[Path], run: str, fp32: str, int8: str) -> dict:
 
 
 def again(path: Path) -> None:
-    """Compute the ratios of a record from its rounds."""
+    """Recompute the ratios of a record from its rounds."""
     record = json.loads(path.read_text())
     for match_ in record["matches"]:
         able = {name: row for name, row in match_["contenders"].items() if "error" not in row}
@@ -139,7 +139,7 @@ def main(data: str, *models: str) -> None:
     if data == "--again":
         return again(Path(models[0]))
     paths = expand([Path(data)])
-    # All classes in every slice.
+    # Mix the classes in every slice.
     paths = [paths[i * 997 % len(paths)] for i in range(len(paths))]
     groups = [models[i : i + 3] for i in range(0, len(models), 3)]
     record = {

@@ -1,7 +1,7 @@
-"""One contender in a process of its own: `worker.py NAME`, started by `run.py`.
+"""One contender in its own process: `worker.py NAME`, started by `run.py`.
 
-Reads a job as a line of JSON and answers {"probabilities": ...} of the first images, or {"error": ...}. Then for each
-line, a range of files, it answers the seconds that it took; between lines it sleeps.
+Reads a job as a line of JSON and answers {"probabilities": ...} for the first images, or {"error": ...}. For each
+further line, a range of files, it answers with the seconds taken; between lines it sleeps.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CHECKED = 64
 
 def main(name: str) -> None:
     answers = sys.stdout
-    # What libraries print must not lie between the answers.
+    # What libraries print must not mix with the answers.
     sys.stdout = sys.stderr
 
     def answer(content: dict) -> None:

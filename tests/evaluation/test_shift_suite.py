@@ -160,7 +160,7 @@ def test_a_model_without_finite_probabilities_is_an_error(tmp_path, monkeypatch)
     monkeypatch.setattr(
         broken._model, "run", lambda batch, maps: Output(*(v.repeat(len(batch), 0) for v in nothing[:2]))
     )
-    with pytest.raises(AllkitError, match="are no probabilities"):
+    with pytest.raises(AllkitError, match="invalid probabilities"):
         evaluate_shifts(broken, tmp_path, *pictures(tmp_path))
 
 

@@ -110,7 +110,7 @@ def test_strips_that_share_their_bytes_are_refused():
     start = data[first : first + 4] * 16
     data = data[:first] + start + data[first + 64 :]
     data = data[:counts] + struct.pack("<I", len(ROWS)) * 16 + data[counts + 64 :]
-    with pytest.raises(AllkitError, match="lie over each other"):
+    with pytest.raises(AllkitError, match="overlap"):
         decode(data)
 
 
@@ -123,7 +123,7 @@ def test_a_strip_that_inflates_to_more_than_its_rows_is_an_error():
 def test_a_strip_of_clear_codes_ends_soon():
     # 9 bits, 256, again and again.
     clears = int("100000000" * 8 * 100_000, 2).to_bytes(9 * 100_000)
-    with pytest.raises(AllkitError, match="LZW has more tables"):
+    with pytest.raises(AllkitError, match="LZW data have too many tables"):
         decode(tiff(80, 64, [clears], t259=5))
 
 
@@ -152,5 +152,5 @@ def test_colours_multiplied_by_transparency_are_refused_unless_it_is_nowhere():
 
 
 def test_tables_of_jpeg_that_are_no_bytes_are_an_error():
-    with pytest.raises(AllkitError, match="tables of JPEG"):
+    with pytest.raises(AllkitError, match="JPEG tables"):
         decode(tiff(80, 64, [ROWS], t347=1000))

@@ -159,7 +159,7 @@ def test_what_is_no_distribution_labels_nothing(tmp_path, monkeypatch, row):
     monkeypatch.setattr(classifier._model, "run", lambda batch, heatmaps: output)
     (prediction,) = classifier([flat(0, 0, 0)])
     assert prediction.label is None
-    assert "no probabilities" in prediction.error
+    assert "invalid probabilities" in prediction.error
 
 
 def test_a_batch_size_below_one_is_refused(tmp_path):

@@ -243,7 +243,7 @@ def test_a_session_that_reports_cuda_is_taken_without_notice(tmp_path, monkeypat
     answering(monkeypatch)
     model = Model(tiny_model(tmp_path / "m.onnx"), device)
     assert (model.provider, model.notice, model.graphs) == ("CUDAExecutionProvider", None, True)
-    # The first run of a size needs no buffers on a card, so that the way there is walked here too.
+    # The first run of a size needs no buffers on a GPU, so that this path is tested here too.
     assert model.run(flat(32, 0, 0)[None]).probabilities.tolist() == [pytest.approx([0.5, 0.25, 0.25], abs=1e-6)]
 
 

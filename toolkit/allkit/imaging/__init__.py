@@ -1,1 +1,1 @@
-"""Encoded bytes to RGB pixels: a room a format, each of which looks at the whole file before a decoder sees it."""
+"""Encoded bytes to RGB pixels: one module per format, which checks the whole file before a decoder sees it."""

@@ -1,11 +1,8 @@
-"""The paper's augmentation on uint8 arrays, brightness, rotation and reflection, and changes of colour and zoom.
+"""Augmentation of uint8 images: the paper's brightness, rotation and reflection, and changes of colour and zoom.
 
-Colour nearly gives the class away on the ALL set, so a network that is to look at cells has to see them in other
-colours.
-
-It works on numpy with OpenCV, so that every Keras backend trains on the same pixels, and each
-image's draw depends on (seed, epoch, row) alone: a resumed training sees what an uninterrupted
-one would have seen.
+On the ALL set colour nearly gives the class away, so a network has to see cells in other colours if it is to learn
+their shape. Augmentation uses NumPy and OpenCV, so that every Keras backend trains on the same pixels. Each image's
+draw depends only on (seed, epoch, row), so a resumed training sees the same images as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ from allkit.runs.recipe import Recipe
 
 _LEVELS = np.linspace(0, 1, 256)
 
-# The matrix leads from the result back to the image: a zoom above 1 looks at less of it.
+# The matrix maps the result to the source: zooming in by more than 1 looks at less of it.
 _WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 # RGB to luma and the two colour differences of ITU-R BT.601.
@@ -26,9 +23,9 @@ _YUV = np.stack([_LUMA, 0.492 * (np.array([0, 0, 1]) - _LUMA), 0.877 * (np.array
 
 
 def augment(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
-    """One random variant of a uint8 RGB image (S, S, 3), same shape and dtype.
+    """Return one random variant of a uint8 RGB image (S, S, 3), of the same shape and dtype.
 
-    The square that is painted over lies anywhere, with its centre inside: DeVries and Taylor 2017, arXiv:1708.04552.
+    The erased square lies anywhere with its centre inside the image: DeVries and Taylor 2017, arXiv:1708.04552.
     """
     angle = rng.uniform(-recipe.rotation_degrees, recipe.rotation_degrees)
     flip_x, flip_y = rng.choice((-1.0, 1.0), 2) if recipe.reflection else (1.0, 1.0)
@@ -57,7 +54,7 @@ def augment(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.n
 
 
 def colour_matrix(hue_degrees: float, saturation: float) -> np.ndarray:
-    """The (3, 3) matrix on RGB that keeps luma, turns the colour differences and multiplies them.
+    """The (3, 3) matrix on RGB that keeps luma, rotates the colour differences by the hue and scales them.
 
     Haeberli 1993, "Matrix Operations for Image Processing", with the colour differences of ITU-R BT.601.
     """

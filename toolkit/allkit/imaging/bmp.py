@@ -1,4 +1,4 @@
-"""BMP: the header is compared with the length of the file."""
+"""BMP: checks the header against the length of the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PLAIN, _RLE8, _RLE4, _MASKS = 0, 1, 2, 3
 
 
 def check(data: bytes, on_damage: OnDamage) -> None:
-    """Raise AllkitError for a BMP that is truncated, larger than is decoded, or of a kind that is not read."""
+    """Raise AllkitError for a BMP that is truncated, too large or of an unsupported kind."""
     try:
         offset, header = struct.unpack_from("<II", data, 10)
         if header == _CORE:
@@ -23,12 +23,12 @@ def check(data: bytes, on_damage: OnDamage) -> None:
     except struct.error as error:
         raise unreadable("damaged, it ends inside its header") from error
     if (header != _CORE and not _INFO <= header <= 1024) or bits not in (1, 4, 8, 16, 24, 32):
-        raise unreadable("damaged, its header has values that BMP does not know")
+        raise unreadable("damaged, its header has invalid values")
     if bits == 16 or (compression == _MASKS and data[54:66] != _BGR):
-        # OpenCV leaves the lower bits of 16 empty, so that white is 248, and knows the usual order alone.
-        raise unreadable(f"its {bits} bits per pixel are shared out in a way that is not read: save it with 24")
+        # OpenCV leaves the lower bits of 16 empty, so that white is 248, and supports only the usual order.
+        raise unreadable(f"its layout of {bits} bits per pixel is not supported: save it with 24")
     if compression not in (_PLAIN, _RLE8, _RLE4, _MASKS):
-        raise unreadable(f"it is compressed by method {compression}, which is not read")
+        raise unreadable(f"its compression method {compression} is not supported")
     height = abs(height)
     check_size(width, height)
     if offset >= len(data):

@@ -14,12 +14,12 @@ from allkit.imaging.limits import OnDamage, refuse, unreadable
 
 
 def decode(data: bytes, scale: int = 1, bits: int | None = None, on_damage: OnDamage = refuse) -> np.ndarray:
-    """Decode an encoded image to RGB uint8 (H, W, 3), turned upright by its EXIF orientation.
+    """Decode an encoded image to RGB uint8 (H, W, 3), rotated upright by its EXIF orientation.
 
     scale: 1, or 2 for half the height and width of a JPEG; other formats are not scaled.
-    bits: how many bits, 8 to 16, the values of a 16-bit image use; None takes what the file says.
-    on_damage: told, at most a few times, what is wrong with a damaged image of which something can be read all the
-    same; by default that is an error. Raises AllkitError, naming the cause, for what cannot be read.
+    bits: number of bits, 8 to 16, that the values of a 16-bit image use; None to rely on the file.
+    on_damage: called, at most a few times, with the fault of a damaged image that can be read in part; the default
+    raises. Raises AllkitError, naming the cause, for what cannot be read.
     """
     check_bits(bits)
     match recognise(data):

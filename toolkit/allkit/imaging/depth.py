@@ -1,4 +1,4 @@
-"""Sixteen bits to eight, where the values may use fewer than sixteen."""
+"""Convert 16-bit images, whose values may use fewer bits, to 8 bits."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import numpy as np
 from allkit.errors import AllkitError
 from allkit.imaging.limits import unreadable
 
-# A stained smear is a dark picture of cells on a bright ground. Where nothing reaches a quarter of the range, the
-# values are those of a camera of 8, 10, 12 or 14 bits, and their upper eight would be black.
+# A stained smear shows dark cells on a bright ground. If no value reaches a quarter of the range, the values come from
+# a camera of 8, 10, 12 or 14 bits, and their upper eight bits would be black.
 _USED = 14
 
 
 def check_bits(bits: int | None) -> None:
-    """Raise AllkitError for a number of bits that no 16-bit image has."""
+    """Raise AllkitError for a number of bits that a 16-bit image cannot have."""
     if bits is not None and not 8 <= bits <= 16:
         raise AllkitError(f"{bits} bits are out of range: give 8 to 16")
 
 
 def to_eight_bits(deep: np.ndarray, declared: int | None, bits: int | None) -> np.ndarray:
-    """Values of a uint16 array as uint8.
+    """Convert a uint16 array to uint8.
 
-    bits: how many the values have, as the user says. declared: the largest value there can be, as the file says; in a
-    file whose values are larger, it means how many of the upper bits count. Without either, and where it means that,
-    all sixteen are taken to be used: AllkitError where they clearly are not.
+    bits: number of bits the values use, as given by the user. declared: largest possible value according to the file;
+    if values exceed it, it gives the number of upper bits that count. Without either, all sixteen bits are assumed to
+    be used; AllkitError if they clearly are not.
     """
     highest = int(deep.max())
     if bits is not None:
@@ -37,7 +37,7 @@ def to_eight_bits(deep: np.ndarray, declared: int | None, bits: int | None) -> n
     if highest < 2**_USED:
         likely = next(size for size in (8, 10, 12, 14) if highest < 2**size)
         raise unreadable(
-            f"its 16-bit values go up to {highest} only and would look black: say how many bits they have, as in "
+            f"its 16-bit values go up to {highest} only and would look black: give their number of bits, as in "
             f"`--bits {likely}` or Classifier(bits={likely}), or 16 if the image is that dark"
         )
     return (deep >> 8).astype(np.uint8)

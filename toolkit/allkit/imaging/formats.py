@@ -1,4 +1,4 @@
-"""Which format a file has, by its first bytes and never by its name."""
+"""Recognise the format of a file by its first bytes, never by its name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAGIC = (
     ("WebP", 8, b"WEBP"),
 )
 
-# Some of these OpenCV reads, each in its own way and with few tests: another range, frame or orientation.
+# OpenCV reads some of these, but with another range, frame or orientation, and few tests.
 _OTHERS = (
     ("GIF", 0, b"GIF8"),
     ("AVIF", 4, b"ftypavi"),
@@ -54,7 +54,7 @@ _NETPBM = {
 
 
 def recognise(data: bytes) -> str:
-    """JPEG, PNG, BMP, TIFF or WebP; AllkitError, with the name of the format if it has one, for all else."""
+    """JPEG, PNG, BMP, TIFF or WebP; AllkitError for anything else, with the name of the format if known."""
     if not data:
         raise unreadable("the file is empty")
     for name, at, magic in _MAGIC:
@@ -64,5 +64,5 @@ def recognise(data: bytes) -> str:
     if name is None and data[2:3].isspace():
         name = _NETPBM.get(data[:2])
     if name:
-        raise unreadable(f"{name} is not among the formats that allkit reads: {READ}")
-    raise unreadable(f"damaged from its first bytes on, or no {READ}")
+        raise unreadable(f"{name} is not a format that allkit reads: {READ}")
+    raise unreadable(f"damaged at its first bytes, or not {READ}")

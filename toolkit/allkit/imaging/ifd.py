@@ -1,4 +1,4 @@
-"""The first directory of a TIFF, which is also how EXIF is laid out."""
+"""The first directory of a TIFF, also used by EXIF."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 from allkit.imaging.limits import unreadable
 
-# More than any writer needs; each tag costs time.
+# More than any writer needs; every tag takes time.
 _MOST_TAGS, _MOST_VALUES = 4096, 2**20
 
-# Field type to its format: those of unsigned integers and plain bytes; all others are passed over.
+# Field type to struct format, for unsigned integers and plain bytes; other types are ignored.
 _INTEGERS = {1: "B", 3: "H", 4: "I", 7: "B", 16: "Q", 18: "Q"}
 
 
 @dataclass(frozen=True)
 class Directory:
-    """values: tag to its integers. places: tag to where they begin. following: where the next directory is, or 0."""
+    """values: tag to integers. places: tag to the offset of its values. following: the next offset, or 0."""
 
     values: dict[int, tuple[int, ...]]
     places: dict[int, int]
@@ -25,7 +25,7 @@ class Directory:
 
 
 def read_directory(data: bytes, wanted: Collection[int]) -> Directory:
-    """The wanted tags of the first directory; AllkitError where it does not lie inside the data."""
+    """Read the wanted tags of the first directory; AllkitError if it does not lie inside the data."""
     try:
         order = {b"II": "<", b"MM": ">"}[data[:2]]
         big = {42: False, 43: True}[struct.unpack_from(order + "H", data, 2)[0]]
@@ -47,7 +47,7 @@ def read_directory(data: bytes, wanted: Collection[int]) -> Directory:
                 place = at + head
                 if struct.calcsize(values) > inline:
                     (place,) = struct.unpack_from(order + offset_format, data, place)
-                # Of a tag that comes twice libtiff takes the first.
+                # libtiff takes the first of a repeated tag.
                 if tag not in found:
                     found[tag], places[tag] = struct.unpack_from(values, data, place), place
             at += head + inline

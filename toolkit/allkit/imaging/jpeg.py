@@ -1,6 +1,6 @@
-"""JPEG by libjpeg-turbo, where every warning about the data is an error.
+"""JPEG by libjpeg-turbo, with every warning about the data as an error.
 
-simplejpeg gives, bit for bit, the pixels that OpenCV gives, tells of damage instead of printing it, and is faster.
+simplejpeg gives the same pixels as OpenCV, bit for bit, reports damage instead of printing it, and is faster.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import simplejpeg
 from allkit.imaging import orientation
 from allkit.imaging.limits import OnDamage, check_size, unreadable
 
-# A scan is a walk over the coefficients of the whole image, about 100 megapixels a second, and a file may have any
-# number. Progressive ones have about ten.
+# A scan walks over the coefficients of the whole image, at about 100 megapixels a second. A file may have any number of
+# scans; progressive files have about ten.
 _MOST_SCANS, _MOST_WORK = 100, 2**28
 
-# Start of frame: all of C0 to CF but the tables DHT (C4), JPG (C8) and DAC (CC).
+# Start of frame: C0 to CF, except the tables DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = (0xC2, 0xCA)
 _EXIF = b"Exif\0\0"
@@ -26,7 +26,7 @@ _EXIF = b"Exif\0\0"
 
 @dataclass(frozen=True)
 class Header:
-    """What the segments before the first scan say."""
+    """The content of the segments before the first scan."""
 
     width: int
     height: int
@@ -40,7 +40,7 @@ def read(data: bytes, scale: int, on_damage: OnDamage) -> np.ndarray:
     header = read_header(data)
     check(data, header)
     if scale == 2 and max(header.width, header.height) <= 4:
-        # So small that simplejpeg, which is told the size and not the scale, would take another with the same size.
+        # simplejpeg takes a size, not a scale; for an image this small, another scale has the same size.
         _decode(data, header, 1, on_damage)
         flags = cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_REDUCED_COLOR_2 ^ cv2.IMREAD_COLOR_BGR)
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -52,18 +52,18 @@ def read(data: bytes, scale: int, on_damage: OnDamage) -> np.ndarray:
 
 
 def check(data: bytes, header: Header) -> None:
-    """Raise AllkitError for a JPEG that takes too much memory or time."""
+    """Raise AllkitError for a JPEG that would take too much memory or time."""
     pixels = header.width * header.height
     check_size(header.width, header.height, header.components)
     if header.scans > 1 and (header.scans > _MOST_SCANS or header.scans * pixels > _MOST_WORK):
         raise unreadable(
-            f"{header.scans} scans over {pixels / 1e6:.3g} megapixels are more work than an image is worth: "
-            "save it anew, without progressive coding"
+            f"{header.scans} scans over {pixels / 1e6:.3g} megapixels take too long to decode: "
+            "save it again without progressive coding"
         )
 
 
 def read_header(data: bytes) -> Header:
-    """Walk over the segments up to the first scan; AllkitError where they do not lead to one."""
+    """Read the segments up to the first scan; AllkitError if there is none."""
     at, frame, turned = 2, None, None
     while True:
         at = data.find(b"\xff", at)
@@ -84,16 +84,16 @@ def read_header(data: bytes) -> Header:
             turned = orientation.of_exif(segment)
         at += 2 + length
     if frame is None or not segment:
-        raise unreadable("damaged, a JPEG without a header of its frame")
+        raise unreadable("damaged, a JPEG without a frame header")
     marker, description = frame
     height, width, components = int.from_bytes(description[1:3]), int.from_bytes(description[3:5]), description[5]
-    # libjpeg reads further scans where the first does not hold everything. Inside a scan ff da cannot occur.
+    # libjpeg reads further scans if the first is incomplete. ff da cannot occur inside a scan.
     scans = data.count(b"\xff\xda", at) if marker in _PROGRESSIVE or segment[0] < components else 1
     return Header(width, height, components, scans, turned or 1)
 
 
 def first_warning(data: bytes, header: Header) -> str | None:
-    """The words of libjpeg's first warning about a JPEG, as inside a TIFF; None where there is none."""
+    """libjpeg's first warning about a JPEG, also inside a TIFF; None if there is none."""
     try:
         _decoded(data, header, 1, strict=True)
     except ValueError as error:
@@ -120,9 +120,9 @@ def _decoded(data: bytes, header: Header, scale: int, strict: bool) -> np.ndarra
 
 
 def _cmyk_to_rgb(cmyk: np.ndarray) -> np.ndarray:
-    """Inverted CMYK (H, W, 4), as Adobe stores it, to RGB in the integers of OpenCV."""
+    """Convert inverted CMYK (H, W, 4), as Adobe stores it, to RGB with OpenCV's integer arithmetic."""
     rgb = np.empty((*cmyk.shape[:2], 3), np.uint8)
-    # Row by row: whole planes of wider integers would take several times the image.
+    # Row by row, because whole planes of wider integers would take several times the memory.
     for stored, row in zip(cmyk, rgb, strict=True):
         inks = stored.astype(np.int32)
         black = inks[:, 3:]

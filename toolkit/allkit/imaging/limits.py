@@ -1,7 +1,7 @@
-"""What one image may cost, and what is said of one that is damaged.
+"""Limits on the cost of one image, and the errors for damaged ones.
 
-A file of a few bytes can ask for gigabytes, and a damaged one can be decoded to something that looks like a picture.
-Both are detected from the file itself, before memory is taken.
+A file of a few bytes can ask for gigabytes, and a damaged file can decode to something that looks like a picture. Both
+are detected from the file itself, before memory is allocated.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from allkit.errors import AllkitError
 
 MOST_BYTES = 2**29
-# Of libpng; OpenCV has one of nearly the same size.
+# libpng's limit; OpenCV's is nearly the same.
 _LONGEST_SIDE = 1_000_000
 _PIXELS_SETTING = "OPENCV_IO_MAX_IMAGE_PIXELS"
 
-# Called with the words for a damage; returns where the image shall be read all the same, else raises.
+# Called with a description of the damage; returns if the image is to be read anyway, raises otherwise.
 OnDamage = Callable[[str], None]
 
 
@@ -26,14 +26,14 @@ def refuse(damage: str) -> None:
 
 
 def unreadable(reason: str) -> AllkitError:
-    """The error for a file of which nothing can be read."""
+    """The error for a file that cannot be read at all."""
     return AllkitError(f"not a readable image: {reason}")
 
 
 def check_size(width: int, height: int, bytes_per_pixel: int = 3) -> None:
-    """Raise AllkitError for an image without pixels, or of more than memory is to be spent on.
+    """Raise AllkitError for an image without pixels, or larger than the memory limit allows.
 
-    bytes_per_pixel: as decoded; images of more than three have to be smaller.
+    bytes_per_pixel: after decoding; more than three lower the limit.
     """
     if not (width > 0 and height > 0):
         raise unreadable(f"it has {width} x {height} pixels")

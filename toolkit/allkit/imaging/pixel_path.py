@@ -1,9 +1,8 @@
 """The pixel path: encoded bytes to the uint8 RGB tensor that a model reads.
 
-Training, calibration, benchmarks and inference all call this module and nothing else decodes or resizes; the package
-`allkit.imaging` below it has a room for each format. The most frequent complaint about exported models is that they
-disagree with the trained ones because two programs resized the same file differently; with one path, described by a
-value that travels inside the model, that cannot happen.
+Training, calibration, benchmarks and inference all use this module; nothing else decodes or resizes. Exported models
+often disagree with the trained ones because two programs resize the same file differently. That cannot happen with a
+single path, described by a value that travels inside the model.
 """
 
 from __future__ import annotations
@@ -46,11 +45,10 @@ _JPEG_SCALES = (1, 2)
 class PixelPath:
     """How an image becomes a (size_px, size_px, 3) uint8 RGB array.
 
-    An image that is not square is cropped to its central square first, never stretched:
-    the shape of a cell is evidence. `shrink` and `enlarge` name the OpenCV kernels used
-    when the square is larger or smaller than `size_px`. With `jpeg_scale` 2 JPEG files are
-    decoded by libjpeg at half their size, which costs half the time and leaves less to resize;
-    other formats and arrays are not.
+    An image that is not square is cropped to its central square, never stretched: the shape of a cell is evidence.
+    `shrink` and `enlarge` name the OpenCV kernels used when the square is larger or smaller than `size_px`. With
+    `jpeg_scale` 2, libjpeg decodes JPEG files at half their size, which takes half the time and leaves less to resize;
+    other formats and arrays are not scaled.
     """
 
     size_px: int
@@ -90,8 +88,8 @@ class PixelPath:
     ) -> np.ndarray:
         """Read a path, encoded bytes or an RGB uint8 array (H, W, 3) into a (size_px, size_px, 3) array.
 
-        lap: told the name of each stage when it is done: read, decode, resize; an array is only resized.
-        bits and on_damage: as in `decode`. Raises AllkitError, naming the cause, for what cannot be read as an image.
+        lap: called with the name of each finished stage: read, decode, resize; an array is only resized.
+        bits, on_damage: as in `decode`. Raises AllkitError, naming the cause, for what cannot be read as an image.
         """
         image = source
         if not isinstance(source, np.ndarray):
@@ -115,10 +113,10 @@ def central_square(image: np.ndarray) -> np.ndarray:
 def read_bytes(path: Path | str, most_bytes: int = MOST_BYTES) -> bytes:
     """The content of a regular file of at most `most_bytes`; AllkitError when it cannot be read.
 
-    A FIFO or a device is refused, not waited for.
+    FIFOs and devices are refused at once.
     """
     try:
-        # Without O_NONBLOCK opening a FIFO waits for a writer.
+        # Without O_NONBLOCK, opening a FIFO waits for a writer.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(path, flags), "rb") as stream:
             facts = os.fstat(stream.fileno())
@@ -138,10 +136,10 @@ def is_image_name(name: str) -> bool:
 
 def natural_key(path: str) -> list:
     """Sort key that orders runs of digits by value: img2 before img10."""
-    # isdecimal is exactly what \d matches and int() reads; isdigit would let "²" through to int().
+    # isdecimal matches exactly what \d matches and int() reads; isdigit would also accept "²".
     return [(1, int(run), "") if run.isdecimal() else (0, 0, run) for run in re.split(r"(\d+)", path) if run]
 
 
 def stack(images: Sequence[np.ndarray], size_px: int) -> np.ndarray:
-    """Images (S, S, 3) as one contiguous uint8 batch (N, S, S, 3); N may be 0."""
+    """Stack images (S, S, 3) into one contiguous uint8 batch (N, S, S, 3); N may be 0."""
     return np.stack(images) if images else np.empty((0, size_px, size_px, 3), np.uint8)

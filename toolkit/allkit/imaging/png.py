@@ -1,8 +1,7 @@
-"""PNG: every chunk is checked before libpng sees the file, and it sees none that it does not need.
+"""PNG: every chunk is checked before libpng sees the file, and libpng only sees the chunks it needs.
 
-libpng asks for the memory that a chunk claims, inflates texts and profiles of any size, and writes its complaints on
-stderr. OpenCV shows another than the first frame of some animations. It is handed the critical chunks alone, whose data
-are known to be whole.
+libpng allocates the memory that a chunk claims, inflates texts and profiles of any size, and prints to stderr; OpenCV
+shows a frame other than the first of some animations. OpenCV is therefore given only critical chunks with checked data.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _MOST_CHUNKS = 100_000
 _PIECE_BYTES = 2**18
 _MOST_PROFILE_BYTES = 2**20
 
-# Colour type to channels and the depths that it may have.
+# Colour type to the number of channels and the allowed bit depths.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PALETTE = 3
@@ -36,8 +35,8 @@ _PROFILES = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 
 @dataclass
 class Chunks:
-    """What a PNG is made of. data: all of IDAT. exif: the block of eXIf, or of ImageMagick's text. bits: of sBIT,
-    0 without."""
+    """The content of a PNG. data: all of IDAT. exif: the block in eXIf, or in ImageMagick's text. bits: of sBIT, 0
+    without it."""
 
     header: bytes = b""
     palette: bytes = b""
@@ -47,23 +46,23 @@ class Chunks:
 
 
 def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
-    """Decode to uint8 RGB (H, W, 3), upright and without transparency; of an animation the default image.
+    """Decode to uint8 RGB (H, W, 3), upright and without transparency; the default image of an animation.
 
     bits: as in `depth.to_eight_bits`.
     """
     chunks = _chunks(data, on_damage)
     width, height, depth, colour, compression, filtering, interlace = struct.unpack(">IIBBBBB", chunks.header)
     if depth not in _DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
-        raise unreadable("damaged, its header has values that PNG does not know")
+        raise unreadable("damaged, its header has invalid values")
     if colour == _PALETTE and not chunks.palette:
         raise unreadable("damaged, its palette is missing")
     check_size(width, height, _CHANNELS[colour] * depth // 8)
     _check_rows(chunks.data, _passes(width, height, _CHANNELS[colour] * depth, interlace))
-    # What the palette lacks is black.
+    # Missing palette entries are black.
     palette = chunks.palette.ljust(3 << depth, b"\0")[: 3 << depth] if colour == _PALETTE else b""
     image = _decoded(chunks.header, palette, chunks.data, deep=depth == 16)
     if depth == 16:
-        # As in TIFF, all sixteen bits are what a writer says that does not know; no sample has more.
+        # Writers that do not know the number of bits declare sixteen, so that value says nothing.
         image = to_eight_bits(image, 2**chunks.bits - 1 if 0 < chunks.bits < depth else None, bits)
     return orientation.upright(image, orientation.of_exif(chunks.exif))
 
@@ -91,7 +90,7 @@ def _chunks(data: bytes, on_damage: OnDamage) -> Chunks:
             case b"IDAT":
                 chunks.data.append(content)
             case b"sBIT" if 0 < length <= 4:
-                # Two and four values end with that of transparency.
+                # The last of two and four values is that of transparency.
                 chunks.bits = max(content[:-1] if length in (2, 4) else content)
             case b"eXIf" if length <= _MOST_PROFILE_BYTES:
                 chunks.exif = bytes(content)
@@ -110,10 +109,10 @@ def _chunks(data: bytes, on_damage: OnDamage) -> Chunks:
 
 
 def _profile(kind: bytes, text: bytes) -> bytes:
-    """EXIF in a text chunk after ImageMagick: the name, the length and the block in hexadecimal digits, by lines."""
+    """EXIF in a text chunk, as ImageMagick writes it: name, length and hexadecimal block, on separate lines."""
     compressed = kind == b"zTXt"
     if kind == b"iTXt":
-        # Whether and how it is compressed, then language and translated keyword, each ended by a zero.
+        # Compression flag and method, then language and translated keyword, each ending in a zero.
         compressed, text = text[:1] == b"\1", text[2:].split(b"\0", 2)[-1]
     elif compressed:
         text = text[1:]
@@ -122,12 +121,12 @@ def _profile(kind: bytes, text: bytes) -> bytes:
             text = zlib.decompressobj().decompress(text, _MOST_PROFILE_BYTES)
         return bytes.fromhex(b"".join(text.strip().split(b"\n")[2:]).decode("ascii"))
     except (zlib.error, ValueError):
-        # Facts about the picture that make no sense leave it as it is.
+        # Invalid metadata is ignored.
         return b""
 
 
 def _passes(width: int, height: int, bits_per_pixel: int, interlace: int) -> list[tuple[int, int]]:
-    """Rows, and bytes per row with its filter, of each pass."""
+    """Rows, and bytes per row including the filter byte, of each pass."""
     sizes = [(width, height)]
     if interlace:
         sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in _PASSES]
@@ -135,7 +134,7 @@ def _passes(width: int, height: int, bits_per_pixel: int, interlace: int) -> lis
 
 
 def _check_rows(data: list[memoryview], passes: list[tuple[int, int]]) -> None:
-    """Raise AllkitError unless the data inflate to exactly these rows, each begun by a filter that there is."""
+    """Raise AllkitError unless the data inflate to exactly these rows, each with a valid filter."""
     starts = np.cumsum([0, *(rows * stride for rows, stride in passes)]).tolist()
     at = 0
     try:
@@ -147,7 +146,7 @@ def _check_rows(data: list[memoryview], passes: list[tuple[int, int]]) -> None:
                 first = start + -(-max(at - start, 0) // stride) * stride
                 filters = piece[first - at : min(stop, end) - at : stride] if first < min(stop, end) else b""
                 if filters and max(filters) > 4:
-                    raise unreadable("damaged, a row has a filter that PNG does not know")
+                    raise unreadable("damaged, a row has an invalid filter")
             at = end
     except zlib.error as error:
         raise unreadable(f"damaged, its data cannot be inflated ({error})") from error
@@ -159,7 +158,7 @@ def _inflated(data: list[memoryview]) -> Iterator[bytes]:
     engine = zlib.decompressobj()
     for chunk in data:
         for at in range(0, len(chunk), _PIECE_BYTES):
-            # What is left over of a piece is copied at every turn, hence short pieces.
+            # zlib copies the rest of a piece at every turn, so pieces are short.
             left = chunk[at : at + _PIECE_BYTES]
             while left and not engine.eof:
                 yield engine.decompress(left, _PIECE_BYTES)

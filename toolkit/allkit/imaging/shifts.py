@@ -1,12 +1,12 @@
 """Imaging shifts: what another microscope, camera, stain or file format would do to a smear.
 
-A figure measured on pictures from one laboratory says little about the next one, and on the ALL set
-colour alone almost gives the class away. Each shift here changes how a picture was taken and leaves
-the cells as they are, so a model that loses accuracy under it had learnt the picture-taking.
+Accuracy on pictures from one laboratory says little about the next, and on the ALL set colour alone almost gives the
+class away. A shift changes how a picture was taken and leaves the cells as they are, so a model that loses accuracy
+under it had learnt the way pictures were taken.
 
-Everything is a pure function of uint8 RGB arrays (H, W, 3) with nothing random inside; results are
-rounded and clipped to 0..255, never wrapped. Lengths are pixels of the file, before it is decoded smaller or resized.
-Hue, saturation and Lab are computed in floats: OpenCV's 8-bit HSV alone moves a value by several levels.
+Shifts are pure, deterministic functions of uint8 RGB arrays (H, W, 3); results are rounded and clipped to 0..255.
+Lengths are in pixels of the file, before it is decoded smaller or resized. Hue, saturation and Lab are computed in
+floats: OpenCV's 8-bit HSV alone changes a value by several levels.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ import numpy as np
 
 from allkit.imaging.pixel_path import decode
 
-# The largest scale bar of the ALL images takes the last 31 of 224 pixels each way (13.8 %), and JPEG spreads
-# its edge over the 8-pixel block around it, to 32. Measured on 924 of them.
+# The largest scale bar among 924 ALL images takes the last 31 of 224 pixels each way (13.8 %), and JPEG spreads its
+# edge over the 8-pixel block around it, to 32.
 CORNER_SHARE = 0.15
 
-# OpenCV's hue runs from 0 to 180 in 8-bit images and from 0 to 360 degrees in float images.
+# OpenCV's hue ranges from 0 to 180 in 8-bit images and from 0 to 360 degrees in float images.
 _DEGREES_PER_HUE_UNIT = 2
 
-# Rounding to 8 bits spreads a Lab channel by about this much. Less spread holds no colour, only noise to blow up.
+# Rounding to 8 bits spreads a Lab channel by about this much; less spread is only noise, which must not be amplified.
 _LAB_ROUNDING = 0.25
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A file as a model decodes it, which for JPEG may be at half its size.
+    """A file at full size and as a model decodes it, which may be half the size for JPEG.
 
-    whole: at full size, image: as the model decodes it, both uint8 RGB (H, W, 3). jpeg_scale: of the model.
+    whole: at full size; image: as the model decodes it; both uint8 RGB (H, W, 3). jpeg_scale: of the model.
     """
 
     whole: np.ndarray
@@ -43,7 +43,7 @@ class Picture:
 
     @classmethod
     def read(cls, data: bytes, jpeg_scale: int = 1) -> Picture:
-        """The picture in an encoded file; AllkitError where it cannot be decoded."""
+        """The picture in an encoded file; AllkitError if it cannot be decoded."""
         whole = decode(data)
         return cls(whole, whole if jpeg_scale == 1 else decode(data, jpeg_scale), jpeg_scale)
 
@@ -53,7 +53,7 @@ class Shift:
     """A named change of imaging.
 
     apply: (picture, reference) to the shifted image, uint8 RGB, as the model decodes it. The reference is another
-    picture of the same data; only the colour transfer looks at it.
+    picture of the same data, used only by the colour transfer.
     """
 
     name: str
@@ -61,21 +61,21 @@ class Shift:
 
 
 def hue(image: np.ndarray, units: float) -> np.ndarray:
-    """Turn the hue by `units` of 180 (OpenCV's 8-bit scale: one unit is two degrees)."""
+    """Rotate the hue by `units` of 180 (OpenCV's 8-bit scale: one unit is two degrees)."""
     hsv = cv2.cvtColor(_unit(image), cv2.COLOR_RGB2HSV)
     hsv[..., 0] = (hsv[..., 0] + _DEGREES_PER_HUE_UNIT * units) % 360
     return _levels(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
 
 
 def saturation(image: np.ndarray, factor: float) -> np.ndarray:
-    """Multiply the HSV saturation, at most to full."""
+    """Multiply the HSV saturation, up to its maximum."""
     hsv = cv2.cvtColor(_unit(image), cv2.COLOR_RGB2HSV)
     hsv[..., 1] = np.minimum(hsv[..., 1] * factor, 1)
     return _levels(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
 
 
 def gamma(image: np.ndarray, exponent: float) -> np.ndarray:
-    """255 (v / 255) ** exponent on every channel: below 1 brightens the middle tones, above 1 darkens them."""
+    """255 (v / 255) ** exponent on every channel: below 1 brightens the midtones, above 1 darkens them."""
     return cv2.LUT(image, _levels(np.linspace(0, 1, 256) ** exponent))
 
 
@@ -85,17 +85,16 @@ def brightness(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def grey(image: np.ndarray) -> np.ndarray:
-    """The luma 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601) in all three channels."""
+    """Set all channels to the luma 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601)."""
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
 
 def transfer_colour(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Give each colour channel of `image` the mean and standard deviation that it has in `reference`.
+    """Give each colour channel of `image` the mean and standard deviation of that channel in `reference`.
 
-    Reinhard et al. 2001, "Color transfer between images", IEEE Computer Graphics and Applications
-    21(5):34, in CIELAB in place of their lαβ: both separate lightness from colour, which the
-    correlated RGB channels do not. Colours that fall outside RGB are clipped. A channel with no
-    more spread than rounding makes is moved, not stretched.
+    Reinhard et al. 2001, "Color transfer between images", IEEE Computer Graphics and Applications 21(5):34, in CIELAB
+    instead of their lαβ: both separate lightness from colour, unlike RGB. Colours outside RGB are clipped. A channel
+    with no more spread than rounding causes is moved, not stretched.
     """
     lab, target = (cv2.cvtColor(_unit(picture), cv2.COLOR_RGB2Lab) for picture in (image, reference))
     (mean, spread), (target_mean, target_spread) = (
@@ -107,7 +106,7 @@ def transfer_colour(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def jpeg(image: np.ndarray, quality: int, scale: int = 1) -> np.ndarray:
-    """Write as JPEG of the given quality (0 to 100, libjpeg's scale) and read back, at half the size with scale 2."""
+    """Encode as JPEG of the given quality (0 to 100, libjpeg's scale) and decode, at half the size with scale 2."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return decode(data.tobytes(), scale)
 
@@ -118,7 +117,7 @@ def blur(image: np.ndarray, sigma_px: float) -> np.ndarray:
 
 
 def paint_corner(image: np.ndarray, share: float = CORNER_SHARE) -> np.ndarray:
-    """Cover the bottom right corner, `share` of the height and of the width, with the picture's median colour."""
+    """Cover the bottom right corner, `share` of the height and width, with the median colour of the picture."""
     height, width = image.shape[:2]
     painted = image.copy()
     painted[height - round(height * share) :, width - round(width * share) :] = np.rint(np.median(image, (0, 1)))

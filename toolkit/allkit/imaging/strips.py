@@ -1,4 +1,4 @@
-"""Whether a strip or tile of a TIFF is whole, by its compression."""
+"""Check the strips or tiles of a TIFF for damage, by compression."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from allkit.imaging.limits import unreadable
 NAMES = {1: "no compression", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
 _NONE, _LZW, _JPEG, _PACKBITS = 1, 5, 7, 32773
 
-# What the checks of one image may take, a few seconds at most. A table of LZW that fills up takes 5,700 bytes of file.
+# The budget for the checks of one image, a few seconds at most. A full LZW table takes 5,700 bytes of file.
 _MOST_TABLES, _FEW_TABLES, _BYTES_PER_TABLE, _MOST_RUNS = 2**15, 2**10, 2**11, 2**23
 # Sequential JPEG has at most one scan per component.
 _MOST_SCANS = 4
 
-# LZW: after a code that clears the table, 9 bits per code until the table has 511 entries, and so on up to 12; the
-# table is full after this many codes, and the next has to clear it again.
+# LZW: after a clear code, codes have 9 bits until the table has 511 entries, and so on up to 12. After this many codes
+# the table is full and must be cleared.
 _CLEAR, _END = 256, 257
 _WIDTHS = np.repeat([9, 10, 11, 12], [254, 512, 1024, 2050])
 _STARTS = np.concatenate([[0], np.cumsum(_WIDTHS)[:-1]])
@@ -27,7 +27,7 @@ _STARTS = np.concatenate([[0], np.cumsum(_WIDTHS)[:-1]])
 
 @dataclass(frozen=True)
 class Block:
-    """A strip or tile: where it lies in the file, its pixels, and its bytes when decoded."""
+    """A strip or tile: its position in the file, its pixels, and its size in bytes when decoded."""
 
     at: int
     count: int
@@ -37,9 +37,9 @@ class Block:
 
 
 class Checker:
-    """Looks at the strips of one image in turn.
+    """Checks the strips of one image in turn.
 
-    total: bytes of all strips in the file. tables: those that all JPEG strips have in common.
+    total: bytes of all strips in the file. tables: JPEG tables shared by all strips.
     """
 
     def __init__(self, compression: int, total: int, tables: bytes):
@@ -48,9 +48,9 @@ class Checker:
         self._runs_left = _MOST_RUNS
 
     def damage(self, data: bytes, block: Block) -> str | None:
-        """What is wrong with a block of the file; None where nothing is.
+        """What is wrong with a block of the file; None if it is sound.
 
-        Raises AllkitError where the checks of this image take too long.
+        Raises AllkitError when the checks of this image take too long.
         """
         end = block.at + block.count
         if end > len(data) or not block.count:
@@ -64,10 +64,10 @@ class Checker:
         return None if whole(strip, block.size) else f"a strip cannot be decoded as {NAMES[self._compression]}"
 
     def _jpeg(self, strip: bytes, block: Block) -> str | None:
-        # Both are whole streams: the tables lose their end and the strip its beginning.
+        # Both are complete streams: the tables lose their end marker and the strip its start marker.
         stream = self._tables[:-2] + strip[2:] if self._tables else strip
         header = jpeg.read_header(stream)
-        # The last strip may be filled up, and all to whole blocks.
+        # The last strip may be padded, and any strip to whole blocks.
         if header.width > block.width + 31 or header.height > block.height + 31 or header.scans > _MOST_SCANS:
             raise unreadable("damaged, a JPEG strip is not of the size that the directory says")
         words = jpeg.first_warning(stream, header)
@@ -78,7 +78,7 @@ class Checker:
         while given < size and at < len(strip):
             self._runs_left -= 1
             if self._runs_left < 0:
-                raise unreadable("its PackBits has more runs than are followed: save it without compression")
+                raise unreadable("its PackBits data have too many runs: save it without compression")
             head = strip[at]
             if head < 128:
                 at, given = at + 2 + head, given + 1 + head
@@ -89,13 +89,13 @@ class Checker:
         return given == size and at <= len(strip)
 
     def _lzw(self, strip: bytes, size: int) -> bool:
-        """Whether codes that the table has stand for at least size bytes."""
+        """Whether valid codes decode to at least `size` bytes."""
         padded = np.frombuffer(strip + b"\0\0\0", np.uint8).astype(np.uint32)
         bit, given = 0, 0
         while True:
             self._tables_left -= 1
             if self._tables_left < 0:
-                raise unreadable("its LZW has more tables than are followed: save it without compression")
+                raise unreadable("its LZW data have too many tables: save it without compression")
             places = bit + _STARTS
             inside = places + _WIDTHS <= 8 * len(strip)
             places, widths = places[inside], _WIDTHS[inside]
@@ -117,14 +117,14 @@ class Checker:
 def _deflate(strip: bytes, size: int) -> bool:
     engine = zlib.decompressobj()
     try:
-        # Room for one byte more than there are pixels, so that the checksum behind them is read.
+        # One byte more than there are pixels, so that the checksum after them is read.
         return len(engine.decompress(strip, size + 1)) == size and engine.eof
     except zlib.error:
         return False
 
 
 def _lengths(codes: np.ndarray) -> np.ndarray:
-    """How many bytes each LZW code stands for: entry 258 + k is the string of the k-th code and one byte more."""
+    """Number of bytes each LZW code stands for: entry 258 + k is the string of the k-th code plus one byte."""
     lengths = np.ones(len(codes), np.int64)
     before = codes - 258
     while (long := np.flatnonzero(before >= 0)).size:

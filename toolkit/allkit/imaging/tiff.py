@@ -1,6 +1,6 @@
-"""TIFF: the directory is read and every strip or tile is checked before libtiff sees the file.
+"""TIFF: the directory is read and every strip or tile checked before libtiff sees the file.
 
-For 8-bit images OpenCV continues where libtiff reports that a strip cannot be decoded, and leaves the rest as it is.
+For 8-bit images, OpenCV continues after libtiff reports a strip that cannot be decoded, and leaves the rest undefined.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MOST_TILE_PIXELS, _MOST_BLOCKS = 2**24, 2**16
 
 
 class Tag(IntEnum):
-    """The tags that are looked at."""
+    """The tags that are read."""
 
     WIDTH = 256
     HEIGHT = 257
@@ -64,7 +64,7 @@ class Tag(IntEnum):
 
 
 class Page:
-    """The tags of the first page, with TIFF's defaults. Raises AllkitError for a kind of image that is not read."""
+    """The tags of the first page, with TIFF's defaults. Raises AllkitError for an unsupported kind of image."""
 
     def __init__(self, data: bytes, on_damage: OnDamage):
         directory = read_directory(data, frozenset(Tag))
@@ -101,13 +101,13 @@ class Page:
         if not 1 <= self.samples <= 8:
             raise unreadable(f"it has {self.samples} samples per pixel")
         if max(self.tags.get(Tag.JPEG_TABLES, ()), default=0) > 255:
-            raise unreadable("damaged, its tables of JPEG are no bytes")
+            raise unreadable("damaged, its JPEG tables are not bytes")
         if self.bits > 8 and (self.separate or self.samples not in _DEEP_SAMPLES.get(self.photometric, ())):
             raise unreadable(f"its {self.bits}-bit samples are not plain grey or RGB: save it with 8 bits")
         check_size(self.width, self.height, -(-self.bits // 8) * max(self.samples, 3))
 
     def blocks(self) -> Iterator[strips.Block]:
-        """The strips or tiles, in the order of the file."""
+        """The strips or tiles, in file order."""
         starts = self.tags.get(Tag.TILE_AT if self.tiled else Tag.STRIP_AT, ())
         counts = self.tags.get(Tag.TILE_BYTES if self.tiled else Tag.STRIP_BYTES, ())
         width, height = self.width, self.one(Tag.ROWS, 0) or self.height
@@ -131,7 +131,7 @@ class Page:
         if self.photometric == _YCBCR and self.compression != _JPEG:
             across, down = (self.tags.get(Tag.SUBSAMPLING) or (2, 2))[:2]
             if across not in (1, 2, 4) or down not in (1, 2, 4):
-                raise unreadable("damaged, its subsampling is none that TIFF knows")
+                raise unreadable("damaged, its subsampling is not valid in TIFF")
             return -(-width // across) * -(-height // down) * (across * down + 2)
         return -(-width * samples * self.bits // 8) * height
 
@@ -145,8 +145,8 @@ def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
     blocks = list(page.blocks())
     total = sum(min(block.count, max(len(data) - block.at, 0)) for block in blocks)
     if total > len(data):
-        # Any number of them could share their bytes.
-        raise unreadable("damaged, its strips lie over each other")
+        # Otherwise any number of strips could share their bytes.
+        raise unreadable("damaged, its strips overlap")
     checker = strips.Checker(page.compression, total, bytes(page.tags.get(Tag.JPEG_TABLES, ())))
     for block in blocks:
         if damage := checker.damage(data, block):
@@ -158,7 +158,7 @@ def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
     if extra == _ASSOCIATED and _decoded(data, cv2.IMREAD_UNCHANGED)[..., -1].min() < 255:
         raise unreadable("its colours are multiplied by their transparency: save it without")
     if extra == _UNASSOCIATED:
-        # libtiff would multiply the colours by it. As a sample of no known use it is passed over.
+        # libtiff would multiply the colours by it; declared as a sample of unknown use, it is ignored.
         place = page.places[Tag.EXTRA_SAMPLES]
         data = data[:place] + b"\0\0" + data[place + 2 :]
     return _decoded(data, cv2.IMREAD_COLOR_RGB)
@@ -167,7 +167,7 @@ def read(data: bytes, bits: int | None, on_damage: OnDamage) -> np.ndarray:
 def _deep(data: bytes, page: Page, bits: int | None) -> np.ndarray:
     if page.one(Tag.EXTRA_SAMPLES, 0) == _ASSOCIATED:
         raise unreadable("its colours are multiplied by their transparency: save it without")
-    # Of three deep channels OpenCV 5 mixes up the values under its flags for RGB.
+    # With its RGB flags, OpenCV 5 mixes up the values of images with three deep channels.
     deep = _decoded(data, cv2.IMREAD_UNCHANGED)
     deep = deep[..., 2::-1] if deep.ndim == 3 else np.dstack([deep] * 3)
     if page.bits < 16:

@@ -6,15 +6,15 @@ import struct
 
 from allkit.imaging.limits import OnDamage, check_size, unreadable
 
-# Of an animation OpenCV shows the first frame; libwebp walks over all of them first.
+# OpenCV shows the first frame of an animation, but libwebp first walks over all frames.
 _MOST_CHUNKS = 10_000
 _CONTAINED = 16
 
 
 def check(data: bytes, on_damage: OnDamage) -> None:
-    """Raise AllkitError for a WebP that has not its size, or is larger than is decoded; all else libwebp tells.
+    """Raise AllkitError for a WebP whose length is wrong or that is too large; libwebp reports the rest.
 
-    The data have no checksum: bytes that were lost or put in between show in the length alone.
+    The data have no checksum, so lost or inserted bytes only show in the length.
     """
     claimed = 8 + int.from_bytes(data[4:8], "little")
     if not claimed <= len(data) <= claimed + claimed % 2:
@@ -28,7 +28,7 @@ def check(data: bytes, on_damage: OnDamage) -> None:
         if at + 8 + length > len(data):
             on_damage(f"a chunk claims {length} bytes, more than the file has")
         if kind == b"ANMF":
-            # A header of 16 bytes, then chunks like those outside.
+            # A header of 16 bytes, followed by chunks like those outside.
             check_size(1 + _three(content[6:9]), 1 + _three(content[9:12]), 4)
             at += 8 + _CONTAINED
             continue

@@ -1,13 +1,12 @@
-"""What an exported model says of itself.
+"""What an exported model states about itself.
 
-An ONNX file alone does not tell how to feed it or what its numbers are worth. Every file
-that allkit exports carries one metadata entry, `allkit.contract`, a JSON object with all
-that classify, bench and evaluate need; a file without it is refused, never guessed at.
+An ONNX file alone does not say how to feed it or what its outputs are worth. Every file exported by allkit has a
+metadata entry `allkit.contract`, a JSON object with everything that classify, bench and evaluate need; a file without
+it is refused.
 
-The graph around it is fixed: input `image`, uint8 [batch, S, S, 3], RGB, straight from
-`PixelPath`; outputs `probabilities`, float32 [batch, classes], calibrated, and `distance`,
-float32 [batch], how far an image lies from the training images; with a heat map also `heatmap`,
-float32 [batch, h, w], the evidence for the predicted class. Batch is dynamic, S is not.
+The graph is fixed: input `image`, uint8 [batch, S, S, 3], RGB, straight from `PixelPath`; outputs `probabilities`,
+float32 [batch, classes], calibrated, and `distance`, float32 [batch], how far an image is from the training images;
+with a heat map also `heatmap`, float32 [batch, h, w], the evidence for the predicted class. Batch is dynamic, S is not.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ Side = Annotated[int, Meta(ge=1, le=4096)]
 
 
 class Accuracy(TypedDict):
-    """Of a part of the split: share, 95 % Wilson interval by groups, number of images."""
+    """Accuracy on a part of the split: share, 95 % Wilson interval by groups, number of images."""
 
     value: Share
     low: Share
@@ -49,7 +48,7 @@ class Accuracy(TypedDict):
 
 
 class Baseline(TypedDict):
-    """The same of a method that sees no shape."""
+    """The same for a method that sees no shape."""
 
     method: str
     value: Share
@@ -58,7 +57,7 @@ class Baseline(TypedDict):
 
 
 class SplitSummary(TypedDict):
-    """How the split was made, the hash of its file, and how many groups and images it has."""
+    """How the split was made, its hash, and the numbers of groups and images."""
 
     protocol: str
     parameters: dict[str, Any]
@@ -68,7 +67,7 @@ class SplitSummary(TypedDict):
 
 
 class Calibration(TypedDict):
-    """Expected calibration error of the network and of this file, on n images of a part."""
+    """Expected calibration error before and after temperature scaling, on n images of a part."""
 
     ece_after: Share
     ece_before: NotRequired[Share]
@@ -77,7 +76,7 @@ class Calibration(TypedDict):
 
 
 class Abstention(TypedDict):
-    """A class whose probability reaches the threshold belongs to the prediction set."""
+    """Classes with a probability of at least the threshold form the prediction set."""
 
     coverage: Share
     threshold: Share
@@ -86,7 +85,7 @@ class Abstention(TypedDict):
 
 
 class Familiarity(TypedDict):
-    """A distance above the threshold marks an image as unfamiliar."""
+    """Images with a distance above the threshold are marked as unfamiliar."""
 
     method: str
     threshold: NotNegative
@@ -95,7 +94,7 @@ class Familiarity(TypedDict):
 
 
 class Quantisation(TypedDict):
-    """How int8 was chosen: the bits of its weights, the calibration, the layers in float and what candidates gave."""
+    """How int8 was chosen: bits of the weights, calibration, layers in float, and the results of the candidates."""
 
     weight_bits: Annotated[int, Meta(ge=7, le=8)]
     method: NotRequired[str]
@@ -107,7 +106,7 @@ class Quantisation(TypedDict):
 
 
 class Latency(TypedDict):
-    """Median milliseconds for one image of this file and of float32, on the machine of the export."""
+    """Median milliseconds per image of this file and of float32, on the exporting machine."""
 
     ms: NotNegative
     fp32_ms: NotNegative
@@ -116,7 +115,7 @@ class Latency(TypedDict):
 
 
 class HeatmapGeometry(TypedDict):
-    """Value [i, j] of the map lies over the stride_px pixels from i * stride_px down and from j * stride_px right."""
+    """Value [i, j] of the map covers the stride_px pixels from i * stride_px down and from j * stride_px right."""
 
     method: str
     layer: str
@@ -126,10 +125,10 @@ class HeatmapGeometry(TypedDict):
 
 
 class KnownAnswers(TypedDict):
-    """What the graph, executed node by node in float32, gives for the drawn images of `runtime.known_answers`.
+    """Outputs of a node-by-node float32 execution of the graph for the drawn images of `runtime.known_answers`.
 
-    drawing: hash of the images' pixels. probabilities (n, classes), distance (n,), and digests of the heat maps where
-    the file has one.
+    drawing: hash of the images' pixels. probabilities: (n, classes). distance: (n,). heatmap: digests of the maps, if
+    the file has any.
     """
 
     drawing: str
@@ -140,20 +139,16 @@ class KnownAnswers(TypedDict):
 
 @dataclass(frozen=True)
 class Contract:
-    """The JSON object inside a model; see the fields.
+    """The JSON object inside a model.
 
-    classes: in the order of the output. pixels: how an image becomes the input.
-    recipe: the training recipe as a record. split: protocol, parameters and hash of the split file.
-    data_fingerprint: SHA-256 over the relative path and content hash of every image.
-    accuracy: of this file. baseline: of a method that sees no shape, on the same images.
-    verification: the figures of the comparison with the Keras model.
-    temperature: by which the logits are divided inside the graph.
-    gate: the comparison with the float32 graph, None for float32 itself. quantisation: None for what is not int8.
-    heatmap: None without the output. versions: library name to version.
-    graph_digest: SHA-256 of the file without its metadata, so that a damaged file is told from a whole one.
-    known_answers: by which a session is checked before it answers anyone.
-    images_digest: SHA-256 of the metadata entry that tells which images the model was trained on (`training_images`),
-    None where the file has none.
+    classes: in output order. pixels: how an image becomes the input. recipe: the training recipe as a record. split:
+    protocol, parameters and hash of the split file. data_fingerprint: SHA-256 over the relative path and content hash
+    of every image. accuracy: of this file. baseline: of a method that sees no shape, on the same images. verification:
+    comparison with the Keras model. temperature: the graph divides the logits by it. gate: comparison with the float32
+    graph, None for float32 itself. quantisation: None except for int8. heatmap: None without that output. versions:
+    library name to version. graph_digest: SHA-256 of the file without its metadata, which reveals damage.
+    known_answers: checked before a session is used. images_digest: SHA-256 of the metadata entry that lists the
+    training images (`training_images`), None without one.
     """
 
     classes: tuple[str, ...]
@@ -184,12 +179,12 @@ class Contract:
 
     @property
     def slower_than_fp32(self) -> bool:
-        """Whether it was slower than float32 on the machine of the export."""
+        """Whether it was slower than float32 on the exporting machine."""
         return self.latency["ms"] > self.latency["fp32_ms"]
 
     @property
     def can_saturate(self) -> bool:
-        """Whether sums of two of its integer products can exceed 16 bits, as processors without VNNI add them."""
+        """Whether the sum of two integer products can exceed 16 bits, in which processors without VNNI add them."""
         return self.precision == "int8" and (self.quantisation is None or self.quantisation["weight_bits"] > 7)
 
     def to_json(self) -> str:
@@ -197,7 +192,7 @@ class Contract:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Contract:
-        """Parse the metadata entry; AllkitError when it is not a contract this version reads."""
+        """Parse the metadata entry; AllkitError when it is not a contract that this version reads."""
         if len(text) > _MOST_CHARACTERS:
             raise AllkitError("the model's contract is longer than 1 MiB: export the model again")
         record = parse_json(text, dict[str, Any], "the model's contract", _EXPORT_AGAIN)
@@ -214,7 +209,7 @@ class Contract:
         return contract
 
     def _check(self) -> None:
-        """AllkitError where fields contradict each other."""
+        """Raise AllkitError if fields contradict each other."""
         size = self.pixels.size_px
         check_class_names(self.classes)
         if self.heatmap and max(self.heatmap[name] for name in ("height", "width", "stride_px")) > size:

@@ -1,8 +1,8 @@
-"""An exported file, read and checked as data before any library runs it.
+"""Reading an exported file and checking it as data before any library runs it.
 
-Libraries that execute ONNX trust what they are given: a damaged or hostile file can crash them, or never end. So the
-file is first walked as what it is, protocol buffers: it must be whole (its digest stands in its contract), hold no
-operator but those that allkit writes, no graph within a graph and no reference to other files.
+Libraries that execute ONNX trust their input: a damaged or hostile file can crash them or never end. The file is
+therefore first parsed as protocol buffers. It must match the digest in its contract and contain no operators other than
+those that allkit writes, no nested graphs and no references to other files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from allkit.model import training_images
 from allkit.model.contract import METADATA_KEY, Contract
 from allkit.model.training_images import TrainingImages, entry_digest
 
-# All that export, int8 and fp16 variants and heat maps are made of.
+# Everything that exports, int8 and fp16 variants and heat maps consist of.
 OPERATORS = frozenset(
     {
         "Abs",
@@ -69,7 +69,7 @@ _KEY, _VALUE = 1, 2
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MOST_FIELDS = 2**20
-# Protocol buffers hold no more.
+# The limit of protocol buffers.
 _MOST_BYTES = 2**31 - 1
 
 _FIX = "copy or export it again"
@@ -77,10 +77,10 @@ _FIX = "copy or export it again"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file that passed.
+    """A file that passed the checks.
 
-    data: its content, what a session is to be made from. identity: a hash of all of it, for what is remembered about
-    this very file. training_images: those of its split, None where it does not tell.
+    data: its content, to create a session from. identity: hash of all of it, the key for what is remembered about this
+    file. training_images: of its split, None if it does not list them.
     """
 
     path: Path
@@ -93,8 +93,8 @@ class ModelFile:
 def read_model(path: Path | str) -> ModelFile:
     """Read and check an exported file.
 
-    Raises AllkitError when it is missing, too large, damaged, no ONNX model, not made by `allkit export`, of another
-    schema, or holds what allkit does not write.
+    Raises AllkitError when it is missing, too large, damaged, not an ONNX model, not made by `allkit export`, of
+    another schema, or contains what allkit does not write.
     """
     path = Path(path)
     try:
@@ -131,7 +131,7 @@ def read_model(path: Path | str) -> ModelFile:
 
 
 def graph_digest(data: bytes) -> str:
-    """SHA-256, hexadecimal, of a serialised ONNX model without its metadata entries."""
+    """SHA-256, in hexadecimal, of a serialised ONNX model without its metadata entries."""
     digest = hashlib.sha256()
     view = memoryview(data)
     for number, _, start, end in _walk(view):
@@ -141,7 +141,7 @@ def graph_digest(data: bytes) -> str:
 
 
 def _checked(path: Path, model: memoryview) -> dict[bytes, bytes]:
-    """The metadata entries by their keys; AllkitError for what allkit does not write."""
+    """The metadata entries by key; AllkitError for anything that allkit does not write."""
     entries: dict[bytes, bytes] = {}
     graphs = 0
     for number, value in _fields(model):
@@ -190,12 +190,12 @@ def _check_tensor(path: Path, tensor: memoryview) -> None:
 
 def _foreign(path: Path, what: str) -> AllkitError:
     return AllkitError(
-        f"{path} holds {what}, which allkit never writes: do not trust this file; export the model again"
+        f"{path} contains {what}, which allkit never writes: do not trust this file; export the model again"
     )
 
 
 def _fields(message: memoryview | int) -> Iterator[tuple[int, memoryview | int]]:
-    """Number and value of each field: its bytes, or an integer; fixed-width numbers, which nobody asks for, are 0."""
+    """Number and value of each field: bytes, or an integer; 0 for fixed-width numbers, which are not needed."""
     if isinstance(message, int):
         raise ValueError("a number in the place of a message")
     for number, value, _, _ in _walk(message):
@@ -203,7 +203,7 @@ def _fields(message: memoryview | int) -> Iterator[tuple[int, memoryview | int]]
 
 
 def _walk(message: memoryview) -> Iterator[tuple[int, memoryview | int, int, int]]:
-    """Number, value, start and end of each field. IndexError or ValueError where the message is not whole."""
+    """Number, value, start and end of each field. Raises IndexError or ValueError for an incomplete message."""
     place, count = 0, 0
     while place < len(message):
         start = place
@@ -221,12 +221,12 @@ def _walk(message: memoryview) -> Iterator[tuple[int, memoryview | int, int, int
             raise ValueError(f"wire type {kind}")
         count += 1
         if place > len(message) or count > _MOST_FIELDS:
-            raise ValueError("truncated, or no model")
+            raise ValueError("truncated, or not a model")
         yield number, value, start, place
 
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """The number at a place in base 128, least significant digits first, and where it ends."""
+    """The number at a position in base 128, least significant digits first, and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         byte = message[place]

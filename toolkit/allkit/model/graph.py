@@ -1,4 +1,4 @@
-"""What an ONNX file holds: operators, layers, parameters, multiply-accumulates, precisions.
+"""What an ONNX file contains: operators, layers, parameters, multiply-accumulates, precisions.
 
 The file is read as data and never run.
 """
@@ -19,7 +19,7 @@ from allkit.errors import AllkitError
 from allkit.model.contract import Contract
 from allkit.model.file import read_model
 
-# What follows the name of a convolution that reads pixels in blocks, in the names of the shapes before and after it.
+# Suffix of a convolution that reads pixels in blocks, in the names of the shapes before and after it.
 BLOCKS, PIXELS = ".blocks", ".pixels"
 
 _PRECISIONS = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.INT8: "int8"}
@@ -39,10 +39,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Summary:
-    """A graph in figures, those of the network: zeros that fill up filters over blocks of pixels are not counted.
+    """Summary of a graph. Zeros that pad filters over blocks of pixels are not counted.
 
-    inputs and outputs: one line each. operators: how many of each, the most frequent first. parameters: numbers in the
-    weights and biases of the layers, each counted once.
+    inputs, outputs: one line each. operators: count by name, most frequent first. parameters: number of weights and
+    biases, each counted once.
     """
 
     inputs: tuple[str, ...]
@@ -61,7 +61,7 @@ class Summary:
 def read_graph(path: Path | str) -> tuple[onnx.ModelProto, Contract]:
     """The graph and the contract of an exported file.
 
-    Raises AllkitError for what `read_model` refuses, and for a graph that is no valid ONNX.
+    Raises AllkitError like `read_model`, and for a graph that is not valid ONNX.
     """
     file = read_model(path)
     try:
@@ -74,12 +74,12 @@ def read_graph(path: Path | str) -> tuple[onnx.ModelProto, Contract]:
 
 
 def summarise(proto: onnx.ModelProto) -> Summary:
-    """The figures of a graph whose weights are constants, in float or behind a DequantizeLinear."""
+    """Summarise a graph whose weights are constants, in float or behind a DequantizeLinear."""
     inferred = shape_inference.infer_shapes(proto).graph
     values = (*inferred.input, *inferred.output, *inferred.value_info)
     shapes = {value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)[1:] for value in values}
     constants = {item.name: item for item in proto.graph.initializer}
-    # A dequantised or cast constant stands for the constant itself.
+    # A dequantised or cast constant counts as the constant itself.
     origin = {
         node.output[0]: node.input[0]
         for node in proto.graph.node
@@ -98,7 +98,7 @@ def summarise(proto: onnx.ModelProto) -> Summary:
         counted |= {tensor.name: _size(tensor) for tensor in own}
         shape = shapes.get(node.output[0], ())
         if (length := _block_length(constants, node.name)) > 1:
-            # Each filter is there once a place in the block, and the rest of it is zeros.
+            # Each filter is repeated for every place in the block; the rest is zeros.
             counted |= {tensor.name: _size(tensor) // length ** min(2, len(tensor.dims)) for tensor in own}
             shape = (shape[0] // length, shape[1], shape[1])
         positions = int(np.prod(shape[1:])) if node.op_type == "Conv" else 1
@@ -123,7 +123,7 @@ def summarise(proto: onnx.ModelProto) -> Summary:
 
 
 def _block_length(constants: Mapping[str, TensorProto], name: str) -> int:
-    """Pixels in a block of what a convolution reads, by the widths before, in blocks, and after it, in pixels."""
+    """Pixels per block of a convolution's input, from the widths before it, in blocks, and after it, in pixels."""
     if name + BLOCKS not in constants:
         return 1
     blocks, pixels = (numpy_helper.to_array(constants[name + end])[2] for end in (BLOCKS, PIXELS))
@@ -135,7 +135,7 @@ def _precision(tensor: TensorProto) -> str:
 
 
 def _dtype(number: int) -> str:
-    """The NumPy name of one of ONNX's element types; a file may hold any number in its place."""
+    """The NumPy name of an ONNX element type, which in a file may be any number."""
     known = number in helper.get_all_tensor_dtypes()
     return helper.tensor_dtype_to_np_dtype(number).name if known else f"type {number}"
 

@@ -1,4 +1,4 @@
-"""How many of some images a model was trained on, as records hold it. Loads no image library."""
+"""How many of some images a model was trained on, for records. Loads no image library."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from allkit.support.reading import Count
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """How many of the images in question a model was trained on, by kind.
+    """How many images a model was trained on, by kind.
 
     exact: files of its training or validation part. near: other files that look like one of them. none: all others.
-    held_aside: those of `near` that its split holds in another part. left_out: images that are not measured because
-    this model, or one that it is compared with, was trained on them.
+    held_aside: the images of `near` that are in another part of its split. left_out: images not measured because this
+    model, or one it is compared with, was trained on them.
     """
 
     exact: Count
@@ -24,7 +24,7 @@ class TrainedOn:
 
     @property
     def trained(self) -> int:
-        """The number of images that it was trained on."""
+        """Number of images it was trained on."""
         return self.exact + self.near - self.held_aside
 
     @property

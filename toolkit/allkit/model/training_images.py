@@ -1,13 +1,12 @@
-"""Which images a model was trained on, so that a figure on them is not taken for one on new images.
+"""The images a model was trained on, so that results on them are not mistaken for results on new images.
 
-Beside its contract a model carries, in a metadata entry of its own, a few bytes for every image of its split: the
-beginning of the SHA-256 of the file, by which it is found under any name and among any others, and for the images of
-training and validation a perceptual hash, by which it is found in another format or size too.
+Besides its contract, a model has a metadata entry with a few bytes per image of its split: the beginning of the file's
+SHA-256, which finds it under any name, and for training and validation images a perceptual hash, which finds it in
+another format or size.
 
-The perceptual hash is a difference hash of 64 bits: the grey picture is shrunk to 8 rows of 9 pixels, and a bit says
-whether a pixel is brighter than its left neighbour. Copies are looked for in all eight orientations, since training
-turns and reflects. `benchmarks/training_images.py` measures how many copies that finds and how many other images it
-takes for one.
+The perceptual hash is a difference hash of 64 bits: the grey picture is shrunk to 8 rows of 9 pixels, and a bit is set
+where a pixel is brighter than its left neighbour. Copies are searched in all eight orientations, because training
+rotates and reflects. `benchmarks/training_images.py` measures hits and false alarms.
 """
 
 from __future__ import annotations
@@ -34,18 +33,18 @@ Copy = Literal["exact", "near"]
 METADATA_KEY = "allkit.images"
 PARTS = ("train", "validation", "test", "left_out")
 
-# Of n known and m other images, n * m / 2^40 are found by chance: 0.0000082 for 2,770 and 3,256.
+# With n known and m other images, n * m / 2^40 match by chance: 0.0000082 for 2,770 and 3,256.
 HASH_BYTES = 5
 
-# Copies of smears differ in at most 6 of the 64 bits, other smears in 9 or more, those of other slides in 12 or more.
+# Copies of smears differ in at most 6 of 64 bits, other smears in 9 or more, those of other slides in 12 or more.
 NEAR_BITS = 6
 
-# A picture with fewer set or unset bits has hardly any contrast, and is like any other such picture.
+# A picture with fewer set or unset bits has hardly any contrast and resembles any other such picture.
 _LEAST_BITS = 8
 
 _HASH_BITS = 64
 _COUNTS = struct.Struct("<4I")
-# What 100,000 images need is a twentieth of that.
+# 100,000 images need a twentieth of this.
 _MOST_CHARACTERS = 2**26
 _FIX = "export the model again"
 
@@ -54,9 +53,9 @@ _FIX = "export the model again"
 class Found:
     """What a model knows of n images.
 
-    parts: text (n,), the part of the model's split that holds the same file, empty where none does. groups: int64 (n,),
-    the number of its group there, -1 where it is in no part. copies: text (n,), "exact" for the same file as one of
-    training or validation, "near" for one that looks like it, else "none".
+    parts: text (n,), the part of its split with the same file, empty if none. groups: int64 (n,), group number in the
+    split, -1 if in no part. copies: text (n,), "exact" for a file of training or validation, "near" for an image that
+    looks like one, else "none".
     """
 
     parts: np.ndarray
@@ -65,20 +64,19 @@ class Found:
 
     @property
     def trained_on(self) -> np.ndarray:
-        """Whether the model was trained on an image, bool (n,).
+        """Whether the model was trained on each image, bool (n,).
 
-        An image that its split holds aside was not, however much it looks like another one.
+        An image held out by its split was not trained on, even if it looks like one that was.
         """
         return (self.copies == "exact") | ((self.copies == "near") & (self.parts == ""))
 
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """The images of a model's split, part by part in the order of `PARTS`, those of a group side by side.
+    """The images of a model's split, part by part in the order of `PARTS`, with each group contiguous.
 
-    counts: how many are in each part. hashes: uint8 (n, 5), the first bytes of the SHA-256 of each file. first: bool
-    (n,), whether an image is the first of its group. pictures: uint8 (k, 8), the perceptual hash of each image of the
-    first two parts.
+    counts: images per part. hashes: uint8 (n, 5), the first bytes of each file's SHA-256. first: bool (n,), whether an
+    image is the first of its group. pictures: uint8 (k, 8), the perceptual hash of each image of the first two parts.
     """
 
     counts: tuple[int, ...]
@@ -94,8 +92,8 @@ class TrainingImages:
         groups: Mapping[str, int],
         pictures: Mapping[str, np.ndarray],
     ) -> TrainingImages:
-        """From the paths of each part but the last, which has the rest; by path the SHA-256 of each file, its group,
-        and the perceptual hash uint8 (8,) of the images of training and validation."""
+        """From the paths of all parts but the last, which has the rest; and, by path, the SHA-256 of each file, its
+        group, and the perceptual hash uint8 (8,) of training and validation images."""
         dealt = {path for paths in parts.values() for path in paths}
         whole = {**parts, PARTS[-1]: [path for path in hashes if path not in dealt]}
         ordered = [sorted(whole[part], key=groups.__getitem__) for part in PARTS]
@@ -109,7 +107,7 @@ class TrainingImages:
         )
 
     def to_text(self) -> str:
-        """The metadata entry: base64 of the counts, the hashes, a bit an image for `first`, and the pictures."""
+        """The metadata entry: base64 of the counts, the hashes, one bit per image for `first`, and the pictures."""
         data = _COUNTS.pack(*self.counts) + self.hashes.tobytes()
         data += np.packbits(self.first).tobytes() + self.pictures.tobytes()
         return base64.b64encode(data).decode()
@@ -137,23 +135,23 @@ class TrainingImages:
         )
 
     def find(self, hashes: Sequence[str | None], pictures: np.ndarray) -> Found:
-        """What is known of n images.
+        """Look up n images.
 
-        hashes: the SHA-256 of each file, in hexadecimal digits, None for what is no file. pictures: uint8 (n, 8, 8),
+        hashes: SHA-256 of each file in hexadecimal, None for an image without a file. pictures: uint8 (n, 8, 8), the
         `perceptual_hashes` of each.
         """
         places = [-1 if digest is None else self._places.get(_beginning(digest).tobytes(), -1) for digest in hashes]
         rows = np.array(places, np.int64)
-        # The last entry, at place -1, is that of images which are not known.
+        # The last entry, at index -1, is for unknown images.
         parts, groups = self._parts[rows], self._groups[rows]
         copies = np.where(self._resembled(pictures), "near", "none").astype("<U5")
         copies[np.isin(parts, PARTS[:2])] = "exact"
         return Found(parts, groups, copies)
 
     def copy_of(self, digest: str | None, image: np.ndarray) -> Copy | None:
-        """What an RGB image, uint8 (H, W, 3), is to the training and validation images, None for no copy of them.
+        """Whether an RGB image, uint8 (H, W, 3), is a copy of a training or validation image; None if it is not.
 
-        digest: SHA-256 of its file, None for what is no file. An image that the split holds aside is no copy.
+        digest: SHA-256 of its file, None without a file. An image held out by the split is not a copy.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             return None
@@ -161,11 +159,11 @@ class TrainingImages:
         return found.copies.item() if found.trained_on.item() else None
 
     def count(self, part: str) -> int:
-        """How many images a part has."""
+        """Number of images in a part."""
         return self.counts[PARTS.index(part)]
 
     def multiplicity(self, digest: str) -> int:
-        """How many images of the split have this content."""
+        """Number of images of the split with this content."""
         return self._times[_beginning(digest).tobytes()]
 
     @cached_property
@@ -185,11 +183,11 @@ class TrainingImages:
         return {digest.tobytes(): place for place, digest in enumerate(self.hashes)}
 
     def _resembled(self, pictures: np.ndarray) -> np.ndarray:
-        """Whether each of n images looks like one of training or validation in some orientation, bool (n,)."""
+        """Whether each of n images looks like a training or validation image in some orientation, bool (n,)."""
         known, asked = _words(self.pictures), _words(pictures)
         ones = np.bitwise_count(asked)
         contrast = (ones >= _LEAST_BITS) & (ones <= _HASH_BITS - _LEAST_BITS)
-        # One by one: a table of all pairs would be large.
+        # One at a time, because a table of all pairs would be large.
         nearest = [
             np.bitwise_count(row[:, None] ^ known).min(axis=1, initial=_HASH_BITS) for row in asked.reshape(-1, 8)
         ]
@@ -197,9 +195,9 @@ class TrainingImages:
 
 
 def perceptual_hashes(image: np.ndarray) -> np.ndarray:
-    """The perceptual hash of the central square of an RGB image, uint8 (H, W, 3), in its eight orientations.
+    """Perceptual hash of the central square of an RGB image, uint8 (H, W, 3), in its eight orientations.
 
-    Returns uint8 (8, 8), a row an orientation; the first is that of the image as it is.
+    Returns uint8 (8, 8), one row per orientation, starting with the image as it is.
     """
     grey = cv2.cvtColor(central_square(image), cv2.COLOR_RGB2GRAY)
     upright = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
@@ -209,7 +207,7 @@ def perceptual_hashes(image: np.ndarray) -> np.ndarray:
 
 
 def entry_digest(text: str | bytes) -> str:
-    """The SHA-256 of the metadata entry, in hexadecimal digits, as the contract has it."""
+    """SHA-256 of the metadata entry, in hexadecimal, for the contract."""
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
 
 

@@ -33,22 +33,21 @@ if TYPE_CHECKING:
 
 MODES = ("throughput", "latency")
 
-# Of the sum of an image's probabilities; float16 has three decimal digits.
+# Tolerance for the sum of an image's probabilities; float16 has three decimal digits.
 _SUM_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says about one image, or why that could not be read.
+    """The prediction for one image, or why the image could not be read.
 
-    label: the class of the highest probability. confidence: that probability. probabilities: class
-    name to probability, in the model's order. prediction_set: the classes that the model's coverage
-    does not rule out, maybe none. uncertain: the set is not exactly one class. distance: how far the
-    image lies from the training images. unfamiliar: farther than the model's threshold. heatmap: where the
-    evidence for the label lies, float32 (h, w), positive for and negative against it, if asked for.
-    trained_on: where it was asked for, "exact" for a file that the model was trained on, "near" for an image that looks
-    like one, else None. error: None, or the reason; then the rest is None or empty. warning: None, or what is wrong
-    with a damaged image that was read leniently: its label rests on what is left of it.
+    label: the class with the highest probability. confidence: that probability. probabilities: class name to
+    probability, in the model's order. prediction_set: the classes not ruled out at the model's coverage, possibly none.
+    uncertain: the set is not exactly one class. distance: how far the image is from the training images. unfamiliar:
+    the distance exceeds the model's threshold. heatmap: float32 (h, w), evidence for (positive) and against (negative)
+    the label, if requested. trained_on: if requested, "exact" for a file the model was trained on, "near" for an image
+    that looks like one, else None. error: None, or the reason; the rest is then None or empty. warning: None, or the
+    fault of a damaged image that was read leniently; the label is based on what is left of it.
     """
 
     label: str | None = None
@@ -64,8 +63,8 @@ class Prediction:
     trained_on: Copy | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields of a row of `allkit classify` but the path, by the same names; one per class for probabilities."""
-        # float32 carries about seven digits; the rest would be noise.
+        """The fields of a row of `allkit classify` except the path, by the same names; one probability per class."""
+        # float32 has about seven digits; the rest would be noise.
         probabilities = {name: round(value, 6) for name, value in self.probabilities.items()}
         return {
             "label": self.label,
@@ -81,23 +80,22 @@ class Prediction:
 
 
 class Classifier:
-    """An exported model as a function over images.
+    """An exported model as a function of images.
 
-    model: an ONNX file made by `allkit export`; None takes the one that ./exported/default names, which `allkit export`
-    writes, else the one that comes with allkit.
-    device: auto, cpu, cuda, tensorrt, or any other that onnxruntime was built with, such as openvino; auto takes
-    CUDA where a session gets it, else the CPU, and says so in `notice`.
-    batch_size: images per run of the model, None for the plan's. heatmaps: fill in `heatmap`, with a model exported
-    with one. mode: throughput (many images) or latency (one at a time, over all cores).
-    lenient: read what is left of damaged images, with a `warning`, where otherwise they are an error. bits: how many
-    bits, 8 to 16, the values of 16-bit images use; None takes what the file says. mark_trained: fill in `trained_on`,
-    with a model that tells its training images. color: the channel order of arrays, "rgb", or "bgr" as OpenCV has it.
-    Raises AllkitError when there is no such model, when the file is damaged or has no contract, no heat map or no
-    training images, or when a GPU named explicitly does not work.
+    model: an ONNX file made by `allkit export`; None for the one named by ./exported/default, which `allkit export`
+    writes, or else the one included in allkit. device: auto, cpu, cuda, tensorrt, or any other that onnxruntime was
+    built with, such as openvino; auto uses CUDA if a session can be created with it, otherwise the CPU, and says so in
+    `notice`. batch_size: images per run of the model, None for the plan's. heatmaps: fill in `heatmap`; the model must
+    have been exported with one. mode: throughput (many images) or latency (one at a time, on all cores). lenient: read
+    what is left of damaged images, with a `warning` instead of an error. bits: number of bits, 8 to 16, that the values
+    of 16-bit images use; None to rely on the file. mark_trained: fill in `trained_on`; the model must list its training
+    images. color: channel order of arrays, "rgb", or "bgr" as in OpenCV. Raises AllkitError when there is no such
+    model, when the file is damaged or has no contract, heat map or training images, or when an explicitly named GPU
+    does not work.
 
-    model_path: the file in use. model_identity: a hash of its content. chosen: why this one, where none was named, else
-    None. contract: what the model says of itself. training_images: those of its split, None where it does not tell.
-    notice: one line about a fallback to the CPU or to slower kernels, or None. plan: how the machine is shared out.
+    model_path: the file in use. model_identity: hash of its content. chosen: why this file, if none was given, else
+    None. contract: what the model states about itself. training_images: of its split, None if it does not list them.
+    notice: one line about a fallback to the CPU or to slower kernels, or None. plan: how work is divided among cores.
     profile: where the time of the last call went.
 
     >>> classify = Classifier()
@@ -158,18 +156,18 @@ class Classifier:
     def __call__(self, images: Iterable[Image]) -> Results[Prediction]: ...
 
     def __call__(self, images: Image | Iterable[Image]) -> Prediction | Results[Prediction]:
-        """The prediction of one image; of an iterable of images one prediction each, lazily and in order.
+        """Return the prediction for one image, or an iterator of predictions for an iterable, lazy and in order.
 
-        An image is a path, the bytes of a file, a uint8 array (H, W, 3), or a PIL image; an iterable may mix them and
-        be endless, a few batches are read ahead (`run_in_batches`). An image that cannot be read yields a prediction
-        with `error` in its place. Threads work as long as predictions are left to take; `close()` ends them earlier.
+        An image is a path, the bytes of a file, a uint8 array (H, W, 3), or a PIL image. An iterable may mix them and
+        be endless; a few batches are read ahead (`run_in_batches`). An image that cannot be read yields a prediction
+        with `error`. Worker threads run until all predictions are taken; `close()` ends them earlier.
         """
         if is_one(images):
             (prediction,) = self([images])
             return prediction
         self.profile = Profile()
         pixels = self.contract.pixels
-        # Fields of a prediction that are known before the model has answered, by the number of the image.
+        # Fields known before the model has answered, by the number of the image.
         notes: dict[int, dict[str, str]] = defaultdict(dict)
         numbers = count()
 
@@ -206,9 +204,9 @@ class Classifier:
         if isinstance(result, AllkitError):
             return Prediction(error=str(result))
         row, distance, heatmap = result
-        # NaN compares false, so that it is refused too.
+        # NaN compares false, so it is refused too.
         if not (row >= 0).all() or not abs(float(row.sum()) - 1) <= _SUM_TOLERANCE:
-            return Prediction(error="the model gave numbers that are no probabilities: export the model again")
+            return Prediction(error="the model returned invalid probabilities: export the model again")
         probabilities = dict(zip(self.contract.classes, row.tolist(), strict=True))
         label = self.contract.classes[int(row.argmax())]
         threshold = self.contract.abstention["threshold"]
@@ -220,7 +218,7 @@ class Classifier:
             prediction_set,
             uncertain=len(prediction_set) != 1,
             distance=float(distance),
-            # Not `>`: a distance that is not a number is no sign of familiarity.
+            # Not `>`: a distance of NaN must count as unfamiliar.
             unfamiliar=not distance <= self.contract.familiarity["threshold"],
             heatmap=heatmap,
         )
@@ -229,7 +227,7 @@ class Classifier:
 def _decoded(
     source: Source, pixels: PixelPath, lap: Callable[[str], None], bits: int | None, on_damage: OnDamage
 ) -> tuple[np.ndarray, str | None]:
-    """The image as the model decodes it, and the SHA-256 of its file, None where it comes as an array."""
+    """The image as the model decodes it, and the SHA-256 of its file, None for an array."""
     if isinstance(source, np.ndarray):
         return source, None
     data = source if isinstance(source, bytes) else read_bytes(source)
@@ -239,7 +237,7 @@ def _decoded(
 
 
 def _opened(file: ModelFile, device: str, mode: str) -> tuple[Model, Plan]:
-    """The model, and the plan that its session was made for."""
+    """The model, and the plan its session was created for."""
     plan = tuned_plan(file.path) if mode == "throughput" else None
     plan = plan or default_plan(len(file.data), mode)
     model = Model(file, device, plan.threads, shared=plan.workers > 1)

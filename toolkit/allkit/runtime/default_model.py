@@ -1,7 +1,7 @@
-"""Which model answers where none is named: the one that ./exported/default names, else the one that comes with allkit.
+"""The model used when none is named: the one in ./exported/default, or else the one included in allkit.
 
-`allkit export` writes that file, one line as `sha256sum` writes it: hash and name. So a model that was put beside the
-others, in whatever order files were written, answers nobody, and one that took another's name is found out.
+`allkit export` writes that file, one line in the format of `sha256sum`: hash and name. Other models in the folder are
+therefore never used by accident, and a replaced file is detected.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from allkit.support.files import content_hash, listing, write_text
 
 EXPORT_FOLDER = Path("exported")
 
-# What comes with allkit, for who has exported nothing here.
+# Included in allkit, for users who have not exported a model.
 SHIPPED_FOLDER = Path(__file__).parent.parent / "models"
 
 _POINTER = "default"
@@ -27,9 +27,8 @@ _FIX = "export again, delete it to use the model that comes with allkit, or give
 
 @dataclass(frozen=True)
 class Default:
-    """The model that answers where none is named. sha256: what its content must be, None where any is right.
-
-    why: in words that follow its name.
+    """The model used when none is named. sha256: expected hash of its content, None for any. why: a phrase that follows
+    its name.
     """
 
     path: Path
@@ -38,20 +37,20 @@ class Default:
 
 
 def name_default(model: Path) -> None:
-    """Make a model the one that answers in its folder where none is named."""
+    """Make a model the default of its folder."""
     write_text(model.with_name(_POINTER), f"{content_hash(model)}  {model.name}\n")
 
 
 def keep_default(folder: Path, written: Iterable[Path]) -> None:
-    """The default of a folder stays what it is, also where it is among the files that were written anew."""
+    """Keep the default of a folder when its file is among those just rewritten."""
     pointer = folder / _POINTER
     if pointer in listing(folder) and (path := _read(pointer)[0]) in written:
         name_default(path)
 
 
 def default_model() -> Default:
-    """AllkitError where ./exported cannot be read, where its file `default` is damaged or names what is not there, and
-    where there is no model at all."""
+    """Return the default model; AllkitError if ./exported cannot be read, its file `default` is damaged or names a
+    missing file, or there is no model at all."""
     there = listing(EXPORT_FOLDER)
     pointer = EXPORT_FOLDER / _POINTER
     if pointer in there:
@@ -66,7 +65,7 @@ def default_model() -> Default:
 
 
 def check_default(default: Default, sha256: str) -> None:
-    """AllkitError where the file under the name of the default is another than the one that was named."""
+    """Raise AllkitError if the default's file is not the one that was named."""
     if default.sha256 not in (None, sha256):
         raise AllkitError(
             f"{EXPORT_FOLDER / _POINTER} names another file than {default.path.name} is now, by its SHA-256: {_FIX}"
@@ -74,11 +73,11 @@ def check_default(default: Default, sha256: str) -> None:
 
 
 def models_at_hand() -> list[Path]:
-    """The ONNX files of ./exported by name; what comes with allkit where there are none.
+    """The ONNX files of ./exported by name, or else the model included in allkit.
 
-    Raises AllkitError when there is nothing at all, or ./exported cannot be read.
+    Raises AllkitError when there is none, or ./exported cannot be read.
     """
-    # Hidden names are files that an export is still writing.
+    # Files with hidden names are still being written by an export.
     models = [path for path in listing(EXPORT_FOLDER) if path.suffix == ".onnx"] or sorted(
         SHIPPED_FOLDER.glob("*.onnx")
     )

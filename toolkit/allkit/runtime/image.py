@@ -1,4 +1,4 @@
-"""What a classifier takes as one image, and how each kind becomes what the pixel path reads."""
+"""The kinds of images that a classifier takes, and their conversion for the pixel path."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     Image = str | Path | bytes | bytearray | memoryview | np.ndarray | PilImage
 
 COLORS = ("rgb", "bgr")
-# Modes of Pillow whose values are more than eight bits, which its conversion to RGB would cut off.
+# Pillow modes with more than eight bits, which its conversion to RGB would cut off.
 _DEEP = ("I", "F")
 
 
 def is_one(images: object) -> bool:
-    """Whether this is one image, and no collection of images."""
+    """Whether this is one image, not a collection of images."""
     if isinstance(images, np.ndarray):
         return images.ndim < 4
     return isinstance(images, str | os.PathLike | bytes | bytearray | memoryview) or _is_pil(images)
 
 
 def as_source(image: Image, color: str) -> Source:
-    """A path, encoded bytes or an RGB array; AllkitError for what is no image. color: the channel order of arrays."""
+    """A path, encoded bytes or an RGB array; AllkitError for anything else. color: channel order of arrays."""
     if isinstance(image, np.ndarray):
         return image[..., ::-1] if color == "bgr" and image.ndim == 3 else image
     if isinstance(image, str | os.PathLike | bytes):
@@ -47,6 +47,6 @@ def as_source(image: Image, color: str) -> Source:
 
 
 def _is_pil(image: object) -> bool:
-    # Pillow is no dependency: who has made an image of it has loaded it.
+    # Pillow is not a dependency: whoever passes a PIL image has loaded it.
     pil = sys.modules.get("PIL.Image")
     return pil is not None and isinstance(image, pil.Image)

@@ -1,4 +1,4 @@
-"""Names on a command line to a list of image files."""
+"""Command-line arguments to a list of image files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from allkit.support.tree import walk
 
 
 def expand(files_or_folders: Iterable[Path]) -> list[Path]:
-    """The files to read, in the order given; a folder becomes the images below it in natural order.
+    """The files to read, in the order given; a folder stands for the images below it in natural order.
 
-    Below a folder only names with an image suffix count, and hidden files and folders, and links to folders, are
-    passed over. A path that comes twice is taken once, at its first place. A file named explicitly is always taken.
-    So is a path that does not exist or a folder that may not be read: reading it gives an error in its place. Raises
-    AllkitError when nothing is left to read.
+    Below a folder, only names with an image suffix count; hidden files and folders and links to folders are ignored. A
+    repeated path is taken once. A file named explicitly is always included, as is a missing path or unreadable folder:
+    reading it gives an error in its place. Raises AllkitError when nothing is left to read.
     """
     named = list(files_or_folders)
     paths = [path for name in named for path in (_images_below(name) if os.path.isdir(name) else [name])]

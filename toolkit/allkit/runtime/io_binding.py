@@ -1,8 +1,7 @@
-"""Runs on a graphics card from buffers that stay where they are.
+"""GPU runs with buffers that stay in place.
 
-A plain run allocates, copies and launches one kernel a node each time. Here the input of a batch size has a place on
-the card that is filled anew, the outputs have theirs, and with CUDA graphs all launches of a run are recorded once and
-repeated as one.
+A plain run allocates, copies and launches one kernel per node each time. Here, each batch size has fixed input and
+output buffers on the GPU, and with CUDA graphs all launches of a run are recorded once and replayed as one.
 """
 
 from __future__ import annotations
@@ -25,38 +24,38 @@ from allkit.runtime.providers import driver
 
 Result = TypeVar("Result")
 
-# Each holds its own buffers and its own recording on the card.
+# Each has its own buffers and its own recording on the GPU.
 _MOST_BINDINGS = 64
 
-# Onnxruntime's name for which recording a run is to repeat, and its value for none.
+# onnxruntime's option for the recording that a run replays, and its value for none.
 _GRAPH_ID, _NO_GRAPH = "gpu_graph_id", -1
 
-_CARD_THREAD = "card"
+_GPU_THREAD = "gpu"
 
-# Pinning takes longer than the copy of one image saves. The driver's CU_MEMHOSTREGISTER_PORTABLE.
+# Below this size, pinning takes longer than it saves. The flag is the driver's CU_MEMHOSTREGISTER_PORTABLE.
 _LEAST_PINNED_BYTES, _FOR_ALL_CONTEXTS = 2**20, 1
 
 
 @functools.cache
-def _card_thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, _CARD_THREAD)
+def _gpu_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, _GPU_THREAD)
 
 
-def on_card(call: Callable[[], Result]) -> Result:
-    """The result of a call that is made in the one thread of this process that speaks to the card.
+def on_gpu(call: Callable[[], Result]) -> Result:
+    """Run a call in the one thread of this process that uses the GPU, and return its result.
 
-    A recording belongs to the thread that made it, and is spoilt by what any other thread asks of the card meanwhile.
+    A recording belongs to the thread that made it and is spoilt by GPU calls of any other thread meanwhile.
     """
-    if threading.current_thread().name.startswith(_CARD_THREAD):
+    if threading.current_thread().name.startswith(_GPU_THREAD):
         return call()
-    return _card_thread().submit(call).result()
+    return _gpu_thread().submit(call).result()
 
 
 class BoundRunner:
-    """A session whose runs reuse their buffers, one set a batch size that comes more than once.
+    """A session whose runs reuse their buffers, one set for each batch size that is used more than once.
 
-    device: onnxruntime's name of where the buffers are, cuda or cpu. graphs: whether the session records CUDA graphs.
-    Runs of several threads take turns (`on_card`).
+    device: onnxruntime's name for where the buffers are, cuda or cpu. graphs: whether the session records CUDA graphs.
+    Runs from several threads take turns (`on_gpu`).
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, device: str, graphs: bool):
@@ -66,12 +65,12 @@ class BoundRunner:
 
     def run(self, names: Sequence[str], batch: np.ndarray) -> list[np.ndarray]:
         """The named outputs, float32, for a batch uint8 (n, S, S, 3)."""
-        return on_card(lambda: self._run(tuple(names), batch))
+        return on_gpu(lambda: self._run(tuple(names), batch))
 
     def _run(self, names: tuple[str, ...], batch: np.ndarray) -> list[np.ndarray]:
         key = names, len(batch)
         if key not in self._bindings:
-            # The last batch of a folder is short and comes once: not worth buffers of its own.
+            # The last batch of a folder is short and used once: not worth its own buffers.
             if key not in self._seen or len(self._bindings) == _MOST_BINDINGS:
                 self._seen.add(key)
                 return self._session.run(list(names), {INPUT_NAME: batch}, _options(_NO_GRAPH))
@@ -102,7 +101,7 @@ class _Binding:
         self._input.update_inplace(batch)
         self._session.run_with_iobinding(self._binding, self._options)
         self._binding.synchronize_outputs()
-        # A copy where the buffer is the host's own: the next run fills it again.
+        # A copy if the buffer is in host memory: the next run overwrites it.
         return [np.array(value.numpy()) for value in self._outputs]
 
 
@@ -114,9 +113,9 @@ def _options(graph: int) -> onnxruntime.RunOptions:
 
 
 def pinned(shape: Sequence[int], dtype: type) -> np.ndarray:
-    """An array whose memory stays in place, so that an NVIDIA card copies it by itself, at the full rate of the bus.
+    """Allocate an array in page-locked memory, which an NVIDIA GPU copies by itself at the full rate of the bus.
 
-    An ordinary array where it is small, where there is no card or where the driver declines: a matter of speed alone.
+    An ordinary array if it is small, without a GPU, or if the driver declines; this only affects speed.
     """
     array = np.empty(shape, dtype)
     if array.nbytes < _LEAST_PINNED_BYTES or (cuda := driver()) is None:
@@ -131,21 +130,21 @@ def pinned(shape: Sequence[int], dtype: type) -> np.ndarray:
             and not cuda.cuMemHostRegister_v2(address, ctypes.c_size_t(array.nbytes), _FOR_ALL_CONTEXTS)
         )
 
-    if on_card(register):
-        # Before the memory is given back.
+    if on_gpu(register):
+        # Unregister before the memory is freed.
         weakref.finalize(array, _unregister, cuda, address).atexit = False
     return array
 
 
 def _unregister(cuda: ctypes.CDLL, address: ctypes.c_void_p) -> None:
-    # A worker may end after the card's thread has: at the end of the process all memory goes at once.
+    # A worker may end after the GPU thread; when the process ends, all memory is freed at once.
     with contextlib.suppress(RuntimeError):
-        on_card(lambda: cuda.cuMemHostUnregister(address))
+        on_gpu(lambda: cuda.cuMemHostUnregister(address))
 
 
 @functools.cache
 def _context() -> ctypes.c_void_p | None:
-    """The primary context of the first card, which is the one that onnxruntime works in."""
+    """The primary context of the first GPU, which is the one that onnxruntime uses."""
     cuda, device, context = driver(), ctypes.c_int(), ctypes.c_void_p()
     if cuda is None or cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), 0):
         return None

@@ -1,9 +1,8 @@
-"""Which kernels of onnxruntime compute a model on the CPU, and whether the fastest int8 ones are exact here.
+"""Which onnxruntime kernels run a model on the CPU, and whether the fastest int8 ones are exact on it.
 
-Without VNNI, AVX2 and AVX-512 kernels add pairs of products of uint8 and int8 in 16 bits, which saturate
-(onnxruntime issues 5849, 6004, 14642). onnxruntime does not tell which kernels it takes, and the flags that the system
-shows are those of the host where the processor is emulated. So onnxruntime itself is asked: a graph of two nodes, whose
-sums are known, shows what its kernels give.
+Without VNNI, AVX2 and AVX-512 kernels add pairs of uint8 x int8 products in 16 bits, which saturate (onnxruntime issues
+5849, 6004, 14642). onnxruntime does not report its kernels, and under emulation the CPU flags are those of the host.
+The kernels are therefore tested with a graph of two nodes whose sums are known.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ _DEPTH = 64
 
 
 class Kernels(Enum):
-    """FASTEST: onnxruntime's choice. PRECISE: integer sums that cannot saturate. UNOPTIMISED: the graph as it is
-    written, node by node; what is between QuantizeLinear and DequantizeLinear is then computed in float32."""
+    """FASTEST: onnxruntime's choice. PRECISE: integer sums that cannot saturate. UNOPTIMISED: the graph as written,
+    node by node; operations between QuantizeLinear and DequantizeLinear are then computed in float32."""
 
     FASTEST = "fastest"
     PRECISE = "precise"
@@ -34,14 +33,14 @@ class Kernels(Enum):
 def session_options(
     threads: int | None = None, kernels: Kernels = Kernels.FASTEST, shared: bool = False
 ) -> onnxruntime.SessionOptions:
-    """Options of a session on the CPU.
+    """Session options for the CPU.
 
-    threads: how many compute a run, None for all cores. shared: other threads have work meanwhile, so that these sleep
-    while they wait.
+    threads: number that compute a run, None for all cores. shared: other threads have work meanwhile, so waiting
+    threads sleep instead of spinning.
     """
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what matters arrives as an exception
-    # By itself onnxruntime starts a thread for every processor, whatever the quota of a container says.
+    options.log_severity_level = 4  # errors arrive as exceptions
+    # By default onnxruntime starts one thread per processor, ignoring the quota of a container.
     options.intra_op_num_threads = threads or cores()
     if shared:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -59,11 +58,11 @@ def exact_kernels() -> Kernels:
 
 @functools.cache
 def saturates() -> bool:
-    """Whether the fastest int8 kernels give other sums than the integers have."""
+    """Whether the fastest int8 kernels give wrong sums."""
     session = onnxruntime.InferenceSession(
         _PROBE.read_bytes(), session_options(1), providers=["CPUExecutionProvider"], enable_fallback=0
     )
-    # The largest operands that there are: each pair of products is 64,770, twice what 16 bits hold.
+    # The largest possible operands: each pair of products is 64,770, twice what 16 bits hold.
     ones = np.full((1, _DEPTH), 255, np.uint8)
     product, convolved = session.run(None, {"rows": ones, "image": ones.reshape(1, _DEPTH, 1, 1)})
     exact = _DEPTH * 255 * 127

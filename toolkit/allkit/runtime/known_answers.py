@@ -1,8 +1,8 @@
-"""Drawn images, and what a model is known to answer for them.
+"""Drawn images, and the answers a model is known to give for them.
 
-The same file can give other answers elsewhere: kernels saturate, a provider computes in another precision, a new
-version of onnxruntime has a fault (issue 26324 is one). So every exported file says what a float32 execution of its
-graph gives for a few images, and a session that has not met the file on this machine answers those first.
+The same file can give other answers elsewhere: kernels saturate, a provider computes in another precision, or a version
+of onnxruntime has a bug (such as issue 26324). Every exported file therefore contains the outputs of a float32
+execution of its graph for a few images, which a session must reproduce before a file is first used on a machine.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from allkit.errors import AllkitError
 from allkit.model.contract import KnownAnswers
 
-# What rounding explains, see `benchmarks/README.md`: over all processors and models the largest differences of exact
-# kernels were 0.01 of a probability and 0.002 of a distance, those of kernels that saturate 0.06 and 0.33 at least.
-# A map is another where a unit of the hidden layer is at the brink of its ReLU, hence the median over the images.
+# What rounding explains, see `benchmarks/README.md`: over all processors and models, the largest differences of exact
+# kernels were 0.01 in a probability and 0.002 in a distance, those of saturating kernels at least 0.06 and 0.33. A heat
+# map changes as a whole when a hidden unit is at the edge of its ReLU, hence the median over the images.
 PROBABILITY_TOLERANCE, DISTANCE_TOLERANCE, HEATMAP_TOLERANCE = 0.03, 0.03, 0.1
 
 _IMAGES, _DIGITS, _REGIONS = 4, 6, 3
@@ -26,8 +26,8 @@ _IMAGES, _DIGITS, _REGIONS = 4, 6, 3
 
 @dataclass(frozen=True)
 class Differences:
-    """Largest difference of a probability, largest relative one of a distance, and the median over the images of that
-    of a heat map relative to its largest value, None without one."""
+    """Largest difference of a probability, largest relative difference of a distance, and median over the images of the
+    difference of a heat map relative to its largest value, None without one."""
 
     probability: float
     distance: float
@@ -35,7 +35,7 @@ class Differences:
 
     @property
     def tolerable(self) -> bool:
-        """Whether rounding explains them; no number compares false."""
+        """Whether rounding explains them; NaN does not pass."""
         return (
             self.probability <= PROBABILITY_TOLERANCE
             and self.distance <= DISTANCE_TOLERANCE
@@ -51,7 +51,7 @@ class Differences:
 
 
 def draw(size_px: int) -> np.ndarray:
-    """The images, uint8 (n, S, S, 3): stained discs on a light ground with grain, by integer arithmetic alone.
+    """Draw the images, uint8 (n, S, S, 3): stained discs on a light, grainy ground, with integer arithmetic only.
 
     They are the same on every machine and with every version of NumPy, whose generators may change.
     """
@@ -73,7 +73,7 @@ def draw(size_px: int) -> np.ndarray:
 def known_answers(
     images: np.ndarray, probabilities: np.ndarray, distance: np.ndarray, heatmap: np.ndarray | None
 ) -> KnownAnswers:
-    """The record of what a float32 execution gives for `images`: float32 (n, k), (n,) and (n, h, w) or None."""
+    """A record of the outputs of a float32 execution for `images`: float32 (n, k), (n,) and (n, h, w) or None."""
     return {
         "drawing": _hash(images),
         "probabilities": _rounded(probabilities),
@@ -85,11 +85,10 @@ def known_answers(
 def differences(
     answers: KnownAnswers, images: np.ndarray, run: Callable[[np.ndarray], tuple], name: object = "the model"
 ) -> Differences:
-    """How far a session lies from the known answers.
+    """Compare a session with the known answers.
 
     run: uint8 (n, S, S, 3) to probabilities, distances and maps, None without known maps. name: of the model, in
-    messages. Raises AllkitError when the
-    answers are to other images, or of other shapes.
+    messages. Raises AllkitError when the answers are to other images, or of other shapes.
     """
     if _hash(images) != answers["drawing"]:
         raise AllkitError(

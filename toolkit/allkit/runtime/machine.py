@@ -1,4 +1,4 @@
-"""What the machine at hand is called, so that what was measured on one is not taken for another's."""
+"""The name of this machine, so that measurements on one machine are not taken for those of another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-# The parts of ARM Ltd, by the number in /proc/cpuinfo, under the names of the technical reference manuals.
+# CPU parts of ARM Ltd by the number in /proc/cpuinfo, as named in the technical reference manuals.
 _ARM_PARTS = {
     0xB76: "ARM1176",
     0xC07: "Cortex-A7",
@@ -60,10 +60,10 @@ _BOARDS = ("/proc/device-tree/model", "/sys/firmware/devicetree/base/model")
 
 
 def processor() -> str:
-    """The processor's name, as the system tells it, and whether it has the int8 instructions (VNNI) where known.
+    """The processor's name according to the system, and whether it has int8 instructions (VNNI) if known.
 
-    Linux on ARM tells no name: there it is the board and the parts that its cores are, as in `Raspberry Pi 4 Model B
-    Rev 1.4, Cortex-A72`.
+    Linux on ARM reports no name; there it is the board and its CPU parts, as in `Raspberry Pi 4 Model B Rev 1.4,
+    Cortex-A72`.
     """
     name = platform.processor() or platform.machine()
     if sys.platform != "linux":
@@ -75,23 +75,23 @@ def processor() -> str:
 
 
 def identity() -> str:
-    """The processor's name and the instruction-set features that NumPy found by asking the processor itself.
+    """The processor's name and the instruction-set features that NumPy detected on the processor itself.
 
-    Under emulation the name may be that of the host, whose instructions are others.
+    Under emulation the name may be that of the host, whose instructions differ.
     """
     found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
     return f"{processor()} ({' '.join(found) or 'baseline'})"
 
 
 def _board(facts: str) -> str | None:
-    # The text of a device tree ends with a zero byte.
+    # The text of a device tree ends with a null byte.
     told = (_read(path).replace("\0", " ") for path in _BOARDS)
     names = (*told, *_values(facts, "Model"), *_values(facts, "Hardware"))
     return next((" ".join(name.split()) for name in names if name.strip()), None)
 
 
 def _parts(facts: str) -> str:
-    """The kinds of cores, each once, in the order of the system; a part that is not known by its numbers."""
+    """The kinds of cores, each once, in system order; unknown parts by their numbers."""
     numbers = zip(_values(facts, "CPU implementer"), _values(facts, "CPU part"), strict=False)
     return " + ".join(dict.fromkeys(_part(implementer, part) for implementer, part in numbers))
 
@@ -105,7 +105,7 @@ def _part(implementer: str, part: str) -> str:
 
 
 def _values(facts: str, name: str) -> Iterator[str]:
-    """What /proc/cpuinfo says under a name, once a core for most names; empty values are passed over."""
+    """The values of a key in /proc/cpuinfo, usually one per core; empty values are skipped."""
     for line in facts.splitlines():
         key, _, value = line.partition(":")
         if key.strip() == name and value.strip():
@@ -113,7 +113,7 @@ def _values(facts: str, name: str) -> Iterator[str]:
 
 
 def _read(path: str) -> str:
-    """The text of a file of the system, empty where it cannot be read."""
+    """The text of a system file, empty if it cannot be read."""
     try:
         return Path(path).read_text(errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Heat maps for a person: the evidence laid over the image it comes from, one PNG an image, and a contact sheet."""
+"""Heat maps laid over their images, one PNG per image, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from allkit.support.text import visible
 
 CONTACT_SHEET = "contact-sheet.png"
 
-# In bytes, on the usual file systems.
+# In bytes, on common file systems.
 _LONGEST_NAME = 255
 
-# How much of the colour covers the image where the evidence is strongest.
+# Opacity of the colour where the evidence is strongest.
 _OPACITY = 0.6
 _STRONGEST, _TILE_PX, _MARGIN_PX, _TEXT_PX = 6, 160, 6, 22
 
 
 def overlay(image: np.ndarray, heatmap: np.ndarray, stride_px: int) -> np.ndarray:
-    """Evidence for the label over an RGB uint8 image (S, S, 3), same shape and dtype.
+    """Draw the evidence for the label over an RGB uint8 image (S, S, 3); same shape and dtype.
 
-    heatmap: float32 (h, w), value [i, j] over the stride_px pixels from i * stride_px down and j * stride_px right. The
-    brighter and more opaque, the more evidence, relative to the strongest of this image; evidence against the label
-    is not drawn. The pools drop what is left over of S at the lower and right edge; there the nearest value is shown.
+    heatmap: float32 (h, w), value [i, j] covers the stride_px pixels from i * stride_px down and j * stride_px right.
+    Brighter and more opaque means more evidence, relative to the strongest of this image; evidence against the label
+    is not drawn. Pixels at the lower and right edge that no value covers show the nearest value.
     """
     size = image.shape[0]
     height, width = (side * stride_px for side in heatmap.shape)
@@ -48,31 +48,31 @@ def overlay(image: np.ndarray, heatmap: np.ndarray, stride_px: int) -> np.ndarra
 
 
 class OverlayFolder:
-    """Overlays in a folder that mirrors where the images lie, and at the end a sheet of the strongest of each class.
+    """A folder of overlays that mirrors the folders of the images, with a contact sheet of the best of each class.
 
-    paths: all images to come, for their common folder. Each overlay is named after its image, `.png` appended; a name
-    that would be too long for a file is cut, and ends with a digest of the whole. bits: as the classifier reads 16-bit
-    images. Raises AllkitError where an overlay would replace an image.
+    paths: all images to come, whose common folder is removed. An overlay is named after its image with `.png` appended;
+    a name too long for a file is cut and ends with a digest. bits: as for the classifier. Raises AllkitError if an
+    overlay would replace an image.
     """
 
     def __init__(self, folder: Path, paths: Sequence[Path], contract: Contract, bits: int | None = None):
         self._folder, self._contract, self._bits = folder, contract, bits
         self._root = Path(os.path.commonpath([_absolute(path).parent for path in paths]))
         self._strongest: dict[str, list] = {name: [] for name in contract.classes}
-        # Of two that are as strong the later one counts, also where some were classified before the others.
+        # The later of two equally confident images counts, even if some were classified in an earlier run.
         self._rank = {path: rank for rank, path in enumerate(paths)}
         self._tidied: set[Path] = set()
         self._refuse_images(paths)
 
     def add(self, path: Path, prediction: Prediction) -> None:
-        """Write the overlay of an image; one that could not be read has none."""
+        """Write the overlay of an image, unless the image could not be read."""
         if prediction.heatmap is None:
             return
         try:
-            # Damage was told with the prediction.
+            # Damage was reported with the prediction.
             image = self._contract.pixels.load(path, bits=self._bits, on_damage=lambda words: None)
         except AllkitError:
-            # Gone since it was classified: its row stands, and there is nothing to draw on.
+            # Deleted since it was classified: its row stays, and there is nothing to draw on.
             return
         drawn = overlay(image, prediction.heatmap, self._contract.heatmap["stride_px"])
         target = self._target(path)
@@ -83,7 +83,7 @@ class OverlayFolder:
         (heapq.heappush if len(strongest) < _STRONGEST else heapq.heappushpop)(strongest, entry)
 
     def write_contact_sheet(self) -> Path:
-        """One band a class: its most confident images, each above its overlay."""
+        """Write one band per class: its most confident images, each above its overlay."""
         bands = [self._band(name, sorted(entries, reverse=True)) for name, entries in self._strongest.items()]
         path = self._folder / CONTACT_SHEET
         _write(path, np.concatenate(bands))
@@ -125,12 +125,12 @@ def _png_name(name: str) -> str:
 
 
 def _absolute(path: Path) -> Path:
-    # Unlike `Path.absolute` without `..`, which would lead out of the folder of overlays.
+    # Unlike `Path.absolute`, without `..`, which would lead out of the overlay folder.
     return Path(os.path.abspath(path))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file whatever its spelling; None where there is none."""
+    """What identifies a file however its path is spelled; None if it does not exist."""
     try:
         facts = path.stat()
     except (OSError, ValueError):
@@ -139,7 +139,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _text(band: np.ndarray, text: str, left: int, bottom: int) -> None:
-    # The font has printable ASCII alone, draws question marks for others, and a lone surrogate ends the process.
+    # The font has only printable ASCII and draws question marks for the rest; a lone surrogate would crash OpenCV.
     drawn = visible(text).encode("ascii", "backslashreplace").decode()
     cv2.putText(band, drawn, (left, bottom - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
 

@@ -1,8 +1,7 @@
-"""Whole batches side by side: read, decode, resize and infer in the same thread, hand back in order.
+"""Parallel batches: each worker thread reads, decodes, resizes and infers; results come back in order.
 
-Each worker takes a batch through all stages. OpenCV and onnxruntime release the interpreter lock, so the cores are
-busy as long as there are batches, and no stage waits for another. What is in memory is a fixed number of batches,
-however many images there are.
+OpenCV and onnxruntime release the interpreter lock, so the cores are busy as long as there are batches, and no stage
+waits for another. A fixed number of batches is in memory, however many images there are.
 """
 
 from __future__ import annotations
@@ -31,9 +30,8 @@ Final = TypeVar("Final")
 class Results(Iterator[Final]):
     """Results in the order of their sources.
 
-    The worker threads end with the last result. An iteration that stops earlier is ended by `close`, which waits for
-    them, or by an exception or the garbage collector, which do not: then each thread ends by itself after the image
-    that it is at, or the run of the model.
+    The worker threads end with the last result. If iteration stops earlier, `close` ends and joins them; an exception
+    or garbage collection ends them without waiting, each after its current image or run of the model.
     """
 
     def __init__(self, results: Generator[Final, None, None], workers: Workers):
@@ -47,7 +45,7 @@ class Results(Iterator[Final]):
             raise
 
     def close(self) -> None:
-        """End the iteration and the worker threads. A run of the model that takes longer than 5 s is left to itself."""
+        """End the iteration and the worker threads. A run of the model that takes longer than 5 s is not awaited."""
         self._results.close()
         self._workers.join()
 
@@ -62,15 +60,14 @@ def run_in_batches(
     load: Callable[[Source, Callable[[str], None], int], np.ndarray] | None = None,
     finish: Callable[[Result | AllkitError], Final] = lambda result: result,
 ) -> Results[Final]:
-    """One result per source, in order: one of `infer`'s, or the error that kept the source from being read.
+    """Yield one result per source, in order: one of `infer`'s, or the error that kept the source from being read.
 
-    infer: uint8 (n, S, S, 3) to n results, 1 <= n <= plan.batch_size; called by plan.workers threads at a time, or by
-    the caller's own where one worker is enough, with an array that is filled again afterwards. Sources of known number
-    are dealt out so that every worker has some. At most plan.workers + 1 batches of sources are read ahead of the
-    results taken. An exception of the iterable itself, or of `infer`, ends the iteration. profile: takes the time of
-    each stage. buffer: makes the array of a worker, uint8 (n, S, S, 3), where ordinary memory is not the best.
-    load: called in place of `pixels.load`, with the number of the source as well. finish: makes what is handed back of
-    each result, in their order, in the thread that takes them.
+    infer: uint8 (n, S, S, 3) to n results, 1 <= n <= plan.batch_size; called in plan.workers threads, or in the
+    caller's if one worker is enough, with an array that is reused afterwards. A known number of sources is distributed
+    so that every worker has some. At most plan.workers + 1 batches of sources are read ahead. An exception of the
+    iterable itself, or of `infer`, ends the iteration. profile: collects the time of each stage. buffer: allocates the
+    array of a worker, uint8 (n, S, S, 3), if ordinary memory is not the best. load: replaces `pixels.load` and also
+    takes the number of the source. finish: converts each result, in order, in the consuming thread.
     """
     profile = profile or Profile()
     count, size = plan.workers, plan.batch_size
@@ -122,24 +119,24 @@ def run_in_batches(
 
     def finished() -> Generator[Final, None, None]:
         try:
-            # A thread of its own would cost a single image more than reading it does.
+            # For a single image, a thread would cost more than reading it.
             for results in starmap(run, batches) if count == 1 else side_by_side():
                 for result in results:
                     profile.start()
                     final = finish(result)
                     profile.lap("post")
                     yield final
-                    # What the taker did with it.
+                    # The time the consumer spent.
                     profile.lap("write")
         finally:
-            # The collector may be at work here: nothing that waits.
+            # This may run in the garbage collector, so it must not wait.
             workers.stop()
 
     return Results(finished(), workers)
 
 
 def _own(source: Source) -> Source:
-    # A camera loop may fill the same array again before a worker gets to it.
+    # A camera loop may overwrite the array before a worker gets to it.
     if isinstance(source, bytearray | memoryview):
         return bytes(source)
     return source.copy() if isinstance(source, np.ndarray) else source

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import defaultdict
 
-# Of the workers, then of the thread that takes the results.
+# Stages of the workers, then of the consuming thread.
 STAGES = ("read", "decode", "resize", "infer", "post", "wait", "write")
 
 
@@ -28,5 +28,5 @@ class Profile:
         self._local.since = now
 
     def by_thread(self) -> dict[str, dict[str, float]]:
-        """Seconds of each stage, thread by thread, in the order of their first lap."""
+        """Seconds of each stage by thread, in the order of their first lap."""
         return {thread: dict(stages) for thread, stages in self._seconds.items()}

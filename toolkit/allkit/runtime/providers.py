@@ -1,8 +1,7 @@
-"""Which hardware a session asks for, and what to say when it does not get it.
+"""Which hardware a session asks for, and what to say if it does not get it.
 
-The providers that onnxruntime lists are those it was built with. Whether one works shows only when
-a session has been made, so nothing here promises a device: `session` asks, reads what it got, and
-comes back for the words.
+onnxruntime lists the providers it was built with. Whether one works is only known once a session has been created, so
+nothing here promises a device: `session` asks, checks what it got, and comes back for the explanation.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from allkit.support.files import content_hash, writable_cache
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
-# Those that compute on an NVIDIA card, from buffers there.
+# Providers that run on an NVIDIA GPU, with buffers there.
 NVIDIA = (CUDA, TENSORRT)
 
 # Devices that are known whatever onnxruntime was built with, beside auto.
@@ -35,10 +34,10 @@ _GPU_BUILD = 'pip install "onnxruntime-gpu[cuda,cudnn]"'
 _SWAP = f"pip uninstall --yes {' '.join(_BUILDS)} && {_GPU_BUILD}"
 _SILENT, _WARNING = 4, 2
 
-# Sizes for which a TensorRT engine is built: one image, the usual batch, and the largest that needs no other engine.
+# Batch sizes for which a TensorRT engine is built: one image, the usual batch, and the largest it may take.
 _TENSORRT_BATCHES = {"min": 1, "opt": 32, "max": 256}
 
-# What keeps a provider from being used, and the fix.
+# What prevents the use of a provider, and the fix.
 Obstacle = tuple[str, str]
 
 # A provider and its options, as onnxruntime takes them.
@@ -62,12 +61,12 @@ def provider_for(device: str) -> str:
 
 
 def requests(provider: str, model: Path, contract: Contract, nhwc: bool | None = None) -> list[Request]:
-    """What to ask a session for, the best first; each ends with the CPU, for what the provider cannot run.
+    """What to ask a session for, best first; each request ends with the CPU, for what the provider cannot run.
 
-    model: the file, to tell its engines from those of others. nhwc: whether CUDA lays tensors out with the channels
-    last; None does so where it is known to pay, in float16, which tensor cores read that way. CUDA is asked for graphs
-    first: recorded once a batch size, a run is one launch in place of one a node. onnxruntime refuses them where a node
-    is left to the CPU. float32 products are TF32 on cards that have it, onnxruntime's default.
+    model: the file, which distinguishes its engines from others. nhwc: whether CUDA uses channels-last tensors; None
+    for float16 only, where tensor cores benefit. CUDA graphs are requested first: a run recorded once per batch size is
+    one launch instead of one per node. onnxruntime refuses them if a node is left to the CPU. float32 products use TF32
+    on GPUs that have it, onnxruntime's default.
     """
     options = {
         "cudnn_conv_algo_search": "HEURISTIC",
@@ -87,8 +86,8 @@ def wants_graphs(request: Request) -> bool:
 
 
 def _tensorrt_options(model: Path, contract: Contract) -> dict[str, str]:
-    # Building an engine takes minutes. The provider tells its engines apart by names, cards and versions, not by
-    # weights: without a folder of its own a model trained anew would run with those of the old one.
+    # Building an engine takes minutes. The provider identifies engines by names, GPUs and versions, not by weights:
+    # without a folder of its own, a retrained model would run with the engines of the old one.
     cache = writable_cache("tensorrt", content_hash(model)[:16])
     size = contract.pixels.size_px
     options = {"trt_fp16_enable": str(int(contract.precision == "fp16"))}
@@ -100,7 +99,7 @@ def _tensorrt_options(model: Path, contract: Contract) -> dict[str, str]:
             "trt_timing_cache_path": str(cache),
         }
     if contract.precision == "int8":
-        # TensorRT does not take uint8 activations, so the graph falls into parts, and every part would need a profile.
+        # TensorRT does not take uint8 activations, so the graph is partitioned, and every part would need a profile.
         return options
     return options | {
         f"trt_profile_{bound}_shapes": f"{INPUT_NAME}:{batch}x{size}x{size}x3"
@@ -110,9 +109,9 @@ def _tensorrt_options(model: Path, contract: Contract) -> dict[str, str]:
 
 @contextlib.contextmanager
 def gpu_attempt() -> Iterator[None]:
-    """Load the CUDA libraries that pip installed, and keep the attempt's many messages off the terminal.
+    """Load the CUDA libraries installed by pip, and keep the many messages of the attempt off the terminal.
 
-    A failed attempt is reported by allkit in one line. The library's default log level is back afterwards.
+    allkit reports a failed attempt in one line. The library's default log level is restored afterwards.
     """
     onnxruntime.set_default_logger_severity(_SILENT)
     try:
@@ -124,7 +123,7 @@ def gpu_attempt() -> Iterator[None]:
 
 
 def lacking(provider: str) -> Obstacle | None:
-    """What keeps a provider from working, where that shows before a session is tried."""
+    """What prevents a provider from working, if that is known before a session is tried."""
     if provider not in onnxruntime.get_available_providers():
         return f"this build of onnxruntime has no {_called(provider)}", f"{_SWAP} (Linux and Windows on x86-64)"
     if provider in NVIDIA and driver() is None:
@@ -142,15 +141,15 @@ def clash() -> str | None:
 
 
 def other_answers(provider: str, model: Path, difference: object) -> Obstacle:
-    """A provider that runs a model, whose outputs differ from the model's known answers by `difference`."""
+    """The obstacle for a provider whose outputs differ from the model's known answers by `difference`."""
     cause = f"{_called(provider)} runs {model.name}, but its answers differ from the known ones: {difference}"
     return cause, "use a file of another precision"
 
 
 def why_missing(provider: str, detail: str) -> Obstacle:
-    """The likely cause why a session did not get a provider that nothing is lacking for.
+    """The likely reason why a session did not get a provider although `lacking` finds nothing.
 
-    detail: what onnxruntime said, may be empty.
+    detail: onnxruntime's message, possibly empty.
     """
     cause = f"the {_called(provider)} libraries are missing or do not fit the driver{detail and f' ({detail})'}"
     if provider not in NVIDIA:
@@ -162,7 +161,7 @@ def why_missing(provider: str, detail: str) -> Obstacle:
 
 
 def driver() -> ctypes.CDLL | None:
-    """The library of the NVIDIA driver, None where there is none."""
+    """The library of the NVIDIA driver, None without one."""
     try:
         return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -1,8 +1,7 @@
 """An exported file as a function from pixels to probabilities.
 
-A file is refused unless its graph is the one that its contract describes, and unless it gives the answers here that it
-is known to give (`known_answers`). What the session reports decides which device is in use: the list of available
-providers says only what onnxruntime was built with.
+A file is refused unless its graph matches its contract and its outputs match its known answers (`known_answers`). The
+device in use is the one the session reports; the list of available providers only says what onnxruntime was built with.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from allkit.errors import AllkitError
 from allkit.model.contract import DISTANCE_NAME, HEATMAP_NAME, INPUT_NAME, OUTPUT_NAME, Contract
 from allkit.model.file import ModelFile, read_model
 from allkit.runtime import verdicts
-from allkit.runtime.io_binding import BoundRunner, on_card, pinned
+from allkit.runtime.io_binding import BoundRunner, on_gpu, pinned
 from allkit.runtime.kernels import Kernels, saturates, session_options
 from allkit.runtime.known_answers import Differences, differences, draw
 from allkit.runtime.providers import (
@@ -39,13 +38,13 @@ from allkit.runtime.providers import (
     why_missing,
 )
 
-# What is not asked for, such as the heat map, is not computed.
+# Outputs that are not requested, such as the heat map, are not computed.
 NEEDED_ONLY = onnxruntime.RunOptions()
 NEEDED_ONLY.only_execute_path_to_fetches = True
 
-# The file itself is at fault, whatever the device.
+# Faults of the file itself, whatever the device.
 _FILE_ERRORS = (ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.NoSuchFile, ort.NotImplemented)
-# A device can be at fault: onnxruntime raises plain RuntimeError and ValueError for some of these.
+# Faults of a device: onnxruntime raises plain RuntimeError and ValueError for some of these.
 _DEVICE_ERRORS = (ort.EPFail, ort.Fail, ort.RuntimeException, RuntimeError, ValueError)
 
 _NOTICES = {
@@ -59,7 +58,7 @@ Run = Callable[[list[str], np.ndarray], list[np.ndarray]]
 
 
 class Output(NamedTuple):
-    """What the graph gives for n images: float32 (n, classes), float32 (n,) and, if asked for, float32 (n, h, w)."""
+    """The outputs for n images: float32 (n, classes), float32 (n,) and, if requested, float32 (n, h, w)."""
 
     probabilities: np.ndarray
     distance: np.ndarray
@@ -69,9 +68,9 @@ class Output(NamedTuple):
 class Model:
     """An exported model, ready to run.
 
-    model: its file, or what `read_model` made of it. threads: how many compute a run on the CPU, None for all cores.
-    shared: other threads have work meanwhile, so that these sleep while they wait. nhwc: the layout on CUDA, None for
-    the one that suits the precision.
+    model: its file, or the result of `read_model`. threads: number that compute a run on the CPU, None for all cores.
+    shared: other threads have work meanwhile, so waiting threads sleep. nhwc: the layout on CUDA, None for the one that
+    suits the precision.
 
     path: the file. identity: a hash of its content. contract: what it says of itself. training_images: those of its
     split, None where it does not tell. kernels: those in use on the CPU. graphs: whether runs are recorded as CUDA
@@ -102,26 +101,26 @@ class Model:
         return self._session.get_providers()[0]
 
     def buffer(self, count: int) -> np.ndarray:
-        """Memory for a batch, uint8 (count, S, S, 3): the kind that is copied fastest to where the model runs."""
+        """Allocate a batch, uint8 (count, S, S, 3), in the memory that is copied fastest to where the model runs."""
         size = self.contract.pixels.size_px
         return (pinned if self.provider in NVIDIA else np.empty)((count, size, size, 3), np.uint8)
 
     def run(self, batch: np.ndarray, heatmaps: bool = False) -> Output:
-        """Pixels uint8 (n, S, S, 3), RGB, to probabilities and distances; all n in one go.
+        """Pixels uint8 (n, S, S, 3), RGB, to probabilities and distances, all n at once.
 
-        heatmaps: whether to compute the maps too, for a model that has them. Raises AllkitError when the device
-        fails, for lack of memory for instance.
+        heatmaps: also compute the maps, if the model has them. Raises AllkitError when the device fails, for example
+        from lack of memory.
         """
         return _outputs(self._run, self.path, self.provider, batch, heatmaps)
 
 
 def check_kernels(file: ModelFile, kernels: Kernels) -> Differences:
-    """How far a file on the CPU lies from its known answers with the given kernels."""
+    """Compare a file on the CPU, with the given kernels, with its known answers."""
     return _differences(file, CPU, _runner(_cpu_session(file, _Threads(None, False), kernels), CPU, graphs=False))
 
 
 def known_kernels(contract: Contract) -> list[Kernels]:
-    """The kernels to try for a file on the CPU, the fastest first."""
+    """The kernels to try for a file on the CPU, fastest first."""
     order = list(Kernels)
     return order[1:] if contract.can_saturate and saturates() else order
 
@@ -140,7 +139,7 @@ class _Opened(NamedTuple):
 
 
 def _opened(file: ModelFile, device: str, threads: _Threads, nhwc: bool | None) -> _Opened:
-    """The best session that gives the known answers, with a notice where it is not the one asked for."""
+    """The best session that gives the known answers, with a notice if it is not the requested one."""
     wanted = provider_for(device)
     if wanted == CPU:
         return _on_cpu(file, threads)
@@ -175,13 +174,13 @@ def _on_cpu(file: ModelFile, threads: _Threads) -> _Opened:
 
 
 def _on_device(file: ModelFile, wanted: str, threads: _Threads, nhwc: bool | None) -> _Opened | Obstacle:
-    """The same on a provider other than the CPU, or what keeps it from being used."""
+    """The same on a provider other than the CPU, or what prevents its use."""
     detail, found = "", None
-    # The CPU must take the file, so that what fails after that is the device's fault.
+    # Open the file on the CPU first, so that a later failure is the device's fault.
     _cpu_session(file, _Threads(1, True), Kernels.UNOPTIMISED)
     for request in requests(wanted, file.path, file.contract, nhwc):
         try:
-            session = on_card(lambda request=request: _attempt(file, request, threads))
+            session = on_gpu(lambda request=request: _attempt(file, request, threads))
         except (*_FILE_ERRORS, *_DEVICE_ERRORS) as error:
             detail = " ".join(str(error).split())
             continue
@@ -219,7 +218,7 @@ def _cpu_session(file: ModelFile, threads: _Threads, kernels: Kernels) -> onnxru
 
 
 def _session(file: ModelFile, request: Request, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    # Without this onnxruntime prints its own notice on stdout and continues with another device.
+    # Otherwise onnxruntime prints a notice to stdout and continues with another device.
     session = onnxruntime.InferenceSession(file.data, options, providers=request, enable_fallback=0)
     _check_interface(file, session)
     return session
@@ -228,7 +227,7 @@ def _session(file: ModelFile, request: Request, options: onnxruntime.SessionOpti
 def _runner(session: onnxruntime.InferenceSession, provider: str, graphs: bool) -> Run:
     if provider in NVIDIA:
         return BoundRunner(session, "cuda", graphs).run
-    # Not every provider can be called by several threads at once, as DirectML cannot.
+    # Not every provider can be called by several threads at once; DirectML cannot.
     turns = contextlib.nullcontext() if provider == CPU else threading.Lock()
 
     def run(names: list[str], batch: np.ndarray) -> list[np.ndarray]:
@@ -264,7 +263,7 @@ def _differences(file: ModelFile, provider: str, run: Run) -> Differences:
 
 
 def _check_interface(file: ModelFile, session: onnxruntime.InferenceSession) -> None:
-    """AllkitError where inputs and outputs are not those that the contract describes."""
+    """Raise AllkitError if inputs and outputs are not those described by the contract."""
     contract = file.contract
     size, classes = contract.pixels.size_px, len(contract.classes)
     _check(file.path, "input", session.get_inputs(), INPUT_NAME, "tensor(uint8)", [size, size, 3])
@@ -278,7 +277,7 @@ def _check_interface(file: ModelFile, session: onnxruntime.InferenceSession) -> 
 def _check(path: Path, kind: str, nodes: Sequence, name: str, dtype: str, shape: Sequence[int]) -> None:
     found = [f"{node.name} {node.type} {node.shape}" for node in nodes]
     named = [node for node in nodes if node.name == name]
-    # An input more would have to be fed; an output more does no harm.
+    # An extra input would have to be fed; an extra output does no harm.
     alone = kind == "output" or len(nodes) == 1
     fits = named and alone and named[0].type == dtype and list(named[0].shape[1:]) == list(shape)
     if not fits or isinstance(named[0].shape[0], int):

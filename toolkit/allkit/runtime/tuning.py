@@ -1,7 +1,7 @@
-"""The best plan for one model on one machine, measured and remembered.
+"""The best plan for a model on a machine, measured and remembered.
 
-The winners lie in one file per user, `plans.json` in the cache folder, under the machine, the content of the model and
-the version of onnxruntime: another of any of them is another question.
+Plans are kept in one file per user, `plans.json` in the cache folder, by machine, content of the model and version of
+onnxruntime.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LEAST_ROUNDS = 3
 
 
 def tuned_plan(model: Path) -> Plan | None:
-    """The remembered plan, None where there is none or it cannot be read."""
+    """The remembered plan, None if there is none or it cannot be read."""
     plans = read_cache(_PLANS)
     # Hashing the model takes longer than reading an empty cache.
     plan = plans.get(_key(model)) if plans else None
@@ -41,13 +41,13 @@ def tuned_plan(model: Path) -> Plan | None:
 
 
 def remember(model: Path, plan: Plan) -> Path | None:
-    """Keep a plan for a model on this machine; returns the file it is in, None where it could not be kept."""
+    """Remember a plan for a model on this machine; return the file it is in, None if it could not be written."""
     kept = write_cache(_PLANS, {**read_cache(_PLANS), _key(model): asdict(plan)})
     return cache_folder() / _PLANS if kept else None
 
 
 def candidates() -> list[Plan]:
-    """The plans worth trying: one-thread runs side by side, or runs over all cores with another caller or none."""
+    """Plans worth trying: one-thread runs in parallel, or runs on all cores with or without another caller."""
     count = cores()
     side_by_side = [Plan(workers, 1, size) for workers in (count, count + 1) for size in (1, 8, 32)]
     over_all = [Plan(workers, count, size) for workers in (1, 2) for size in (1, 8, 32)]
@@ -55,10 +55,10 @@ def candidates() -> list[Plan]:
 
 
 def measure(model: Path, images: Sequence[Source], seconds: float) -> dict[Plan, float]:
-    """Images per second of each candidate, from file to result, the fastest first.
+    """Images per second of each candidate, from file to result, fastest first.
 
-    The candidates take turns over all images for about `seconds`, three rounds at least, after one that does not
-    count; the figure is the median of the rounds. Raises AllkitError when an image cannot be read.
+    The candidates take turns over all images for about `seconds`, in at least three rounds after a warm-up; the result
+    is the median of the rounds. Raises AllkitError when an image cannot be read.
     """
     plans = candidates()
     sessions = {
@@ -81,7 +81,7 @@ def measure(model: Path, images: Sequence[Source], seconds: float) -> dict[Plan,
 
 
 def stage_costs(model: Path, images: Sequence[Source]) -> dict[str, float]:
-    """Seconds per image of each stage from file to result, on one thread that has the machine to itself."""
+    """Seconds per image of each stage from file to result, on one thread with nothing else running."""
     session, profile = Model(model, "cpu", threads=1), Profile()
     run = _probabilities(session)
     for _ in run_in_batches(images, session.contract.pixels, run, Plan(1, 1, 8), profile):

@@ -1,10 +1,10 @@
-"""Threads that work as long as somebody takes their results, and never keep anybody waiting for good.
+"""Worker threads that run while somebody takes their results, and never block anybody indefinitely.
 
-An iterator that nobody finished is ended by the garbage collector, in whatever thread that happens to run, between any
-two instructions: there a thread must not be waited for, nor a lock be taken that the interrupted code may hold, as
-`ThreadPoolExecutor.shutdown` does both. `Workers.stop` sets a flag and puts into a queue that is made for finalisers.
-The executor also joins its threads at exit however long they take. These are daemons; but one that comes back from
-OpenCV or onnxruntime when the interpreter is gone aborts the process, so exit waits for them, for a limited time.
+An unfinished iterator may be ended by the garbage collector, in any thread and between any two instructions. There it
+must not wait for a thread, nor take a lock that the interrupted code may hold; `ThreadPoolExecutor.shutdown` does both.
+`Workers.stop` only sets a flag and uses a queue made for finalisers. The executor also joins its threads at exit,
+however long they take. These are daemon threads; but a daemon that returns from OpenCV or onnxruntime after the
+interpreter has gone aborts the process, so exit waits for them for a limited time.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
-# Enough for a batch of any model that ships; longer than that is a call that hangs.
+# Enough for a batch of any shipped model; a longer call hangs.
 _LONGEST_WAIT_S = 5.0
 
 
 class Task(Generic[Result]):
-    """A call that a worker makes, and its outcome."""
+    """A call for a worker, and its outcome."""
 
     def __init__(self, call: Callable[[], Result]):
         self._call = call
         self._outcome: SimpleQueue[tuple[Result | None, BaseException | None]] = SimpleQueue()
 
     def run(self) -> None:
-        """Make the call; whatever it raises is raised by `result`."""
+        """Make the call; what it raises is raised by `result`."""
         try:
             self._outcome.put((self._call(), None))
         except BaseException as error:
             self._outcome.put((None, error))
 
     def result(self) -> Result:
-        """What the call returned, once it has; to be asked once, and not of workers that were told to stop."""
+        """Wait for the call and return its value; call it once, and not after the workers were told to stop."""
         value, error = self._outcome.get()
         if error is None:
             return value
         try:
             raise error
         finally:
-            # The traceback refers to this frame: a reference cycle that would keep what the call held.
+            # The traceback refers to this frame: a reference cycle that would keep the call's objects alive.
             del error
 
 
 class Workers:
-    """Up to `count` threads, started as tasks come in, that take tasks in their order.
+    """Up to `count` threads, started as needed, that take tasks in order.
 
-    stopped: set by `stop`; a long call looks at it and returns early.
+    stopped: set by `stop`; long calls check it and return early.
     """
 
     def __init__(self, count: int, name: str):
@@ -61,7 +61,7 @@ class Workers:
         self._threads: list[_Worker] = []
 
     def submit(self, call: Callable[[], Result]) -> Task[Result]:
-        """Have a call made; to be used by one thread at a time."""
+        """Submit a call; to be used by one thread at a time."""
         task = Task(call)
         self._tasks.put(task)
         if len(self._threads) < self._count:
@@ -70,24 +70,24 @@ class Workers:
         return task
 
     def stop(self) -> None:
-        """Have every thread end with the call that it is making. Waits for nothing: may be called by a finaliser."""
+        """Tell every thread to end after its current call. Does not wait, so a finaliser may call it."""
         self.stopped = True
         self._tasks.put(None)
 
     def join(self) -> None:
-        """Wait for threads that were told to stop, up to 5 s: one that hangs is left to itself."""
+        """Wait up to 5 s for threads that were told to stop; one that hangs is abandoned."""
         _join(self._threads)
 
     def work(self) -> None:
-        """What each thread does."""
+        """The loop of each thread."""
         while not self.stopped:
             task = self._tasks.get()
             if task is None:
                 break
             task.run()
-            # Or it would keep its batch until the next one comes.
+            # Otherwise the thread would keep its batch until the next one comes.
             del task
-        # One was put for all of them.
+        # One stop item serves all threads.
         self._tasks.put(None)
 
 
@@ -103,7 +103,7 @@ class _Worker(threading.Thread):
 def _join(threads: Iterable[threading.Thread]) -> None:
     deadline = time.monotonic() + _LONGEST_WAIT_S
     for thread in threads:
-        # One that is being started, when a signal comes in between, cannot be joined.
+        # A thread that is just being started, when a signal arrives, cannot be joined.
         if thread is not threading.current_thread() and thread.is_alive():
             thread.join(max(0.0, deadline - time.monotonic()))
 

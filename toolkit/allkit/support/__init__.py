@@ -1,1 +1,1 @@
-"""What every package uses: files, locks, names, typed JSON, CSV, text, processor counts."""
+"""Shared by every package: files, locks, names, typed JSON, CSV, text, processor counts."""

@@ -1,7 +1,7 @@
-"""How many processors this process may keep busy: those it is bound to, and what a container allows it of them.
+"""How many processors this process may use, given its affinity and the quota of its container.
 
-A quota does not hide processors, it stops the process for the rest of each period once it is used up: a library that
-starts a thread for every processor it sees runs into that stop with all of them at once.
+A quota does not hide processors: it stops the process for the rest of each period once it is used up. A library that
+starts one thread per visible processor is then stopped with all its threads.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-# Read when the library is loaded: OpenBLAS and OpenMP (NumPy, scikit-learn), OpenCV, TensorFlow.
+# Read when the libraries are loaded: OpenBLAS and OpenMP (NumPy, scikit-learn), OpenCV, TensorFlow.
 _POOLS = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def cores() -> int:
-    """The most threads that can run at the same time, 1 or more."""
+    """Return how many threads can run at the same time, at least 1."""
     allowed = quota()
     return _bound_to() if allowed is None else max(1, min(_bound_to(), int(allowed)))
 
 
 def limit_pools() -> None:
-    """Keep the pools of libraries that know of no quota within it, unless their variables are set already.
+    """Limit the thread pools of libraries that ignore quotas, unless their variables are already set.
 
-    To be called before any of them is loaded. Without a quota they count right by themselves.
+    Call it before any of them is loaded. Without a quota the libraries count correctly themselves.
     """
     if cores() < _bound_to():
         for name in _POOLS:
@@ -31,7 +31,7 @@ def limit_pools() -> None:
 
 
 def quota() -> float | None:
-    """Processors that the control groups of this process allow (Linux, version 1 and 2), None without a limit."""
+    """Processors allowed by the control groups of this process (Linux, version 1 and 2); None without a limit."""
     try:
         groups = Path("/proc/self/cgroup").read_text(errors="replace")
         mounts = Path("/proc/self/mountinfo").read_text(errors="replace")
@@ -41,9 +41,9 @@ def quota() -> float | None:
 
 
 def quota_of(groups: str, mounts: str) -> float | None:
-    """The same from the texts of /proc/self/cgroup and /proc/self/mountinfo; the limits are read where those say.
+    """The same, given the texts of /proc/self/cgroup and /proc/self/mountinfo.
 
-    The limits of the groups around a group bind it too: the least counts, from its own folder up to the mount point.
+    A group is also bound by the groups around it, so the smallest limit up to the mount point counts.
     """
     limits = [limit for folder in _folders(groups, mounts) if (limit := _limit(folder)) is not None]
     return min(limits, default=None)
@@ -54,7 +54,7 @@ def _bound_to() -> int:
 
 
 def _folders(groups: str, mounts: str) -> Iterator[Path]:
-    """The folders of the processor's control groups that this process is in, from its own up."""
+    """Folders of the processor control groups of this process, from its own upwards."""
     paths = {}
     for line in groups.splitlines():
         _, _, rest = line.partition(":")
@@ -65,23 +65,23 @@ def _folders(groups: str, mounts: str) -> Iterator[Path]:
         fields, kind = before.split(" "), after.split(" ")
         if len(fields) < 5 or len(kind) < 3:
             continue
-        # Version 2 has one group for everything, under an empty name; version 1 one for each controller.
+        # Version 2 has one group for everything, with an empty name; version 1 has one per controller.
         controller = {"cgroup2": "", "cgroup": "cpu"}.get(kind[0])
         if controller not in paths or (controller and controller not in kind[2].split(",")):
             continue
         root, top = (PurePosixPath(_unescaped(field)) for field in fields[3:5])
         path = PurePosixPath(paths[controller])
-        # A container may see its own group as the root while the path is the one outside.
+        # A container may see its own group as the root, but its path as seen from outside.
         below = path.relative_to(root) if path.is_relative_to(root) and ".." not in path.parts else PurePosixPath()
         yield from (Path(top, *below.parts[:depth]) for depth in range(len(below.parts), -1, -1))
 
 
 def _limit(folder: Path) -> float | None:
-    """Processors that one group allows, None without a limit."""
+    """Processors allowed by one group, None without a limit."""
     for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
         try:
             quota_us, period_us = " ".join((folder / name).read_text() for name in names).split()
-            # Without a limit version 2 says max and version 1 -1.
+            # "No limit" is max in version 2 and -1 in version 1.
             return int(quota_us) / int(period_us) if quota_us != "max" and int(quota_us) > 0 else None
         except (OSError, ValueError, ZeroDivisionError):
             continue
@@ -89,7 +89,7 @@ def _limit(folder: Path) -> float | None:
 
 
 def _unescaped(field: str) -> str:
-    """A field of mountinfo, in which a blank, a tab, a line end and a backslash stand in octal digits."""
+    """A field of mountinfo with the octal escapes of space, tab, newline and backslash resolved."""
     for character in " \t\n\\":
         field = field.replace(f"\\{ord(character):03o}", character)
     return field

@@ -1,11 +1,11 @@
-r"""CSV files that read back as what was written, in programs and in spreadsheets.
+r"""CSV files that programs and spreadsheets read back as they were written.
 
-- A field with a line end of any kind is quoted. Python's `csv` leaves a carriage return bare in some versions, and a
-  reader then sees two rows.
-- Spreadsheets calculate a field that begins with = + - @ (also in full width), a tab or a line end. Paths and texts
-  from elsewhere are written so that none does, and so that programs lose nothing: a relative path gets `./` in front,
-  which is the same path; any other text gets an apostrophe (one more, where it has some already), which is taken off by
-  `re.sub(r"^'('*[=+\-@\t\r\n＝＋－＠])", r"\1", field)`. Numbers, and all that does not begin so, stay as they are.
+- A field with any kind of line end is quoted. Some versions of Python's `csv` leave a carriage return bare, which
+  readers take for the end of a row.
+- Spreadsheets evaluate a field that begins with = + - @ (also in full width), a tab or a line end. Paths and foreign
+  texts are written so that none does, without loss: a relative path gets `./` in front, which is the same path; any
+  other text gets one more apostrophe in front, which `re.sub(r"^'('*[=+\-@\t\r\n＝＋－＠])", r"\1", field)` removes.
+  Numbers and all other fields stay as they are.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 
 
 def is_formula(text: str) -> bool:
-    """Whether a spreadsheet would calculate a field that begins so."""
+    """Whether a spreadsheet would evaluate a field with this beginning."""
     return bool(_FORMULA.match(text))
 
 
 def path_field(path: str) -> str:
-    """A path as a field: relative ones that look like a formula get `./` in front."""
+    """A path as a field: a relative path that looks like a formula gets `./` in front."""
     return f"./{path}" if is_formula(path) else path
 
 
@@ -37,12 +37,12 @@ def text_field(text: str | None) -> str | None:
 
 
 def write_rows(stream: TextIO, rows: Iterable[Iterable]) -> None:
-    """Rows as lines that end in `\\n`; None is an empty field."""
+    """Write rows as lines ending in `\\n`; None is an empty field."""
     csv.writer(_Lines(stream), lineterminator="\r\n").writerows(rows)
 
 
 def read_rows(path: Path, fix: str) -> list[list[str]]:
-    """All rows of a UTF-8 file, the header too; AllkitError where it cannot be read or has ragged rows."""
+    """All rows of a UTF-8 file including the header; AllkitError when it cannot be read or has ragged rows."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.reader(stream, strict=True))
@@ -57,7 +57,7 @@ def read_rows(path: Path, fix: str) -> list[list[str]]:
 
 
 class _Lines:
-    """What `csv` writes to. It quotes the characters of its line end, so it is given both, and one is taken off."""
+    """Target of `csv`, which quotes the characters of its line end: it is given both, and one is removed."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream

@@ -1,7 +1,7 @@
-"""Files that are either whole or not there.
+"""Writing files atomically: a file is either complete or absent.
 
-What is being written has a hidden name that allkit alone uses, and a lock while its process lives. What a process that
-was killed has left is removed by the next one that writes into the same folder.
+An unfinished file has a hidden name that only allkit uses, and a lock while its process lives. Files left by a killed
+process are removed by the next one that writes to the same folder.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from allkit.support.reading import read_json
 
 _TEMPORARY = re.compile(r"\.allkit-[0-9a-f]{16}(\..*)?", re.DOTALL)
 
-# Models, and `images.SUFFIXES`, a module that takes NumPy and OpenCV along.
+# Models and `pixel_path.SUFFIXES`, which are not imported here because they load NumPy and OpenCV.
 _NOT_TEXT = frozenset({".bmp", ".jpeg", ".jpg", ".keras", ".onnx", ".png", ".tif", ".tiff", ".webp"})
 
-# Names that others can foresee, in a folder that others may write to, may be links that they have put there.
+# In a folder that others can write to, a predictable name may be a link placed there by someone else.
 OPEN_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -35,9 +35,9 @@ OPEN_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK"
 def replacing(path: Path | str, tidy: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes `path`, on failure it is removed.
 
-    The temporary name keeps the suffix, for writers that choose a format by it, and is an empty file to begin with.
-    Parent folders are made. tidy: look through the folder for what killed processes left; once is enough for a folder
-    of thousands. Raises AllkitError when the folder cannot be written, or as `check_replaceable` does.
+    The temporary file exists, is empty, and keeps the suffix for writers that choose a format by it. Parent folders are
+    created. tidy: remove what killed processes left in the folder; once is enough for thousands of files. Raises
+    AllkitError when the folder cannot be written, and like `check_replaceable`.
     """
     path = Path(path)
     check_replaceable(path)
@@ -60,10 +60,10 @@ def replacing(path: Path | str, tidy: bool = True) -> Iterator[Path]:
 
 
 def check_replaceable(path: Path, sources: Iterable[Path] = ()) -> None:
-    """AllkitError where `replacing` would fail: before long work whose result is to be written there.
+    """Raise AllkitError if `replacing` would fail; call it before long work whose result is written there.
 
-    A link is refused, not followed, and so is whatever else is not a regular file. sources: what the work reads; none
-    of them may be replaced, whatever the spelling.
+    Links and other files that are not regular are refused. sources: inputs of the work, none of which may be replaced,
+    however its path is spelled.
     """
     try:
         there = os.lstat(path)
@@ -74,7 +74,7 @@ def check_replaceable(path: Path, sources: Iterable[Path] = ()) -> None:
     if there and stat.S_ISLNK(there.st_mode):
         raise AllkitError(f"cannot write {path}: it is a link; name its target, or remove it")
     if there and not stat.S_ISREG(there.st_mode):
-        raise AllkitError(f"cannot write {path}: it is there already and is not a regular file")
+        raise AllkitError(f"cannot write {path}: it exists and is not a regular file")
     for source in sources if there else ():
         with suppress(OSError, ValueError):
             if os.path.samestat(there, os.stat(source)):
@@ -83,7 +83,7 @@ def check_replaceable(path: Path, sources: Iterable[Path] = ()) -> None:
 
 
 def check_text_file(path: Path, sources: Iterable[Path] = ()) -> None:
-    """`check_replaceable` for text; AllkitError too where the name is that of a model or an image, read now or not."""
+    """`check_replaceable` for a text file, which must not be named like a model or an image either."""
     check_replaceable(path, sources)
     suffix = path.suffix.lower()
     if suffix in _NOT_TEXT:
@@ -91,14 +91,14 @@ def check_text_file(path: Path, sources: Iterable[Path] = ()) -> None:
 
 
 def check_folder(folder: Path, name: str = "") -> None:
-    """AllkitError unless a file, maybe of a certain name, can be made in a folder, or in one that is made first."""
+    """Raise AllkitError unless a file, with this name if given, can be created in a folder, itself possibly missing."""
     try:
         with suppress(FileNotFoundError):
             os.stat(folder)
         whole = folder.absolute()
         found = next(place for place in (whole, *whole.parents) if os.path.lexists(place))
         for part in (*whole.relative_to(found).parts, name):
-            # Below a folder that is missing the system does not look at names.
+            # The system does not check names below a missing folder.
             with suppress(FileNotFoundError):
                 os.stat(found / part)
         if not stat.S_ISDIR(os.stat(found).st_mode):
@@ -110,9 +110,9 @@ def check_folder(folder: Path, name: str = "") -> None:
 
 
 def listing(folder: Path) -> list[Path]:
-    """The entries of a folder whose names do not begin with a dot, sorted; none where there is no such folder.
+    """The entries of a folder whose names do not begin with a dot, sorted; empty if the folder does not exist.
 
-    Raises AllkitError for a folder that cannot be read, which is not to be taken for an empty one.
+    Raises AllkitError for a folder that cannot be read.
     """
     try:
         names = os.listdir(folder)
@@ -124,16 +124,16 @@ def listing(folder: Path) -> list[Path]:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the temporaries of processes that are gone from a folder."""
+    """Remove temporary files of processes that have ended from a folder."""
     if sys.platform == "win32":
         return
     try:
         names = os.listdir(folder)
     except PermissionError:
-        # One may be allowed to write into a folder and not to list it.
+        # A folder may be writable but not readable.
         return
     for path in (folder / name for name in names if _TEMPORARY.fullmatch(name)):
-        # A lock that is held, or a file of another user: not ours to remove.
+        # A held lock, or another user's file: not ours to remove.
         with suppress(OSError):
             descriptor = os.open(path, OPEN_FLAGS)
             try:
@@ -144,12 +144,12 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def _create_temporary(folder: Path, suffix: str) -> tuple[Path, int | None]:
-    """A new empty file, and the descriptor that holds its lock."""
+    """Create an empty file; return it with the descriptor that holds its lock."""
     while True:
         temporary = folder / f".allkit-{secrets.token_hex(8)}{suffix}"
         descriptor = os.open(temporary, OPEN_FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
         if sys.platform == "win32":
-            # It renames no file that is open: there nothing is locked, and nothing removed.
+            # Windows cannot rename an open file, so nothing is locked or removed there.
             os.close(descriptor)
             return temporary, None
         try:
@@ -158,7 +158,7 @@ def _create_temporary(folder: Path, suffix: str) -> tuple[Path, int | None]:
             # Another process took it for abandoned before it was locked.
             whole = False
         except OSError:
-            # Where there are no locks, nobody can claim it and remove it.
+            # Without locks, no process can claim and remove it.
             whole = True
         if whole:
             return temporary, descriptor
@@ -166,8 +166,8 @@ def _create_temporary(folder: Path, suffix: str) -> tuple[Path, int | None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and what is missing above it, at any depth."""
-    # `mkdir(parents=True)` calls itself once a level.
+    """Create a folder and its missing parents, at any depth."""
+    # `mkdir(parents=True)` recurses once per level.
     for place in [*reversed(folder.parents), folder] if not folder.is_dir() else ():
         place.mkdir(exist_ok=True)
 
@@ -179,14 +179,14 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of the content of a file, in hexadecimal digits."""
+    """SHA-256 of a file's content, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def cache_folder() -> Path | None:
-    """Where what can be made again is kept for a user: allkit in $XDG_CACHE_HOME, %LOCALAPPDATA% or ~/.cache.
+    """The user's cache folder: allkit in $XDG_CACHE_HOME, %LOCALAPPDATA% or ~/.cache.
 
-    None where none is named and the user has no home. Whether the folder can be made, read or written is not said.
+    None if none of them is set and the user has no home. The folder may be missing or not writable.
     """
     folder = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
     try:
@@ -196,7 +196,7 @@ def cache_folder() -> Path | None:
 
 
 def writable_cache(*names: str) -> Path | None:
-    """A folder in the cache that is there and can be written, made where it is missing; None where that fails."""
+    """A writable folder in the cache, created if missing; None if that fails."""
     cache = cache_folder()
     if cache is None:
         return None
@@ -209,7 +209,7 @@ def writable_cache(*names: str) -> Path | None:
 
 
 def read_cache(name: str) -> dict[str, Any]:
-    """The JSON object in a file of the cache, such as plans.json; empty where there is none that can be read."""
+    """The JSON object in a file of the cache, such as plans.json; empty if there is none that can be read."""
     cache = cache_folder()
     if cache is None:
         return {}
@@ -220,10 +220,7 @@ def read_cache(name: str) -> dict[str, Any]:
 
 
 def write_cache(name: str, record: dict[str, Any]) -> bool:
-    """Keep a JSON object in a file of the cache, whole or not at all; whether it was kept.
-
-    A cache is only memory: where it cannot be written, nothing happens.
-    """
+    """Write a JSON object to a file of the cache; return whether that succeeded."""
     cache = cache_folder()
     if cache is None:
         return False

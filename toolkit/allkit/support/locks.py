@@ -1,4 +1,4 @@
-"""Locks on open files: they end with the process that holds them, however it ends."""
+"""Locks on open files, released when the process that holds them ends, however it ends."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-# A lock of Windows keeps others from reading what it covers: a byte where nothing is.
+# A Windows lock prevents others from reading the bytes it covers, so it covers one beyond the content.
 _BEYOND_ALL_FILES = 2**40
 
 
 def claim(descriptor: int, path: Path) -> bool:
-    """Lock an open file until it is closed; False where `path` names another file by now, or none.
+    """Lock an open file until it is closed; return False if `path` no longer names this file.
 
-    Raises BlockingIOError where another process holds the lock, any other OSError where the file system has no locks.
+    Raises BlockingIOError if another process holds the lock, and another OSError if the file system has no locks.
     """
     if sys.platform == "win32":
         _lock_byte(descriptor)
     else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    # Whoever held the lock before may have removed the file, and a third process made it anew.
+    # The previous holder may have removed the file, and a third process created it again.
     return is_named(descriptor, path)
 
 
 def is_named(descriptor: int, path: Path) -> bool:
-    """Whether `path` still names an open file."""
+    """Whether `path` still names the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Names that become more than text: of classes, which name columns, and of images, which name files."""
+"""Names that are used as more than text: class names as columns, image names as paths."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from allkit.errors import AllkitError
 from allkit.support.csvtext import is_formula
 from allkit.support.text import unprintable, visible
 
-# What stands beside one column per class in what `classify` and a training write.
+# Columns of the results of `classify` and of a training, besides one per class.
 COLUMNS = (
     "path",
     "label",
@@ -27,12 +27,12 @@ _LONGEST = 200
 
 
 def check_class_names(names: Sequence[str]) -> None:
-    """AllkitError where class names cannot be told apart, or not be used as columns of a table.
+    """Raise AllkitError if class names are ambiguous or cannot be columns of a table.
 
-    Refused are fewer than two names; a name that is empty, longer than 200 characters, or that of a column; one with
-    control characters, with bytes that are not UTF-8, or with `/`, `\\` or `|` (prediction sets are written `A|B`); one
-    that a spreadsheet would take for a formula; and two names that differ in case or Unicode normalisation only, since
-    file systems and programs that read the results take them for one.
+    Refused are fewer than two names; a name that is empty, longer than 200 characters, or a column name; one with
+    control characters, bytes that are not UTF-8, or `/`, `\\` or `|` (prediction sets are written `A|B`); one that a
+    spreadsheet would take for a formula; and two names that differ only in case or Unicode normalisation, which file
+    systems and spreadsheets treat as one.
     """
     if len(names) < 2:
         raise AllkitError(f"{len(names)} class name(s): a classifier needs two or more")
@@ -42,7 +42,7 @@ def check_class_names(names: Sequence[str]) -> None:
             raise AllkitError(f"a class cannot be called {_quoted(name)}, {reason}: rename it")
         if (other := seen.setdefault(_key(name), name)) != name:
             raise AllkitError(
-                f"the classes {_quoted(other)} and {_quoted(name)} differ in case or Unicode normalisation only, which "
+                f"the classes {_quoted(other)} and {_quoted(name)} differ only in case or Unicode normalisation, which "
                 "file systems and spreadsheets treat as one name: rename one, or merge them"
             )
     if len(set(names)) < len(names):
@@ -74,9 +74,9 @@ def _quoted(name: str) -> str:
 
 
 def check_image_paths(paths: Iterable[str]) -> None:
-    """AllkitError for a path from a file that would lead out of the folder of images, on this system or another.
+    """Raise AllkitError for a path, read from a file, that leads out of the image folder on any system.
 
-    A path is relative, with `/` between its parts, and none of them is empty, `.` or `..`.
+    Paths must be relative, with `/` as separator and no part that is empty, `.` or `..`.
     """
     for path in paths:
         windows = PureWindowsPath(path)

@@ -1,8 +1,7 @@
-"""JSON from disk as typed values: whatever does not fit its type is refused with one clear error.
+"""JSON from disk as typed values: what does not fit its type is refused with one clear error.
 
-Files are edited, truncated and swapped, so nothing that was read is used before its shape has been checked. The type
-says what a file may hold (msgspec checks it: types of fields, bounds in `Annotated[..., Meta(...)]`); code after it can
-rely on that.
+Files may be edited, truncated or swapped, so nothing is used before msgspec has checked it against a type: the types of
+fields, and bounds in `Annotated[..., Meta(...)]`. The code that follows can rely on them.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from allkit.errors import AllkitError, reason
 
 Value = TypeVar("Value")
 
-# The longest record that allkit writes, a split of 100,000 images, has some 20 MiB.
+# The longest record that allkit writes, a split of 100,000 images, has about 20 MiB.
 _MOST_BYTES = 2**28
 
 
-# Kinds of values that several records hold. What is longer or larger is no text or number of allkit's.
+# Field types of several records, with bounds that allkit's own records stay within.
 Text = Annotated[str, Meta(max_length=10_000)]
-# Sums of floats end a little beside 1.
+# Sums of floats may end slightly above 1.
 Share = Annotated[float, Meta(ge=0, le=1 + 1e-9)]
 Count = Annotated[int, Meta(ge=0, le=2**48)]
 Positive = Annotated[float, Meta(gt=0, le=1e15)]
@@ -32,10 +31,10 @@ NotNegative = Annotated[float, Meta(ge=0, le=1e15)]
 
 
 def parse_json(data: bytes | str, kind: type[Value], name: object, fix: str) -> Value:
-    """A JSON text as a value of a type that msgspec understands: a dataclass, a dict, a list, a union of them.
+    """Parse JSON into a type that msgspec supports: a dataclass, a dict, a list, or a union of them.
 
-    name: of what is read, fix: what to do where it does not fit; both go into the AllkitError, with the field at fault.
-    Fields that the type does not have are passed over; NaN and infinities are no JSON and are refused.
+    name: what is being read; fix: what to do if it does not fit. Both appear in the AllkitError, with the offending
+    field. Unknown fields are ignored; NaN and infinities are not JSON and are refused.
     """
     try:
         return msgspec.json.decode(data, type=kind)
@@ -44,7 +43,7 @@ def parse_json(data: bytes | str, kind: type[Value], name: object, fix: str) -> 
 
 
 def read_json(path: Path | str, kind: type[Value], fix: str, name: str | None = None) -> Value:
-    """The same from a file; an AllkitError too where it is missing, too large or may not be read.
+    """`parse_json` of a file; raises AllkitError also when it is missing, too large or not readable.
 
     name: of the file in messages, its path if None.
     """
@@ -62,7 +61,7 @@ def read_json(path: Path | str, kind: type[Value], fix: str, name: str | None = 
 
 
 def as_kind(value: Any, kind: type[Value], name: object, fix: str, texts: bool = False) -> Value:
-    """Plain types as a value of a type, as in `parse_json`. texts: numbers come as texts, as in a CSV file."""
+    """Convert plain types to a type, like `parse_json`. texts: numbers are given as text, as in a CSV file."""
     try:
         return msgspec.convert(value, kind, strict=not texts)
     except (msgspec.ValidationError, RecursionError, AllkitError) as error:
@@ -70,7 +69,7 @@ def as_kind(value: Any, kind: type[Value], name: object, fix: str, texts: bool =
 
 
 def as_plain(value: Any) -> Any:
-    """A value that was read as plain types, such as JSON has; fields that are UNSET are left out."""
+    """Convert a value back to plain types, as in JSON; UNSET fields are left out."""
     return msgspec.to_builtins(value)
 
 

@@ -11,8 +11,8 @@ from allkit.errors import reason
 
 @dataclass(frozen=True)
 class Tree:
-    """files: in no order, hidden ones left out. links: those to folders, which are not entered.
-    closed: folders that could not be read, or not to their end, and the reason."""
+    """files: unordered, without hidden ones. links: those to folders, which are not followed. closed: folders that
+    could not be read completely, with the reason."""
 
     files: list[Path] = field(default_factory=list)
     links: list[Path] = field(default_factory=list)
@@ -20,9 +20,9 @@ class Tree:
 
 
 def walk(folder: Path) -> Tree:
-    """What lies below a folder at any depth; hidden folders are passed over.
+    """List what lies below a folder at any depth; hidden folders are skipped.
 
-    A folder too deep for the system to be named is a closed one. (`os.walk` calls itself once a level before 3.12.)
+    A folder too deep to be named counts as closed. (`os.walk` recurses once per level before Python 3.12.)
     """
     tree = Tree()
     waiting = [folder]
@@ -48,5 +48,5 @@ def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # A link that leads to itself: reading it says so.
+        # A link to itself: reading it reports that.
         return False
