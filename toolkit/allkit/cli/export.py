@@ -146,7 +146,8 @@ def export(
 def _chosen(runs: Path, folder: Path | None, size_px: int | None, every: bool) -> list[Path]:
     """The run folders that the options name."""
     from allkit.errors import AllkitError
-    from allkit.runs.run import Run, newest_finished, newest_of_each
+    from allkit.runs.find import newest_finished, newest_of_each
+    from allkit.runs.run import Run
 
     if every:
         return [run.folder for run in newest_of_each(runs)]

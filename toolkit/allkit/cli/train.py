@@ -17,8 +17,10 @@ from allkit.cli.tables import print_metrics
 from allkit.cli.terminal import say
 from allkit.data.protocol import BLOCK_LENGTH
 from allkit.errors import AllkitError
+from allkit.runs.find import newest_unfinished
 from allkit.runs.recipe import RECIPES, Recipe
-from allkit.runs.run import SIZES, begun, newest_unfinished
+from allkit.runs.run import begun
+from allkit.runs.settings import SIZES
 from allkit.training.job import RUNS, cross_validate, new_folder
 from allkit.training.job import train as train_run
 from allkit.training.options import TrainOptions
