@@ -53,7 +53,7 @@ dataset; it is no evidence of clinical value.
 | architecture | {contract.architecture}, width {contract.width:g}, after Najjar et al. 2025 |
 | file | {markdown(path.name)}, {path.stat().st_size / 2**20:.2f} MiB, {contract.precision} |
 | input | `image`: uint8 [batch, {pixels.size_px}, {pixels.size_px}, 3], RGB, normalised inside the graph |
-| pixel path | {pixels.aspect}, then resized with {pixels.shrink} (shrinking) or {pixels.enlarge} (enlarging){jpeg} |
+| pixel path | center-crop, then resized with {pixels.shrink} (shrinking) or {pixels.enlarge} (enlarging){jpeg} |
 | output | `probabilities`: float32 [batch, {len(contract.classes)}]; `distance`: float32 [batch] |
 | accuracy | {_share(accuracy)}, n = {accuracy["n"]} |
 | baseline | {_share(baseline)}: {markdown(baseline["method"])}, on the same images |
