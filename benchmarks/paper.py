@@ -45,7 +45,7 @@ def cost(data: Path, weights: Path) -> None:
     from allkit.data.index import scan
     from allkit.imaging.pixel_path import PixelPath
     from allkit.runs.recipe import PAPER
-    from allkit.runs.run import VGG16, Settings
+    from allkit.runs.settings import VGG16, Settings
     from allkit.training.backend import device, prepare
 
     prepare()

@@ -56,7 +56,8 @@ def finished_run(tmp_path_factory, smears):
     from allkit.data.protocol import random_split
     from allkit.imaging.pixel_path import PixelPath
     from allkit.runs.recipe import SCRATCH
-    from allkit.runs.run import Run, Settings
+    from allkit.runs.run import Run
+    from allkit.runs.settings import Settings
     from allkit.training.train import train
 
     recipe = SCRATCH.override(epochs=1, batch_size=16, warmup_epochs=0.0)

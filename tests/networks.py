@@ -27,7 +27,7 @@ def random_network(recipe=None, seed: int = 0, size_px: int = SIZE_PX, width: fl
     from allkit.exporting.uncertainty import Uncertainty, fit_familiarity, with_uncertainty
     from allkit.imaging.pixel_path import PixelPath
     from allkit.runs.recipe import SCRATCH
-    from allkit.runs.run import Settings
+    from allkit.runs.settings import Settings
     from allkit.training import architecture
 
     recipe = recipe or SCRATCH

@@ -39,7 +39,8 @@ from allkit.imaging.pixel_path import PixelPath
 from allkit.metrics.classification import score
 from allkit.runs.history import Epoch
 from allkit.runs.recipe import SCRATCH
-from allkit.runs.run import Run, Settings
+from allkit.runs.run import Run
+from allkit.runs.settings import Settings
 from allkit.training import checkpoint
 
 RESULTS = Path(__file__).parents[1] / "results"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from allkit import AllkitError
-from allkit.cli.journal import Journal
+from allkit.classification.journal import Journal
 from allkit.runtime.default_model import name_default
 from allkit.runtime.session import Model
 from classified import CSV, JOURNAL, ONE_BY_ONE, add_broken, failing_at, interrupted_after, run, subprocess_classify

@@ -242,12 +242,12 @@ def work(monkeypatch):
     import allkit.benchmark.job
     import allkit.data.index
     import allkit.report.sources
-    from allkit.runs import run
+    from allkit.runs import find
 
     monkeypatch.setattr(allkit.data.index, "scan", begin)
     monkeypatch.setattr(allkit.report.sources, "gather", begin)
     monkeypatch.setattr("allkit.benchmark.job.bench", begin)
-    monkeypatch.setattr(run, "newest_finished", begin)
+    monkeypatch.setattr(find, "newest_finished", begin)
     monkeypatch.setattr("allkit.training.job.scan", begin)
 
 

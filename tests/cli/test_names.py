@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from allkit import Prediction
+from allkit.classification.rows import write_csv
 from allkit.cli.console import PlainConsole
 from allkit.cli.main import cli, main
-from allkit.cli.output import write_csv
 from allkit.cli.terminal import say
 from allkit.errors import AllkitError
 from classified import run

@@ -17,7 +17,7 @@ from allkit.exporting import prepare as room  # noqa: E402
 from allkit.exporting.export import export_run  # noqa: E402
 from allkit.exporting.fold import folded  # noqa: E402
 from allkit.exporting.gate import Gate, check  # noqa: E402
-from allkit.exporting.job import ExportOptions  # noqa: E402
+from allkit.exporting.options import ExportOptions  # noqa: E402
 from allkit.exporting.prepare import verification_images  # noqa: E402
 from allkit.imaging.pixel_path import PixelPath  # noqa: E402
 from allkit.metrics import expected_calibration_error  # noqa: E402

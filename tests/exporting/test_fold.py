@@ -10,7 +10,7 @@ import keras  # noqa: E402
 from allkit.exporting.fold import folded  # noqa: E402
 from allkit.imaging.pixel_path import PixelPath  # noqa: E402
 from allkit.runs.recipe import PAPER, SCRATCH  # noqa: E402
-from allkit.runs.run import Settings  # noqa: E402
+from allkit.runs.settings import Settings  # noqa: E402
 from allkit.training import architecture  # noqa: E402
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)

@@ -73,7 +73,7 @@ def test_arrays_of_another_shape_or_type_are_refused(array):
         PixelPath(16).load(array)
 
 
-@pytest.mark.parametrize("change", [{"size_px": 4}, {"shrink": "lanczos9"}, {"aspect": "stretch"}])
+@pytest.mark.parametrize("change", [{"size_px": 4}, {"shrink": "lanczos9"}, {"enlarge": "cubic"}])
 def test_a_pixel_path_that_cannot_be_followed_is_refused(change):
     with pytest.raises(AllkitError):
         PixelPath(**{"size_px": 16, **change})

@@ -10,29 +10,9 @@ import pytest
 
 from allkit.data.split import Split
 from allkit.errors import AllkitError
-from allkit.imaging.pixel_path import PixelPath
 from allkit.runs.history import Epoch
-from allkit.runs.recipe import SCRATCH
-from allkit.runs.run import Run, Settings, begun, newest_finished, newest_unfinished
-
-SPLIT = Split(
-    "random",
-    {},
-    {"train": ("a",), "validation": ("b",), "test": ("c",)},
-    dict.fromkeys("abc", "0"),
-    dict.fromkeys("abc", 0),
-)
-
-
-def settings(size_px: int = 64) -> Settings:
-    return Settings("vgg16", PixelPath(size_px), 0.25, 0, SCRATCH, ("A", "B"), "data")
-
-
-def make(folder, size_px: int = 64, finished: bool = True) -> Run:
-    run = Run.create(folder, settings(size_px), SPLIT)
-    if finished:
-        run.write_metrics({"n": 1})
-    return run
+from allkit.runs.run import Run, begun
+from run_folders import SPLIT, make, settings
 
 
 def test_a_run_reads_back_what_was_created(tmp_path):
@@ -74,7 +54,7 @@ def test_whenever_its_making_is_killed_a_run_may_be_started_anew(tmp_path, after
         "import os, sys; from pathlib import Path; sys.path[:0] = sys.argv[3:];"
         "real = os.replace;"
         "os.replace = lambda a, b: os._exit(9) if Path(b).name == sys.argv[2] else real(a, b);"
-        "from runs.test_run import make; make(Path(sys.argv[1]), finished=False)"
+        "from run_folders import make; make(Path(sys.argv[1]), finished=False)"
     )
     folder = tmp_path / "run"
     if after == "mkdir":
@@ -94,31 +74,6 @@ def test_what_is_no_run_folder_is_named(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(AllkitError, match="damaged"):
         Run.open(tmp_path)
-
-
-def test_the_newest_finished_run_of_a_size_is_taken(tmp_path):
-    import os
-
-    for time, (name, size_px, finished) in enumerate(
-        [("old", 64, True), ("new", 64, True), ("newest", 64, False), ("other", 96, True)]
-    ):
-        make(tmp_path / name, size_px, finished)
-        os.utime(tmp_path / name / "run.json", (time, time))
-    assert newest_finished(tmp_path, 64).folder.name == "new"
-    assert newest_finished(tmp_path).folder.name == "other"
-    assert newest_unfinished(tmp_path).folder.name == "newest"
-
-
-def test_a_missing_size_names_the_sizes_there_are_and_the_command(tmp_path):
-    make(tmp_path / "a", 64)
-    make(tmp_path / "b", 96)
-    with pytest.raises(AllkitError, match=r"at 200 px .* runs at 64, 96 px; train one: .*--size 200"):
-        newest_finished(tmp_path, 200)
-    make(tmp_path / "c", 200, finished=False)
-    with pytest.raises(AllkitError, match=r"go on with the unfinished one: .*c --resume"):
-        newest_finished(tmp_path, 200)
-    with pytest.raises(AllkitError, match="no unfinished run"):
-        newest_unfinished(tmp_path / "nowhere")
 
 
 def test_a_finished_training_leaves_every_file_of_a_run(finished_run):
@@ -233,59 +188,6 @@ def test_a_history_without_an_epoch_is_refused(whole, text):
     (whole.folder / "history.csv").write_text(text)
     with pytest.raises(AllkitError, match=r"history\.csv has no epochs: train again"):
         whole.read_history()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"architecture": "../../../b/evil"},
-        {"architecture": 7},
-        {"classes": ["A", "A"]},
-        {"classes": ["A", "path"]},
-        {"classes": ["A", "\x1b[2J"]},
-        {"classes": ["A"]},
-        {"classes": "AB"},
-        {"width": 0},
-        {"width": 1e9},
-        {"width": "0.25"},
-        {"seed": -1},
-        {"data": "a\x00b"},
-        {"data": None},
-        {"pixels": {"size_px": 4096}},
-        {"pixels": {"size_px": "64"}},
-        {"pixels": {"size_px": 64, "shrink": "none"}},
-        {"pixels": 64},
-        {"recipe": {}, "width": None},
-        {"recipe": {"epochs": "3"}},
-        {"recipe": {"teacher": [7]}},
-        {"recipe": {"weights": "a\nb"}},
-        {"recipe": {"name": "`<script>"}},
-        {"recipe": {"unknown": 1}},
-        {"recipe": []},
-    ],
-    ids=str,
-)
-def test_settings_that_no_training_has_are_refused(whole, change):
-    path = whole.folder / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(AllkitError, match=r"run\.json is damaged") as caught:
-        Run.open(whole.folder)
-    assert str(caught.value).isprintable()
-
-
-def test_numbers_that_are_no_json_and_missing_settings_are_refused(whole):
-    path = whole.folder / "run.json"
-    text = path.read_text()
-    for changed in (text.replace("0.25", "NaN"), text.replace("0.25", "1" + 400 * "0"), text[:50], "[" * 100_000, "[]"):
-        path.write_text(changed)
-        with pytest.raises(AllkitError, match=r"run\.json"):
-            Run.open(whole.folder)
-    for name in ("architecture", "pixels", "width", "seed", "recipe", "classes", "data"):
-        record = json.loads(text)
-        del record[name]
-        path.write_text(json.dumps(record))
-        with pytest.raises(AllkitError, match=name):
-            Run.open(whole.folder)
 
 
 def test_a_folder_of_images_or_a_class_that_no_record_can_hold_is_refused_before_the_training(tmp_path):

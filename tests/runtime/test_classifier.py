@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from allkit import AllkitError, Classifier, Prediction
-from allkit.cli.output import OPTIONAL, columns
+from allkit.classification.rows import OPTIONAL, columns
 from allkit.runtime.session import Output
 from models import flat, tiny_model
 

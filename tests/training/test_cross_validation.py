@@ -15,7 +15,8 @@ from allkit.metrics.classification import score
 from allkit.report.sources import gather
 from allkit.report.tables import tables
 from allkit.runs.recipe import SCRATCH
-from allkit.runs.run import Run, Settings
+from allkit.runs.run import Run
+from allkit.runs.settings import Settings
 from allkit.training.cross_validation import pool
 
 FOLDS = 4

@@ -13,7 +13,8 @@ import keras  # noqa: E402
 from allkit.data.index import read, scan  # noqa: E402
 from allkit.imaging.pixel_path import PixelPath  # noqa: E402
 from allkit.runs.recipe import PAPER  # noqa: E402
-from allkit.runs.run import Run, Settings  # noqa: E402
+from allkit.runs.run import Run  # noqa: E402
+from allkit.runs.settings import Settings  # noqa: E402
 from allkit.training import architecture, train  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402
 

@@ -16,7 +16,8 @@ from allkit.data.protocol import random_split  # noqa: E402
 from allkit.errors import AllkitError  # noqa: E402
 from allkit.imaging.pixel_path import PixelPath  # noqa: E402
 from allkit.runs.recipe import PAPER  # noqa: E402
-from allkit.runs.run import Run, write_json  # noqa: E402
+from allkit.runs.run import Run  # noqa: E402
+from allkit.support.files import write_json  # noqa: E402
 from allkit.training import architecture, weights  # noqa: E402
 from allkit.training.train import build_model  # noqa: E402
 

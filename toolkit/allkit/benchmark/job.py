@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from allkit.benchmark.measure.accuracy import AccuracyMeasurement
+from allkit.benchmark.options import BenchOptions
 from allkit.benchmark.record.record import Figures, figures
 from allkit.data.index import Images, load, scan
 from allkit.data.split import Split
@@ -20,27 +21,6 @@ from allkit.support.progress import Progress
 from allkit.support.text import visible
 
 _SYNTHETIC_PER_CLASS = 32
-
-
-@dataclass(frozen=True)
-class BenchOptions:
-    """What `bench` measures.
-
-    models: ONNX files exported by allkit; empty for all in exported/. data: folder with one sub-folder of images per
-    class, for queries and accuracy; None for synthetic smears and no accuracy. split: a split.json whose test part is
-    used for accuracy instead of each model's own. device: as for `Classifier`. batches: batch sizes for throughput;
-    empty for 1, 32 and that of the plan. seconds, queries: minimum per scenario, over all rounds. rounds: number of
-    turns each model takes.
-    """
-
-    models: Sequence[Path | str] = ()
-    data: Path | str | None = None
-    split: Path | str | None = None
-    device: str = "auto"
-    batches: Sequence[int] = ()
-    seconds: float = 5.0
-    queries: int = 662
-    rounds: int = 7
 
 
 @dataclass(frozen=True)
@@ -66,11 +46,10 @@ def bench(options: BenchOptions, *, progress: Progress | None = None) -> BenchRe
     """
     require("bench")
     from allkit.benchmark.measure.machine import busy
-    from allkit.benchmark.measure.run import Settings, run
+    from allkit.benchmark.measure.run import run
 
     progress = progress or Progress()
     models = [Path(model) for model in options.models] or models_at_hand()
-    settings = Settings(options.device, tuple(options.batches), options.seconds, options.queries, options.rounds)
     with _queries(options.data, progress) as (files, described, images):
         accuracy = images and AccuracyMeasurement(images, Split.load(options.split) if options.split else None)
 
@@ -79,7 +58,7 @@ def bench(options: BenchOptions, *, progress: Progress | None = None) -> BenchRe
 
         if warning := busy():
             progress.note(warning)
-        return BenchResult(run(models, files, described, settings, accuracy, say))
+        return BenchResult(run(models, files, described, options, accuracy, say))
 
 
 @contextmanager

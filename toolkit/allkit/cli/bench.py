@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from allkit.benchmark.options import BenchOptions
 from allkit.cli.options import STDOUT, NamedPath, data_option, device_option, json_option, write_record
 from allkit.cli.terminal import say
 from allkit.support.extras import require
@@ -57,13 +58,25 @@ def _file(option: str, text: str) -> Callable:
     help="Batch size for throughput; can be repeated.  [that of the plan, 1 and 32]",
 )
 @click.option(
-    "--seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="Minimum per scenario, over all rounds."
+    "--seconds",
+    type=click.FloatRange(0),
+    default=BenchOptions.seconds,
+    show_default=True,
+    help="Minimum per scenario, over all rounds.",
 )
 @click.option(
-    "--queries", type=click.IntRange(1), default=662, show_default=True, help="Minimum per scenario, over all rounds."
+    "--queries",
+    type=click.IntRange(1),
+    default=BenchOptions.queries,
+    show_default=True,
+    help="Minimum per scenario, over all rounds.",
 )
 @click.option(
-    "--rounds", type=click.IntRange(2, 20), default=7, show_default=True, help="Rounds in which all models take turns."
+    "--rounds",
+    type=click.IntRange(2, 20),
+    default=BenchOptions.rounds,
+    show_default=True,
+    help="Rounds in which all models take turns.",
 )
 @json_option
 @_file("--csv", "Write the figures, one line per model.")
@@ -167,7 +180,6 @@ def _check_usage(models: Sequence[Path], source: Path | None, compare: tuple[Pat
 
 def _measured(texts: Sequence[Path], models: Sequence[Path], data: Path, *others: Any) -> Mapping[str, Any]:
     """Measure the models. texts: files that are written afterwards, and must not be one of the images."""
-    from allkit.benchmark.job import BenchOptions
     from allkit.benchmark.job import bench as bench_models
     from allkit.cli.progress import ProgressDisplay
     from allkit.data.index import scan

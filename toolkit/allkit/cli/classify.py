@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from allkit.cli.options import NamedPath, batch_size_option, device_option
+from allkit.cli.terminal import say
 
 if TYPE_CHECKING:
-    from allkit.cli.journal import Journal
+    from allkit.classification.job import Classification
+    from allkit.classification.rows import Rows
     from allkit.runtime.classifier import Classifier
 
 EPILOG = """\b
@@ -96,32 +99,20 @@ Research use; not for diagnosis."""
 )
 def classify(
     files_or_folders: tuple[Path, ...],
-    model: Path | None,
-    device: str,
-    batch_size: int | None,
     form: str,
     output: Path | None,
     resume: bool,
     profile: bool,
-    lenient: bool,
-    mark_trained: bool,
-    bits: int | None,
     heatmaps: Path | None,
+    **options: Any,
 ) -> None:
     """Classify images, or all images below folders, with an exported model: one row per image."""
     if resume and output is None:
         raise click.UsageError("--resume continues a file: give --output too")
 
-    import contextlib
-    import sys
-    import time
-    from collections import Counter
-
     from allkit import Classifier
-    from allkit.cli.output import WRITERS, opened, terminated_as_interrupt
-    from allkit.cli.terminal import say
+    from allkit.classification.job import Classification, journal_of
     from allkit.runtime.inputs import expand
-    from allkit.runtime.overlay import OverlayFolder
     from allkit.support.files import check_folder, check_replaceable, check_text_file
 
     if output:
@@ -129,123 +120,81 @@ def classify(
     if heatmaps:
         check_folder(heatmaps)
     paths = expand(files_or_folders)
-    classifier = Classifier(
-        model,
-        device=device,
-        batch_size=batch_size,
-        heatmaps=heatmaps is not None,
-        lenient=lenient,
-        bits=bits,
-        mark_trained=mark_trained,
-    )
-    optional = ["trained_on"] * mark_trained + ["warning"] * lenient
+    classifier = Classifier(heatmaps=heatmaps is not None, **options)
     if output:
         check_text_file(output, [classifier.model_path, *paths])
-    overlays = OverlayFolder(heatmaps, paths, classifier.contract, bits) if heatmaps else None
     if classifier.notice:
         say(classifier.notice, err=True)
-    counts: Counter[str | None] = Counter()
-    doubts: Counter[str] = Counter()
-    damaged = trained_on = 0
-
-    def rows():
-        # Rows that run over the same terminal are progress enough.
-        shown = sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
-        pairs = zip(todo, classifier(todo), strict=True)
-        for path, prediction in _tracked(pairs, len(todo)) if shown else pairs:
-            if overlays:
-                overlays.add(path, prediction)
-            done.append(path)
-            yield path, prediction
-
-    def counted(rows):
-        nonlocal damaged, trained_on
-        for path, prediction in rows:
-            counts[prediction.label] += 1
-            doubts["uncertain"] += bool(prediction.uncertain)
-            doubts["unfamiliar"] += bool(prediction.unfamiliar)
-            damaged += prediction.warning is not None
-            trained_on += prediction.trained_on is not None
-            yield path, prediction
-
-    def write(rows):
-        with opened(output) as stream:
-            WRITERS[form](counted(rows), classifier.contract.classes, stream, optional)
-
-    with contextlib.ExitStack() as stack:
-        journal = None
-        if output:
-            reading = f"--bits {bits}" + " --mark-trained" * mark_trained
-            journal = stack.enter_context(_journal(output, classifier, reading, resume, overlays is not None))
-        todo = journal.left(paths) if journal else paths
-        if kept := len(paths) - len(todo):
+    with journal_of(output, classifier, resume) if output else nullcontext() as journal:
+        job = Classification(classifier, paths, journal, heatmaps)
+        if kept := len(paths) - len(job.todo):
             say(f"{kept} image(s) were classified before", err=True)
-        done: list[Path] = []
-        stopped = False
-        start = time.perf_counter()
-        try:
-            with terminated_as_interrupt():
-                if overlays and journal:
-                    for path, prediction in journal.rows(paths):
-                        overlays.add(path, prediction)
-                if journal:
-                    for path, prediction in rows():
-                        journal.add(path, prediction)
-                else:
-                    write(rows())
-        except KeyboardInterrupt:
-            stopped = True
-        seconds = time.perf_counter() - start
-        try:
-            with terminated_as_interrupt():
-                if journal:
-                    write(journal.rows(paths))
-                if overlays:
-                    sheet = overlays.write_contact_sheet()
-                    say(f"heat maps: {sheet} and one file per image beside it", err=True)
-        except KeyboardInterrupt:
-            advice = ": the same command with --resume writes them" if output else ""
-            say(f"stopped before all results were written{advice}", err=True)
-            click.get_current_context().exit(130)
-        if journal:
-            journal.finished = not stopped
-
-    chosen = f" ({classifier.chosen})" if classifier.chosen else ""
-    summary = [f"{name}: {counts[name]}" for name in classifier.contract.classes]
-    summary += [f"{doubt}: {count}" for doubt, count in doubts.items()]
-    summary += [f"trained on: {trained_on}"] * mark_trained
-    summary += [f"damaged: {damaged}"] * lenient + [f"not read: {counts[None]}"]
-    say(
-        f"\n{'  '.join(summary)}\n"
-        f"{len(done)} image(s), {len(done) / seconds:.1f} images/s with {classifier.model_path.name}{chosen} "
-        f"on {classifier.provider}; research use; not for diagnosis",
-        err=form != "table",
-    )
-    if profile and done:
-        from allkit.cli.profile_table import print_profile
-        from allkit.runtime.providers import CPU
-        from allkit.runtime.tuning import stage_costs
-
-        alone = stage_costs(classifier.model_path, done[:128]) if classifier.provider == CPU else None
-        print_profile(seconds, len(done), classifier.profile.by_thread(), alone)
-    if stopped:
+        _run(job, classifier, form, output)
+    _print_summary(job, classifier, err=form != "table")
+    if profile and job.classified:
+        _print_profile(job, classifier)
+    if job.stopped:
         advice = f"; {output} holds them, the same command with --resume goes on" if output else ""
-        say(f"stopped after {counts.total()} of {len(paths)} image(s){advice}", err=True)
+        say(f"stopped after {job.tally.labels.total()} of {len(paths)} image(s){advice}", err=True)
         click.get_current_context().exit(130)
-    if counts[None]:
+    if job.tally.labels[None]:
         click.get_current_context().exit(1)
 
 
-def _journal(output: Path, classifier: Classifier, reading: str, resume: bool, heatmaps: bool) -> Journal:
-    from allkit.cli.journal import Journal
+def _run(job: Classification, classifier: Classifier, form: str, output: Path | None) -> None:
+    """Run the job; ends the command where it is stopped before its rows are written."""
+    from allkit.classification.rows import optional_columns
+    from allkit.cli.output import WRITERS, opened, terminated_as_interrupt
 
-    made_with = f"{classifier.model_identity} {classifier.provider} {reading}"
-    return Journal(output, made_with, resume, heatmaps)
+    def write(rows: Rows) -> None:
+        with opened(output) as stream:
+            WRITERS[form](rows, classifier.contract.classes, stream, optional_columns(classifier))
+
+    def watch(rows: Rows, count: int) -> Rows:
+        # Rows that run over the same terminal are progress enough.
+        shown = sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
+        return _tracked(rows, count) if shown else rows
+
+    try:
+        with terminated_as_interrupt():
+            job.run(write, watch)
+    except KeyboardInterrupt:
+        advice = ": the same command with --resume writes them" if output else ""
+        say(f"stopped before all results were written{advice}", err=True)
+        click.get_current_context().exit(130)
+    if job.sheet:
+        say(f"heat maps: {job.sheet} and one file per image beside it", err=True)
 
 
-def _tracked(pairs: Iterable, count: int) -> Iterable:
+def _tracked(rows: Rows, count: int) -> Rows:
     # Loading rich takes as long as classifying an image.
     from rich.console import Console
     from rich.progress import track
 
-    return track(pairs, "classifying", count, console=Console(stderr=True))
+    return track(rows, "classifying", count, console=Console(stderr=True))
+
+
+def _print_summary(job: Classification, classifier: Classifier, err: bool) -> None:
+    tally, done = job.tally, len(job.classified)
+    # Pairs: a class may have the name of another count.
+    counts = [(name, tally.labels[name]) for name in classifier.contract.classes]
+    counts += [("uncertain", tally.uncertain), ("unfamiliar", tally.unfamiliar)]
+    counts += [("trained on", tally.trained_on)] * classifier.mark_trained
+    counts += [("damaged", tally.damaged)] * classifier.lenient
+    counts += [("not read", tally.labels[None])]
+    chosen = f" ({classifier.chosen})" if classifier.chosen else ""
+    say(
+        f"\n{'  '.join(f'{name}: {count}' for name, count in counts)}\n"
+        f"{done} image(s), {done / job.seconds:.1f} images/s with {classifier.model_path.name}{chosen} "
+        f"on {classifier.provider}; research use; not for diagnosis",
+        err=err,
+    )
+
+
+def _print_profile(job: Classification, classifier: Classifier) -> None:
+    from allkit.cli.profile_table import print_profile
+    from allkit.runtime.providers import CPU
+    from allkit.runtime.tuning import stage_costs
+
+    alone = stage_costs(classifier.model_path, job.classified[:128]) if classifier.provider == CPU else None
+    print_profile(job.seconds, len(job.classified), classifier.profile.by_thread(), alone)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from allkit.cli.options import NamedPath
+from allkit.exporting.options import PRECISIONS, ExportOptions
 
 EPILOG = """\b
 Examples:
@@ -27,8 +28,6 @@ wrong usage or a run that cannot be read."""
 
 
 def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
-    from allkit.exporting.job import PRECISIONS
-
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     if wrong := [name for name in names if name not in PRECISIONS]:
         raise click.BadParameter(f"{wrong[0]!r} is not one of {', '.join(PRECISIONS)}")
@@ -38,17 +37,14 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
 @click.command(epilog=EPILOG)
 @click.option("--size", "size_px", type=click.IntRange(32, 1024), help="Export the newest finished run of this size.")
 @click.option(
-    "--run",
-    "folder",
-    type=NamedPath(file_okay=False),
-    help="Export this run folder instead of the newest run.",
+    "--run", "folder", type=NamedPath(file_okay=False), help="Export this run folder instead of the newest run."
 )
 @click.option("--all", "every", is_flag=True, help="Export the newest run of each width and size, and print a table.")
 @click.option(
     "--precision",
     "precisions",
     callback=_precisions,
-    default="fp32,int8",
+    default=",".join(ExportOptions.precisions),
     show_default=True,
     metavar="LIST",
     help="Any of fp32, fp16 and int8, one file each; with --all the default is all three.",
@@ -67,21 +63,17 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 1),
-    default=0.01,
+    default=ExportOptions.max_drop,
     show_default=True,
     help="How much lower the validation accuracy of fp16 and int8 may be than that of fp32.",
 )
 @click.option(
-    "--runs",
-    type=NamedPath(file_okay=False),
-    default=Path("runs"),
-    show_default=True,
-    help="Where to look for runs.",
+    "--runs", type=NamedPath(file_okay=False), default=Path("runs"), show_default=True, help="Where to look for runs."
 )
 @click.option(
     "--out",
     type=NamedPath(file_okay=False),
-    default=Path("exported"),
+    default=ExportOptions.out,
     show_default=True,
     help="Folder for the models and their cards.",
 )
@@ -89,7 +81,7 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
 @click.option(
     "--coverage",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.95,
+    default=ExportOptions.coverage,
     show_default=True,
     help="Share of images whose prediction set should contain the true class.",
 )
@@ -115,7 +107,6 @@ def export(
     from allkit.cli.progress import ProgressDisplay
     from allkit.cli.terminal import say
     from allkit.errors import AllkitError
-    from allkit.exporting.job import PRECISIONS, ExportOptions
     from allkit.exporting.job import export as export_runs
     from allkit.support.files import check_folder
 
@@ -146,7 +137,8 @@ def export(
 def _chosen(runs: Path, folder: Path | None, size_px: int | None, every: bool) -> list[Path]:
     """The run folders that the options name."""
     from allkit.errors import AllkitError
-    from allkit.runs.run import Run, newest_finished, newest_of_each
+    from allkit.runs.find import newest_finished, newest_of_each
+    from allkit.runs.run import Run
 
     if every:
         return [run.folder for run in newest_of_each(runs)]

@@ -17,7 +17,8 @@ from allkit.training.callback import TrainingCallback
 
 if TYPE_CHECKING:
     from allkit.runs.history import Epoch
-    from allkit.runs.run import Run, Settings
+    from allkit.runs.run import Run
+    from allkit.runs.settings import Settings
     from allkit.training.job import TrainResult
 
 _LOG_SECONDS = 60.0

@@ -15,10 +15,11 @@ from allkit.cli.options import NamedPath, data_option
 from allkit.cli.progress import TrainingDisplay
 from allkit.cli.tables import print_metrics
 from allkit.cli.terminal import say
-from allkit.data.protocol import BLOCK_LENGTH
 from allkit.errors import AllkitError
+from allkit.runs.find import newest_unfinished
 from allkit.runs.recipe import RECIPES, Recipe
-from allkit.runs.run import SIZES, begun, newest_unfinished
+from allkit.runs.run import begun
+from allkit.runs.settings import SIZES
 from allkit.training.job import RUNS, cross_validate, new_folder
 from allkit.training.job import train as train_run
 from allkit.training.options import TrainOptions
@@ -89,7 +90,7 @@ def recipe_options(command):
     "--recipe",
     "recipe_name",
     type=click.Choice(list(RECIPES)),
-    default="paper",
+    default=TrainOptions.recipe.name,
     show_default=True,
     help="paper: ImageNet weights, block 5 frozen; scratch: random weights, all layers train.",
 )
@@ -98,14 +99,14 @@ def recipe_options(command):
     "sizes",
     type=click.IntRange(*SIZES),
     multiple=True,
-    default=(300,),
+    default=(TrainOptions.size_px,),
     show_default=True,
     help="Image size in pixels; repeat the option for one run per size.",
 )
 @click.option(
     "--jpeg-scale",
     type=click.Choice([1, 2]),
-    default=1,
+    default=TrainOptions.jpeg_scale,
     show_default=True,
     help="2 decodes JPEG files at half size, in training and at inference: faster for sizes up to half that of the "
     "images.",
@@ -113,27 +114,27 @@ def recipe_options(command):
 @click.option(
     "--shrink",
     type=click.Choice(["area", "linear"]),
-    default="area",
+    default=TrainOptions.shrink,
     show_default=True,
     help="How larger images are made smaller, in training and at inference: area averages, linear is faster.",
 )
 @click.option(
     "--width",
     type=click.FloatRange(0, 4, min_open=True),
-    default=1.0,
+    default=TrainOptions.width,
     show_default=True,
     help="Width multiplier: scales every channel count and the Dense layer.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
-    default=0,
+    default=TrainOptions.seed,
     show_default=True,
     help="Seed of the split, the weights and the augmentation.",
 )
 @click.option(
     "--split",
-    default="grouped",
+    default=TrainOptions.split,
     show_default=True,
     metavar="grouped|random|FILE",
     help="grouped keeps neighbouring images together; random is the paper's protocol; or a run's split.json.",
@@ -147,14 +148,12 @@ def recipe_options(command):
 @click.option(
     "--block-length",
     type=click.IntRange(1),
-    default=BLOCK_LENGTH,
+    default=TrainOptions.block_length,
     show_default=True,
     help="Neighbouring file numbers in one group, where no --groups are given.",
 )
 @click.option(
-    "--folds",
-    type=click.IntRange(2),
-    help="Cross-validate: one run per fold below --out, and the pooled result.",
+    "--folds", type=click.IntRange(2), help="Cross-validate: one run per fold below --out, and the pooled result."
 )
 @click.option(
     "--out",
@@ -162,14 +161,10 @@ def recipe_options(command):
     help="Run folder; with several sizes, -SIZE is appended.  [runs/MODEL-RECIPE-TIME]",
 )
 @click.option(
-    "--tensorboard",
-    type=NamedPath(file_okay=False),
-    help="Write the curves for TensorBoard below this folder, too.",
+    "--tensorboard", type=NamedPath(file_okay=False), help="Write the curves for TensorBoard below this folder, too."
 )
 @click.option(
-    "--preview",
-    type=NamedPath(dir_okay=False),
-    help="Write a PNG of images as the recipe augments them, and stop.",
+    "--preview", type=NamedPath(dir_okay=False), help="Write a PNG of images as the recipe augments them, and stop."
 )
 @click.option("--resume", is_flag=True, help="Resume the run in --out, or the newest unfinished one.")
 @recipe_options

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from allkit.data.index import fingerprint
 from allkit.errors import AllkitError
-from allkit.support.files import write_text
+from allkit.support.files import write_json
 from allkit.support.names import check_image_paths
 from allkit.support.reading import Count, Text, read_json
 
@@ -80,7 +80,7 @@ class Split:
 
     def save(self, path: Path) -> None:
         record = {"schema_version": SCHEMA_VERSION, "hash": self.hash, **asdict(self)}
-        write_text(path, json.dumps(record, indent=1) + "\n")
+        write_json(path, record)
 
     @classmethod
     def load(cls, path: Path | str) -> Split:

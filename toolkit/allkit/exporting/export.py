@@ -16,8 +16,8 @@ from allkit.errors import AllkitError
 from allkit.exporting.gradient import gradient_maps
 from allkit.exporting.heatmap import LAYER, STRIDE_PX
 from allkit.exporting.heatmap import METHOD as HEATMAP_METHOD
-from allkit.exporting.job import ExportOptions
 from allkit.exporting.measure import in_batches, median_latencies, open_session, outputs
+from allkit.exporting.options import ExportOptions
 from allkit.exporting.precision import Variant, kernels_for, make_variant, with_heatmap
 from allkit.exporting.prepare import Prepared, Say, prepare_run
 from allkit.exporting.seal import embed, seal

@@ -17,7 +17,7 @@ import numpy as np
 from keras import layers, ops
 
 from allkit.model.contract import OUTPUT_NAME
-from allkit.runs.run import Settings
+from allkit.runs.settings import Settings
 from allkit.training import architecture
 
 

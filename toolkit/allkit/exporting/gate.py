@@ -9,8 +9,6 @@ import numpy as np
 
 from allkit.metrics import log_probabilities
 
-MAX_DROP = 0.01
-
 
 @dataclass(frozen=True)
 class Gate:

@@ -10,7 +10,8 @@ import numpy as np
 from allkit.imaging import bmp, jpeg, png, tiff, webp
 from allkit.imaging.depth import check_bits
 from allkit.imaging.formats import recognise
-from allkit.imaging.limits import OnDamage, refuse, unreadable
+from allkit.imaging.limits import OnDamage, refuse
+from allkit.imaging.opencv import imdecode
 
 
 def decode(data: bytes, scale: int = 1, bits: int | None = None, on_damage: OnDamage = refuse) -> np.ndarray:
@@ -38,10 +39,4 @@ def decode(data: bytes, scale: int = 1, bits: int | None = None, on_damage: OnDa
 
 def _checked(data: bytes, check: Callable[[bytes, OnDamage], None], on_damage: OnDamage) -> np.ndarray:
     check(data, on_damage)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error as error:
-        raise unreadable(error.err) from error
-    if image is None:
-        raise unreadable("damaged, its data cannot be decoded")
-    return image
+    return imdecode(data, cv2.IMREAD_COLOR_RGB, "damaged, its data cannot be decoded")

@@ -13,6 +13,7 @@ import simplejpeg
 
 from allkit.imaging import orientation
 from allkit.imaging.limits import OnDamage, check_size, unreadable
+from allkit.imaging.opencv import imdecode
 
 # A scan walks over the coefficients of the whole image, at about 100 megapixels a second. A file may have any number of
 # scans; progressive files have about ten.
@@ -43,9 +44,7 @@ def read(data: bytes, scale: int, on_damage: OnDamage) -> np.ndarray:
         # simplejpeg takes a size, not a scale; for an image this small, another scale has the same size.
         _decode(data, header, 1, on_damage)
         flags = cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_REDUCED_COLOR_2 ^ cv2.IMREAD_COLOR_BGR)
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-        if image is None:
-            raise unreadable("libjpeg cannot decode it")
+        image = imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION, "libjpeg cannot decode it")
     else:
         image = _decode(data, header, scale, on_damage)
     return orientation.upright(image, header.orientation)

@@ -37,7 +37,7 @@ __all__ = [
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
-_KERNELS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
+_KERNELS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
 _JPEG_SCALES = (1, 2)
 
 
@@ -54,7 +54,6 @@ class PixelPath:
     size_px: int
     shrink: str = "area"
     enlarge: str = "linear"
-    aspect: str = "center-crop"
     jpeg_scale: int = 1
 
     def __post_init__(self):
@@ -63,8 +62,6 @@ class PixelPath:
         for kernel in (self.shrink, self.enlarge):
             if kernel not in _KERNELS:
                 raise AllkitError(f"unknown resize kernel {kernel!r}: allkit knows {', '.join(sorted(_KERNELS))}")
-        if self.aspect != "center-crop":
-            raise AllkitError(f"unknown aspect rule {self.aspect!r}: allkit knows center-crop")
         if self.jpeg_scale not in _JPEG_SCALES:
             raise AllkitError(f"unknown JPEG scale {self.jpeg_scale!r}: allkit knows 1 and 2")
 

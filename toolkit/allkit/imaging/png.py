@@ -17,6 +17,7 @@ import numpy as np
 from allkit.imaging import orientation
 from allkit.imaging.depth import to_eight_bits
 from allkit.imaging.limits import OnDamage, check_size, unreadable
+from allkit.imaging.opencv import imdecode
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS = 100_000
@@ -182,13 +183,7 @@ def _decoded(header: bytes, palette: bytes, data: list[memoryview], deep: bool) 
         ]
     )
     flags = cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_ANYDEPTH if deep else 0)
-    try:
-        image = cv2.imdecode(np.frombuffer(plain, np.uint8), flags)
-    except cv2.error as error:
-        raise unreadable(error.err) from error
-    if image is None:
-        raise unreadable("libpng cannot decode it")
-    return image
+    return imdecode(plain, flags, "libpng cannot decode it")
 
 
 def _chunk(kind: bytes, pieces: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:

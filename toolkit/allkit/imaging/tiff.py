@@ -15,6 +15,7 @@ from allkit.imaging import orientation, strips
 from allkit.imaging.depth import to_eight_bits
 from allkit.imaging.ifd import read_directory
 from allkit.imaging.limits import OnDamage, check_size, unreadable
+from allkit.imaging.opencv import imdecode
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _YCBCR = 0, 1, 2, 6
 # Samples per pixel of images with more than 8 bits.
@@ -182,10 +183,4 @@ def _deep(data: bytes, page: Page, bits: int | None) -> np.ndarray:
 
 
 def _decoded(data: bytes, flags: int) -> np.ndarray:
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise unreadable(error.err) from error
-    if image is None:
-        raise unreadable("libtiff cannot decode it")
-    return image
+    return imdecode(data, flags, "libtiff cannot decode it")

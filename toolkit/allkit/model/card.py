@@ -20,28 +20,8 @@ wrong answers**. allkit notices that and takes exact ones; other programs must s
 
 def model_card(path: Path, contract: Contract) -> str:
     """Markdown for the exported file at `path`."""
-    accuracy, split, pixels = contract.accuracy, contract.split, contract.pixels
-    baseline, calibration, abstention = contract.baseline, contract.calibration, contract.abstention
+    facts = "\n".join(f"| {name} | {text} |" for name, text in _facts(path, contract).items())
     recipe = "\n".join(f"| {name} | {markdown(str(value))} |" for name, value in contract.recipe.items())
-    parameters = ", ".join(markdown(f"{name} {value}") for name, value in split["parameters"].items())
-    measured = f"{markdown(accuracy['part'])} part, split {markdown(split['protocol'])} ({parameters})"
-    calibrated = (
-        f"temperature {contract.temperature:.3f}; expected calibration error {calibration['ece_before']:.4f} before, "
-        f"{calibration['ece_after']:.4f} after ({markdown(calibration['part'])} part, n = {calibration['n']})"
-    )
-    doubt = (
-        f"prediction sets of coverage {abstention['coverage']:g}: classes from probability "
-        f"{abstention['threshold']:.4f} on (split conformal, n = {abstention['n']}); not exactly one: uncertain"
-    )
-    latency = contract.latency
-    jpeg = "; JPEG files decoded at half scale" if pixels.jpeg_scale == 2 else ""
-    where = f"{latency['cores']} cores ({markdown(latency['processor'])})"
-    speed = f"{latency['ms']:.2f} ms an image (batch 1, median) on {where}"
-    if contract.precision != "fp32":
-        speed += f"; {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32 there"
-    if contract.slower_than_fp32:
-        speed += "; **slower than fp32 there: not recommended on that machine**"
-    unfamiliar = f"{contract.familiarity['method']} above {contract.familiarity['threshold']:.2f}"
     return f"""# {markdown(path.stem)}
 
 For **{contract.intended_use}**. A figure measured on one public dataset says how well the model fits that
@@ -49,22 +29,7 @@ dataset; it is no evidence of clinical value.
 
 | | |
 |---|---|
-| task | one label for a blood-smear image: {", ".join(map(markdown, contract.classes))} |
-| architecture | {contract.architecture}, width {contract.width:g}, after Najjar et al. 2025 |
-| file | {markdown(path.name)}, {path.stat().st_size / 2**20:.2f} MiB, {contract.precision} |
-| input | `image`: uint8 [batch, {pixels.size_px}, {pixels.size_px}, 3], RGB, normalised inside the graph |
-| pixel path | {pixels.aspect}, then resized with {pixels.shrink} (shrinking) or {pixels.enlarge} (enlarging){jpeg} |
-| output | `probabilities`: float32 [batch, {len(contract.classes)}]; `distance`: float32 [batch] |
-| accuracy | {_share(accuracy)}, n = {accuracy["n"]} |
-| baseline | {_share(baseline)}: {markdown(baseline["method"])}, on the same images |
-| measured on | {measured}, hash `{split["hash"][:12]}` |
-| data | fingerprint `{contract.data_fingerprint[:12]}` |
-| verified | {_verified(contract)} |
-| speed | {speed} |
-| heat map | {_heatmap(contract)} |
-| calibrated | {calibrated} |
-| doubt | {doubt} |
-| unfamiliar | {unfamiliar} |
+{facts}
 
 A model that is no better than the baseline has shown no more than that colour tells these classes apart.
 
@@ -90,6 +55,70 @@ Architecture: Najjar, Abd Kadum, Kadhimi, Ramadhan, "Acute Lymphoblastic Leukemi
 VGG16 Architecture", Iraqi Journal of Science, 2025. If trained on the ALL image dataset: Aria et al., doi
 10.34740/KAGGLE/DSV/2175623; Ghaderzadeh et al. 2022, doi 10.1002/int.22753.
 """
+
+
+def _facts(path: Path, contract: Contract) -> dict[str, str]:
+    """The rows of the first table."""
+    accuracy, baseline, familiarity = contract.accuracy, contract.baseline, contract.familiarity
+    size_px = contract.pixels.size_px
+    return {
+        "task": f"one label for a blood-smear image: {', '.join(map(markdown, contract.classes))}",
+        "architecture": f"{contract.architecture}, width {contract.width:g}, after Najjar et al. 2025",
+        "file": f"{markdown(path.name)}, {path.stat().st_size / 2**20:.2f} MiB, {contract.precision}",
+        "input": f"`image`: uint8 [batch, {size_px}, {size_px}, 3], RGB, normalised inside the graph",
+        "pixel path": _pixel_path(contract),
+        "output": f"`probabilities`: float32 [batch, {len(contract.classes)}]; `distance`: float32 [batch]",
+        "accuracy": f"{_share(accuracy)}, n = {accuracy['n']}",
+        "baseline": f"{_share(baseline)}: {markdown(baseline['method'])}, on the same images",
+        "measured on": _measured(contract),
+        "data": f"fingerprint `{contract.data_fingerprint[:12]}`",
+        "verified": _verified(contract),
+        "speed": _speed(contract),
+        "heat map": _heatmap(contract),
+        "calibrated": _calibrated(contract),
+        "doubt": _doubt(contract),
+        "unfamiliar": f"{familiarity['method']} above {familiarity['threshold']:.2f}",
+    }
+
+
+def _pixel_path(contract: Contract) -> str:
+    pixels = contract.pixels
+    jpeg = "; JPEG files decoded at half scale" if pixels.jpeg_scale == 2 else ""
+    return f"center-crop, then resized with {pixels.shrink} (shrinking) or {pixels.enlarge} (enlarging){jpeg}"
+
+
+def _measured(contract: Contract) -> str:
+    split = contract.split
+    parameters = ", ".join(markdown(f"{name} {value}") for name, value in split["parameters"].items())
+    part = f"{markdown(contract.accuracy['part'])} part"
+    return f"{part}, split {markdown(split['protocol'])} ({parameters}), hash `{split['hash'][:12]}`"
+
+
+def _speed(contract: Contract) -> str:
+    latency = contract.latency
+    where = f"{latency['cores']} cores ({markdown(latency['processor'])})"
+    speed = f"{latency['ms']:.2f} ms an image (batch 1, median) on {where}"
+    if contract.precision != "fp32":
+        speed += f"; {latency['fp32_ms'] / latency['ms']:.2f} times as fast as fp32 there"
+    if contract.slower_than_fp32:
+        speed += "; **slower than fp32 there: not recommended on that machine**"
+    return speed
+
+
+def _calibrated(contract: Contract) -> str:
+    calibration = contract.calibration
+    return (
+        f"temperature {contract.temperature:.3f}; expected calibration error {calibration['ece_before']:.4f} before, "
+        f"{calibration['ece_after']:.4f} after ({markdown(calibration['part'])} part, n = {calibration['n']})"
+    )
+
+
+def _doubt(contract: Contract) -> str:
+    abstention = contract.abstention
+    return (
+        f"prediction sets of coverage {abstention['coverage']:g}: classes from probability "
+        f"{abstention['threshold']:.4f} on (split conformal, n = {abstention['n']}); not exactly one: uncertain"
+    )
 
 
 def _verified(contract: Contract) -> str:

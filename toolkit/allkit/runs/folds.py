@@ -11,7 +11,8 @@ from typing import Any
 
 from allkit.data.split import Split
 from allkit.errors import AllkitError
-from allkit.runs.run import Run, Settings, begun
+from allkit.runs.run import Run, begun
+from allkit.runs.settings import Settings
 
 _REPEAT = "repeat the cross-validation with the options it was started with, or into another --out"
 

@@ -13,92 +13,30 @@ confusion.png     Figure 3 of the paper
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from msgspec import Meta
 
 from allkit.data.split import Split, class_of
 from allkit.errors import AllkitError, reason
-from allkit.imaging.pixel_path import PixelPath, natural_key
 from allkit.runs.history import Epoch, check_consecutive
 from allkit.runs.recipe import Recipe
 from allkit.runs.record import TrainingRecord
+from allkit.runs.settings import Settings
 from allkit.support.csvtext import read_rows, write_rows
-from allkit.support.files import listing, remove_abandoned, write_text
+from allkit.support.files import remove_abandoned, write_json, write_text
 from allkit.support.names import check_class_names
 from allkit.support.reading import Share, as_kind, as_plain, read_json
 from allkit.support.text import unprintable
 
-SCHEMA_VERSION = 1
-
 _DAMAGED = "train again"
 # Of probabilities that were written with six digits.
 _ROUNDING = 1e-3
-
-# The one architecture there is: the modified VGG16 of the paper.
-VGG16 = "vgg16"
-
-# The least and the largest image, in pixels, that a network is trained for.
-SIZES = (32, 1024)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What was asked of a training. `data` is the folder the images were read from.
-
-    Every name of a file that is made from a run begins with its architecture: it is one of those there are.
-    """
-
-    architecture: Literal["vgg16"]
-    pixels: PixelPath
-    width: Annotated[float, Meta(gt=0, le=4)]
-    seed: Annotated[int, Meta(ge=0, lt=2**32)]
-    recipe: Recipe
-    classes: tuple[str, ...]
-    data: str
-
-    @property
-    def name(self) -> str:
-        """Architecture, width and size, as in `vgg16x0.25-150`."""
-        return model_name(self.architecture, self.width, self.pixels.size_px)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
-
-    def public(self) -> dict[str, Any]:
-        """The settings for a record that travels: without folders of this machine."""
-        record = self.to_dict()
-        del record["data"]
-        record["recipe"]["weights"] = Path(self.recipe.weights).name
-        record["recipe"]["teacher"] = [Path(folder).name for folder in self.recipe.teacher]
-        return record
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Settings:
-        """Settings from a record; AllkitError for what is missing, of another type, or out of range."""
-        recipe = record.get("recipe")
-        if isinstance(recipe, dict):
-            record = {**record, "recipe": Recipe.from_dict(recipe).to_dict()}
-        settings = as_kind(record, cls, "the record of the settings", "train again")
-        check_class_names(settings.classes)
-        if not SIZES[0] <= settings.pixels.size_px <= SIZES[1] or unprintable(settings.data):
-            raise AllkitError(
-                f"no training has images of {settings.pixels.size_px} px in {settings.data!r}: train again"
-            )
-        return settings
-
-
-def model_name(architecture: str, width: float, size_px: int) -> str:
-    return f"{architecture}x{width:g}-{size_px}"
 
 
 @dataclass(frozen=True)
@@ -285,61 +223,3 @@ def _learnt_from(recipe: Recipe) -> list[Run]:
     """The runs that a training goes on from or imitates."""
     weights = earlier_run(recipe)
     return [*map(Run.open, recipe.teacher), *([weights] if weights else [])]
-
-
-def find_runs(folder: Path) -> list[Run]:
-    """The readable runs directly below `folder`, newest first by the time of their settings."""
-    found = [path / "run.json" for path in listing(folder) if os.path.isfile(path / "run.json")]
-    settings = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    runs = []
-    for path in settings:
-        # A damaged run must not stand in the way of the others; opened by its name it says what is wrong.
-        with contextlib.suppress(AllkitError):
-            runs.append(Run.open(path.parent))
-    return runs
-
-
-def newest_of_each(folder: Path) -> list[Run]:
-    """The newest finished run of each name (architecture, width, size), by name; AllkitError when there is none."""
-    newest: dict[str, Run] = {}
-    for run in find_runs(folder):
-        if run.finished:
-            newest.setdefault(run.settings.name, run)
-    if not newest:
-        raise AllkitError(f"no finished run in {folder}: train one with allkit train")
-    return [newest[name] for name in sorted(newest, key=natural_key)]
-
-
-def newest_finished(folder: Path, size_px: int | None = None) -> Run:
-    """The newest finished run below `folder`, of the given size if one is given.
-
-    AllkitError names the sizes there are, the unfinished runs, and the command that would train the missing one.
-    """
-    runs = find_runs(folder)
-    finished = [run for run in runs if run.finished]
-    for run in finished:
-        if size_px in (None, run.settings.pixels.size_px):
-            return run
-    wanted = "" if size_px is None else f" at {size_px} px"
-    sizes = sorted({run.settings.pixels.size_px for run in finished})
-    there = f"there are runs at {', '.join(map(str, sizes))} px" if sizes else "there is no finished run"
-    waiting = [run.folder for run in runs if not run.finished and size_px in (None, run.settings.pixels.size_px)]
-    advice = (
-        f"go on with the unfinished one: allkit train --out {waiting[0]} --resume"
-        if waiting
-        else f"train one: allkit train --data DIR --recipe scratch --size {size_px or 150}"
-    )
-    raise AllkitError(f"no finished run{wanted} in {folder}: {there}; {advice}")
-
-
-def newest_unfinished(folder: Path) -> Run:
-    """The run to resume; AllkitError when all are finished."""
-    for run in find_runs(folder):
-        if not run.finished:
-            return run
-    raise AllkitError(f"no unfinished run in {folder}: name its folder with --out, or train without --resume")
-
-
-def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record as JSON, whole or not at all."""
-    write_text(path, json.dumps(record, indent=1) + "\n")

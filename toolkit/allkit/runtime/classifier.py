@@ -93,10 +93,10 @@ class Classifier:
     model, when the file is damaged or has no contract, heat map or training images, or when an explicitly named GPU
     does not work.
 
-    model_path: the file in use. model_identity: hash of its content. chosen: why this file, if none was given, else
-    None. contract: what the model states about itself. training_images: of its split, None if it does not list them.
-    notice: one line about a fallback to the CPU or to slower kernels, or None. plan: how work is divided among cores.
-    profile: where the time of the last call went.
+    heatmaps, lenient, bits, mark_trained: as given. model_path: the file in use. model_identity: hash of its
+    content. chosen: why this file, if none was given, else None. contract: what the model states about itself.
+    training_images: of its split, None if it does not list them. notice: one line about a fallback to the CPU or to
+    slower kernels, or None. plan: how work is divided among cores. profile: where the time of the last call went.
 
     >>> classify = Classifier()
     >>> classify("smear.jpg").label
@@ -136,7 +136,7 @@ class Classifier:
         self.training_images: TrainingImages | None = self._model.training_images
         if mark_trained and self.training_images is None:
             raise AllkitError(f"{self._model.path.name} does not list its training images: export it again")
-        self._heatmaps, self._lenient, self._bits, self._mark_trained = heatmaps, lenient, bits, mark_trained
+        self.heatmaps, self.lenient, self.bits, self.mark_trained = heatmaps, lenient, bits, mark_trained
         self._color = color
         self.model_path: Path = self._model.path
         self.model_identity: str = self._model.identity
@@ -173,13 +173,13 @@ class Classifier:
 
         def load(source: Source, lap: Callable[[str], None], number: int) -> np.ndarray:
             source = as_source(source, self._color)
-            keep = partial(notes[number].setdefault, "warning") if self._lenient else refuse
-            if self._mark_trained:
-                source, digest = _decoded(source, pixels, lap, self._bits, keep)
+            keep = partial(notes[number].setdefault, "warning") if self.lenient else refuse
+            if self.mark_trained:
+                source, digest = _decoded(source, pixels, lap, self.bits, keep)
                 if copy := self.training_images.copy_of(digest, source):
                     notes[number]["trained_on"] = copy
                 lap("decode")
-            return pixels.load(source, lap, self._bits, keep)
+            return pixels.load(source, lap, self.bits, keep)
 
         def finish(result: tuple | AllkitError) -> Prediction:
             prediction, known = self._prediction(result), notes.pop(next(numbers), {})
@@ -197,7 +197,7 @@ class Classifier:
         )
 
     def _infer(self, batch: np.ndarray) -> Iterator[tuple[np.ndarray, np.float32, np.ndarray | None]]:
-        probabilities, distances, heatmaps = self._model.run(batch, self._heatmaps)
+        probabilities, distances, heatmaps = self._model.run(batch, self.heatmaps)
         return zip(probabilities, distances, [None] * len(batch) if heatmaps is None else heatmaps, strict=True)
 
     def _prediction(self, result: tuple[np.ndarray, np.float32, np.ndarray | None] | AllkitError) -> Prediction:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice, starmap
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from allkit.runtime.workers import Task, Workers
 Source = Path | str | bytes | np.ndarray
 Result = TypeVar("Result")
 Final = TypeVar("Final")
+Load = Callable[[Source, Callable[[str], None], int], np.ndarray]
 
 
 class Results(Iterator[Final]):
@@ -57,7 +59,7 @@ def run_in_batches(
     plan: Plan,
     profile: Profile | None = None,
     buffer: Callable[[int], np.ndarray] | None = None,
-    load: Callable[[Source, Callable[[str], None], int], np.ndarray] | None = None,
+    load: Load | None = None,
     finish: Callable[[Result | AllkitError], Final] = lambda result: result,
 ) -> Results[Final]:
     """Yield one result per source, in order: one of `infer`'s, or the error that kept the source from being read.
@@ -76,51 +78,14 @@ def run_in_batches(
         size = max(1, min(size, -(-len(sources) // count)))
     buffer = buffer or (lambda length: np.empty((length, pixels.size_px, pixels.size_px, 3), np.uint8))
     load = load or (lambda source, lap, number: pixels.load(source, lap))
-    buffers = threading.local()
     workers = Workers(count, "worker")
-
-    def run(first: int, batch: Sequence[Source]) -> list[Result | AllkitError]:
-        if not hasattr(buffers, "pixels"):
-            buffers.pixels = buffer(size)
-        errors: dict[int, AllkitError] = {}
-        profile.start()
-        for place, source in enumerate(batch):
-            if workers.stopped:
-                return []
-            try:
-                buffers.pixels[place - len(errors)] = load(source, profile.lap, first + place)
-            except AllkitError as error:
-                errors[place] = error
-        read = len(batch) - len(errors)
-        rows = iter(infer(buffers.pixels[:read]) if read else ())
-        profile.lap("infer")
-        return [errors[place] if place in errors else next(rows) for place in range(len(batch))]
-
-    waiting = iter(sources)
-
-    def numbered() -> Iterator[tuple[int, list[Source]]]:
-        first = 0
-        while batch := [_own(source) for source in islice(waiting, size)]:
-            yield first, batch
-            first += len(batch)
-
-    batches = numbered()
-
-    def side_by_side() -> Iterator[list[Result | AllkitError]]:
-        ahead: deque[Task] = deque()
-        while True:
-            ahead.extend(workers.submit(partial(run, *batch)) for batch in islice(batches, count + 1 - len(ahead)))
-            if not ahead:
-                return
-            profile.start()
-            results = ahead.popleft().result()
-            profile.lap("wait")
-            yield results
+    stages = _Stages(load, infer, partial(buffer, size), profile, workers)
 
     def finished() -> Generator[Final, None, None]:
+        batches = _numbered(sources, size)
         try:
             # For a single image, a thread would cost more than reading it.
-            for results in starmap(run, batches) if count == 1 else side_by_side():
+            for results in starmap(stages.run, batches) if count == 1 else stages.side_by_side(batches, count):
                 for result in results:
                     profile.start()
                     final = finish(result)
@@ -133,6 +98,59 @@ def run_in_batches(
             workers.stop()
 
     return Results(finished(), workers)
+
+
+@dataclass(frozen=True)
+class _Stages(Generic[Result]):
+    """What a worker does with a batch. make_buffer: its array, uint8 (n, S, S, 3)."""
+
+    load: Load
+    infer: Callable[[np.ndarray], Iterable[Result]]
+    make_buffer: Callable[[], np.ndarray]
+    profile: Profile
+    workers: Workers
+    buffers: threading.local = field(default_factory=threading.local)
+
+    def run(self, first: int, batch: Sequence[Source]) -> list[Result | AllkitError]:
+        """A result or an error for each source of a batch, the first of which has the number `first`."""
+        if not hasattr(self.buffers, "pixels"):
+            self.buffers.pixels = self.make_buffer()
+        pixels, errors = self.buffers.pixels, {}
+        self.profile.start()
+        for place, source in enumerate(batch):
+            if self.workers.stopped:
+                return []
+            try:
+                pixels[place - len(errors)] = self.load(source, self.profile.lap, first + place)
+            except AllkitError as error:
+                errors[place] = error
+        read = len(batch) - len(errors)
+        rows = iter(self.infer(pixels[:read]) if read else ())
+        self.profile.lap("infer")
+        return [errors[place] if place in errors else next(rows) for place in range(len(batch))]
+
+    def side_by_side(
+        self, batches: Iterator[tuple[int, list[Source]]], count: int
+    ) -> Iterator[list[Result | AllkitError]]:
+        """The results of each batch, in order, with `count` workers at work."""
+        ahead: deque[Task] = deque()
+        while True:
+            new = islice(batches, count + 1 - len(ahead))
+            ahead.extend(self.workers.submit(partial(self.run, *batch)) for batch in new)
+            if not ahead:
+                return
+            self.profile.start()
+            results = ahead.popleft().result()
+            self.profile.lap("wait")
+            yield results
+
+
+def _numbered(sources: Iterable[Source], size: int) -> Iterator[tuple[int, list[Source]]]:
+    """Batches of up to `size` sources, each with the number of its first."""
+    waiting, first = iter(sources), 0
+    while batch := [_own(source) for source in islice(waiting, size)]:
+        yield first, batch
+        first += len(batch)
 
 
 def _own(source: Source) -> Source:

@@ -13,7 +13,7 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -178,6 +178,11 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_json(path: Path | str, record: Mapping[str, Any]) -> None:
+    """Write a record as JSON, whole or not at all."""
+    write_text(path, json.dumps(record, indent=1) + "\n")
+
+
 def content_hash(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -225,7 +230,7 @@ def write_cache(name: str, record: dict[str, Any]) -> bool:
     if cache is None:
         return False
     try:
-        write_text(cache / name, json.dumps(record, indent=1) + "\n")
+        write_json(cache / name, record)
     except AllkitError:
         return False
     return True

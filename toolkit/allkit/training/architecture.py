@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers
 
 from allkit.runs.recipe import Recipe
-from allkit.runs.run import VGG16
+from allkit.runs.settings import VGG16
 
 # Simonyan and Zisserman 2014, configuration D: channels and convolutions of each block.
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))

@@ -19,7 +19,9 @@ from allkit.data.index import BASELINE
 from allkit.metrics import Interval, proportion
 from allkit.metrics.classification import Metrics, score
 from allkit.runs.folds import check_folds
-from allkit.runs.run import SCHEMA_VERSION, Run, write_json
+from allkit.runs.run import Run
+from allkit.runs.settings import SCHEMA_VERSION
+from allkit.support.files import write_json
 
 
 def pool(runs: Sequence[Run], folder: Path) -> tuple[Metrics, Interval]:

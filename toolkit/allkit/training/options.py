@@ -13,7 +13,7 @@ from allkit.data.split import Split
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
 from allkit.runs.recipe import PAPER, RECIPES, Recipe
-from allkit.runs.run import SIZES, VGG16, Settings, model_name
+from allkit.runs.settings import SIZES, VGG16, Settings, model_name
 
 
 @dataclass(frozen=True)

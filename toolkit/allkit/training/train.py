@@ -15,7 +15,8 @@ from allkit.errors import AllkitError
 from allkit.metrics import Interval, proportion
 from allkit.metrics.classification import Metrics, score
 from allkit.runs.history import Epoch
-from allkit.runs.run import SCHEMA_VERSION, Run, Settings, earlier_run
+from allkit.runs.run import Run, earlier_run
+from allkit.runs.settings import SCHEMA_VERSION, Settings
 from allkit.support.files import replacing
 from allkit.training import architecture
 from allkit.training.backend import device, versions

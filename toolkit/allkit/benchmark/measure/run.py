@@ -6,7 +6,6 @@ All models take turns in every round, so that other load on the machine affects 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from allkit.benchmark.measure.entry import Entry
 from allkit.benchmark.measure.machine import facts
 from allkit.benchmark.measure.peak import Peak
 from allkit.benchmark.measure.probe import probe
+from allkit.benchmark.options import BenchOptions
 from allkit.benchmark.record.paired import paired_accuracies
 from allkit.benchmark.record.record import SCHEMA_VERSION
 from allkit.errors import AllkitError
@@ -27,33 +27,25 @@ from allkit.support.text import visible
 _WARM_UP_SECONDS = 0.5
 _PROBED = 64
 
+# The options that a record holds under the name of settings.
+_RECORDED = ("device", "batches", "seconds", "queries", "rounds")
+
 # Reports a phase, the model or None, and the share of the work that is done.
 Say = Callable[[str, str, float], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to measure. batches: batch sizes of the offline scenario, empty for 1, 32 and that of the model's plan.
-    seconds, queries: minimum of each scenario of a model, spread over the rounds."""
-
-    device: str = "auto"
-    batches: tuple[int, ...] = ()
-    seconds: float = 5.0
-    queries: int = 662
-    rounds: int = 7
 
 
 def run(
     models: Sequence[Path],
     files: Sequence[Path],
     data: dict[str, Any],
-    settings: Settings,
+    options: BenchOptions,
     accuracy: AccuracyMeasurement | None = None,
     say: Say = lambda phase, model, done: None,
 ) -> dict[str, Any]:
     """Measure every model. A model that fails has an error in its row; the others continue.
 
-    files: the query images. data: their description, for the record. accuracy: None to skip it.
+    files: the query images. data: their description, for the record. options: its models and data are those given
+    here. accuracy: None to skip it.
     """
     if len({path.name for path in models}) < len(models):
         raise AllkitError("two models have the same file name, which identifies a row: rename one")
@@ -62,15 +54,44 @@ def run(
     machine = facts()
     peak = Peak()
     peak.measure()
+    rows, entries = _validated(models, files, options, accuracy, say)
+    for i, entry in enumerate(entries):
+        say("warm up", entry.row["model"], i / len(entries))
+        _guarded(entry, partial(entry.warm_up, _WARM_UP_SECONDS))
+    seconds, queries = options.seconds / options.rounds, -(-options.queries // options.rounds)
+    for round_ in range(options.rounds if entries else 0):
+        peak.measure()
+        # Another order every round: what runs before a model must not always be the same.
+        for i, entry in enumerate(entries[round_ % len(entries) :] + entries[: round_ % len(entries)]):
+            say("measure", entry.row["model"], (round_ + i / len(entries)) / options.rounds)
+            if "error" not in entry.row:
+                turn = partial(entry.measure, round_, seconds, queries)
+                _guarded(entry, turn)
+    for row in rows:
+        row["against_parent"] = _against_parent(row, rows)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": {name: getattr(options, name) for name in _RECORDED} | {"batches": list(options.batches)},
+        "machine": {**machine, "peak_gops": {name: round(value, 1) for name, value in peak.gops.items()}},
+        "data": {**data, "files": len(files)},
+        "rows": rows,
+    }
+
+
+def _validated(
+    models: Sequence[Path], files: Sequence[Path], options: BenchOptions, accuracy: AccuracyMeasurement | None, say: Say
+) -> tuple[list[dict[str, Any]], list[Entry]]:
+    """The row of every model, and the entries of those that can be measured."""
     rows: list[dict[str, Any]] = []
     entries: list[Entry] = []
     for i, path in enumerate(models):
         say("validate", path.name, i / len(models))
         entry = None
         try:
-            entry = Entry(path, settings.device, settings.batches, files)
+            entry = Entry(path, options.device, options.batches, files)
             entry.validate()
-            entry.row |= probe(path, settings.device, files[:_PROBED])
+            entry.row |= probe(path, options.device, files[:_PROBED])
         except AllkitError as error:
             rows.append({"model": visible(path.name), **(entry.row if entry else {}), "error": str(error)})
             continue
@@ -82,28 +103,7 @@ def run(
             except AllkitError as error:
                 # Its speed can still be measured.
                 entry.row["accuracy_error"] = str(error)
-    for i, entry in enumerate(entries):
-        say("warm up", entry.row["model"], i / len(entries))
-        _guarded(entry, partial(entry.warm_up, _WARM_UP_SECONDS))
-    seconds, queries = settings.seconds / settings.rounds, -(-settings.queries // settings.rounds)
-    for round_ in range(settings.rounds if entries else 0):
-        peak.measure()
-        # The order rotates, so that no model always runs after the same other.
-        for i, entry in enumerate(entries[round_ % len(entries) :] + entries[: round_ % len(entries)]):
-            say("measure", entry.row["model"], (round_ + i / len(entries)) / settings.rounds)
-            if "error" not in entry.row:
-                turn = partial(entry.measure, round_, seconds, queries)
-                _guarded(entry, turn)
-    for row in rows:
-        row["against_parent"] = _against_parent(row, rows)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": {**asdict(settings), "batches": list(settings.batches)},
-        "machine": {**machine, "peak_gops": {name: round(value, 1) for name, value in peak.gops.items()}},
-        "data": {**data, "files": len(files)},
-        "rows": rows,
-    }
+    return rows, entries
 
 
 def _guarded(entry: Entry, work: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ import cv2
 import pytest
 
 from allkit import AllkitError
-from allkit.cli.journal import Journal
+from allkit.classification.journal import Journal
 from allkit.runtime.classifier import Prediction
 from allkit.runtime.default_model import name_default
 from classified import JOURNAL, ONE_BY_ONE, classified_again, failing_at, run, stopped_after, subprocess_classify

@@ -1,0 +1,3 @@
+from classified import folder, many
+
+__all__ = ["folder", "many"]

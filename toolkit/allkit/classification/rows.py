@@ -1,0 +1,76 @@
+"""Rows of predictions as CSV or JSON lines, and the file that holds them, whole or not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TextIO
+
+from allkit.runtime.classifier import Classifier, Prediction
+from allkit.support.csvtext import path_field, text_field, write_rows
+from allkit.support.files import replacing
+from allkit.support.text import visible
+
+Rows = Iterable[tuple[Path, Prediction]]
+Writer = Callable[[Rows, Sequence[str], TextIO, Sequence[str]], None]
+
+# A file name need not be valid UTF-8; it is written as the bytes that the file system has.
+ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+# Fields that a row has only where they were asked for.
+OPTIONAL = ("trained_on", "warning")
+
+
+def columns(classes: Sequence[str], optional: Sequence[str] = ()) -> list[str]:
+    """The names of the fields of a row; optional: those of `OPTIONAL` that were asked for, which come last."""
+    return ["path", "label", "confidence", *classes, "error", "prediction_set", "uncertain", "unfamiliar", *optional]
+
+
+def optional_columns(classifier: Classifier) -> list[str]:
+    """Those of `OPTIONAL` that the classifier was asked for."""
+    return ["trained_on"] * classifier.mark_trained + ["warning"] * classifier.lenient
+
+
+def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
+    """One line per image under a header, a prediction set as `Early|Pre`; what an image does not have is empty.
+
+    No field is a formula to a spreadsheet, see `csvtext`. On a terminal names are shown, never obeyed.
+    """
+    names = columns(classes, optional)
+    lines = chain([names], (_fields(_record(path, prediction, classes), names) for path, prediction in rows))
+    write_rows(stream, map(_shown, lines) if stream.isatty() else lines)
+
+
+def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
+    """One JSON object per line with the names of the CSV columns, the prediction set as a list; null if undefined."""
+    for path, prediction in rows:
+        record = _record(path, prediction, classes)
+        stream.write(json.dumps({name: record[name] for name in columns(classes, optional)}) + "\n")
+
+
+@contextmanager
+def row_file(path: Path) -> Iterator[TextIO]:
+    """A text file for rows that takes its name only when all has gone well; AllkitError as `replacing` raises it."""
+    with replacing(path) as temporary, temporary.open("w", newline="", **ENCODING) as stream:
+        yield stream
+
+
+def _fields(record: dict, names: Sequence[str]) -> list:
+    if record["prediction_set"] is not None:
+        record["prediction_set"] = "|".join(record["prediction_set"])
+    return [path_field(record["path"]), *(_field(record[name]) for name in names[1:])]
+
+
+def _shown(fields: Sequence) -> list:
+    return [visible(value) if isinstance(value, str) else value for value in fields]
+
+
+def _field(value: object) -> object:
+    return text_field(value) if isinstance(value, str) else value
+
+
+def _record(path: Path, prediction: Prediction, classes: Sequence[str]) -> dict:
+    return {"path": str(path), **dict.fromkeys(classes), **prediction.to_dict()}
