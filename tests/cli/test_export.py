@@ -133,7 +133,7 @@ def test_classify_draws_heat_maps(exported, smears, tmp_path):
     assert result.exit_code == 0
     drawn = sorted(path.name for path in (tmp_path / "maps").rglob("*.png"))
     assert len(drawn) == 25
-    assert "contact-sheet.png" in drawn
+    assert "contact-sheet.heatmap.png" in drawn
 
 
 def test_classify_refuses_heat_maps_of_a_model_without_one(exported, smears, tmp_path):

@@ -208,7 +208,7 @@ OverlayFolder(Path("same"), [Path("images/smear2.png")], tiny_contract(("plain",
     paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": paths}, check=False)
     assert done.returncode == 0
-    sheets = [Path(folder, "contact-sheet.png").read_bytes() for folder in ("maps", "same")]
+    sheets = [Path(folder, "contact-sheet.heatmap.png").read_bytes() for folder in ("maps", "same")]
     assert sheets[0] == sheets[1]
 
 

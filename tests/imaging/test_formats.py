@@ -1,4 +1,6 @@
+import shutil
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -102,3 +104,12 @@ def test_a_bmp_with_channels_in_another_order_or_width_is_refused():
     ):
         with pytest.raises(AllkitError, match="bits per pixel is not supported"):
             decode(data)
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "gztar"])
+def test_an_archive_is_named_as_such(form, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(encoded(drawn(), "PNG"))
+    archive = shutil.make_archive(str(tmp_path / "images"), form, tmp_path / "images")
+    with pytest.raises(AllkitError, match="archive: unpack it, and give the folder"):
+        decode(Path(archive).read_bytes())

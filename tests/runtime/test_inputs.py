@@ -32,6 +32,13 @@ def test_a_folder_becomes_its_images_in_natural_order_without_hidden_ones(tree):
     assert names == ["img2.jpg", "img10.jpg", "sub/deep/x.tiff", "sub/img1.PNG"]
 
 
+def test_heat_maps_in_the_folder_of_the_images_are_not_classified(tree):
+    (tree / "img2.jpg.heatmap.png").write_bytes(b"")
+    (tree / "contact-sheet.heatmap.png").write_bytes(b"")
+    assert len(expand([tree])) == 4
+    assert expand([tree / "img2.jpg.heatmap.png"]) == [tree / "img2.jpg.heatmap.png"]
+
+
 def test_arguments_keep_their_order(tree):
     assert expand([tree / "sub", tree / "img2.jpg"]) == [
         tree / "sub/deep/x.tiff",

@@ -6,42 +6,12 @@ import pytest
 
 from allkit.errors import AllkitError
 from allkit.runtime.classifier import Prediction
-from allkit.runtime.overlay import CONTACT_SHEET, OverlayFolder, overlay
+from allkit.runtime.evidence import overlay
+from allkit.runtime.overlay import CONTACT_SHEET, OverlayFolder
 from models import tiny_contract
 
 GREY = np.full((70, 70, 3), 128, np.uint8)
 MAP = {"method": "hirescam", "layer": "l", "height": 2, "width": 2, "stride_px": 32}
-
-
-def changed(heatmap):
-    """How much each pixel of a grey image is changed by a map, (70, 70)."""
-    drawn = overlay(GREY, np.array(heatmap, np.float32), 32)
-    assert drawn.shape == GREY.shape
-    assert drawn.dtype == np.uint8
-    return np.abs(drawn.astype(int) - 128).sum(2)
-
-
-def test_evidence_is_drawn_over_the_pixels_that_it_comes_from():
-    most, difference = changed([[5, 5], [5, 5]])[0, 0], changed([[0, 5], [0, 0]])
-    # The centre of the upper right quarter, and all that lies beyond it.
-    assert (difference[:16, 48:] == most).all()
-    assert (difference[48:, :16] == 0).all()
-    assert 0 < difference[15, 24] != most
-
-
-def test_the_edge_that_the_pools_drop_shows_the_nearest_value():
-    most, difference = changed([[1, 1], [1, 1]])[0, 0], changed([[0, 0], [0, 1]])
-    assert (difference[48:, 48:] == most).all()
-
-
-def test_evidence_against_the_label_and_an_empty_map_change_nothing():
-    assert changed([[-3, -1], [0, -2]]).max() == 0
-    assert changed([[0, 0], [0, 0]]).max() == 0
-    assert np.array_equal(changed([[-9, 5], [0, 0]]), changed([[0, 5], [0, 0]]))
-
-
-def test_the_strength_is_relative_to_the_image():
-    assert np.array_equal(changed([[0, 5], [1, 0]]), changed([[0, 50], [10, 0]]))
 
 
 def predict(label, confidence):
@@ -66,9 +36,12 @@ def test_overlays_mirror_the_folders_and_keep_names_apart(images, tmp_path):
         overlays.add(path, predict("red", 0.9))
     overlays.add(Path("broken.png"), Prediction(error="not readable"))
     names = {path.relative_to(tmp_path / "maps").as_posix() for path in (tmp_path / "maps").rglob("*.png")}
-    assert names == {"a/1.png.png", "a/2.png.png", "b/1.png.png"}
-    written = cv2.imread(str(tmp_path / "maps/b/1.png.png"))[..., ::-1]
-    assert np.array_equal(written, overlay(np.full((70, 70, 3), 120, np.uint8), predict("red", 1).heatmap, 32))
+    assert names == {"a/1.png.heatmap.png", "a/2.png.heatmap.png", "b/1.png.heatmap.png"}
+    written = cv2.imread(str(tmp_path / "maps/b/1.png.heatmap.png"))[..., ::-1]
+    expected = overlay(np.full((70, 70, 3), 120, np.uint8), predict("red", 1).heatmap, 64 / 70)
+    # A colour bar lies below it.
+    assert np.array_equal(written[:70], expected)
+    assert written.shape[0] > 70
 
 
 def test_the_contact_sheet_has_a_band_a_class_with_the_most_confident_first(images, tmp_path):
@@ -79,11 +52,11 @@ def test_the_contact_sheet_has_a_band_a_class_with_the_most_confident_first(imag
     path = overlays.write_contact_sheet()
     assert path == tmp_path / "maps" / CONTACT_SHEET
     sheet = cv2.imread(str(path))
-    band = sheet.shape[0] // 3
-    assert sheet.shape[0] == 3 * band
-    # Images, then overlays, in the second band: brightness 60 is the surest, then 120, then 0.
-    row = sheet[band + 100, :, 0]
-    assert [int(row[90 + 166 * column]) for column in range(4)] == [60, 120, 0, 255]
+    # Two bands without an image, of two lines of text, beside that of three lines, images and overlays.
+    assert sheet.shape[0] == 2 * 44 + 66 + 2 * 248 + 8
+    # Brightness 60 is the surest, then 120, then 0.
+    row = sheet[44 + 66 + 120, :, 0]
+    assert [int(row[120 + 248 * column]) for column in range(4)] == [60, 120, 0, 255]
 
 
 def test_only_the_strongest_are_kept(images, tmp_path):
@@ -109,12 +82,8 @@ def test_no_overlay_leaves_its_folder(images, tmp_path, monkeypatch):
     overlays = OverlayFolder(Path("maps"), paths, tiny_contract(size_px=70, heatmap=MAP))
     for path in paths:
         overlays.add(path, predict("red", 0.9))
-    drawn = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png.png")}
-    assert drawn == {"work/maps/images/a/1.png.png", "work/maps/work/here.png.png"}
-
-
-def test_a_map_of_no_numbers_is_not_drawn():
-    assert changed([[np.nan, np.nan], [np.nan, np.nan]]).max() == 0
+    drawn = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.heatmap.png")}
+    assert drawn == {"work/maps/images/a/1.png.heatmap.png", "work/maps/work/here.png.heatmap.png"}
 
 
 def test_images_with_the_longest_names_keep_their_overlays_apart(tmp_path):
@@ -128,16 +97,16 @@ def test_images_with_the_longest_names_keep_their_overlays_apart(tmp_path):
         overlays.add(path, predict("red", 0.9))
     written = [path.name for path in (tmp_path / "maps").iterdir()]
     assert len(written) == 3
-    assert all(name.endswith(".png") and len(name.encode()) <= 255 for name in written)
+    assert all(name.endswith(".heatmap.png") and len(name.encode()) <= 255 for name in written)
 
 
 def test_an_overlay_never_replaces_an_image(images, tmp_path):
-    beside = images[0].with_name("1.png.png")
+    beside = images[0].with_name("1.png.heatmap.png")
     beside.write_bytes(images[0].read_bytes())
     (tmp_path / "elsewhere").symlink_to(images[0].parents[1])
     contract = tiny_contract(size_px=70, heatmap=MAP)
     for folder in (tmp_path / "images", tmp_path / "images/a/..", tmp_path / "elsewhere"):
-        with pytest.raises(AllkitError, match=r"would overwrite .*1\.png\.png"):
+        with pytest.raises(AllkitError, match=r"would overwrite .*1\.png\.heatmap\.png"):
             OverlayFolder(folder, [*images, beside], contract)
         OverlayFolder(folder, images, contract)
     sheet = tmp_path / "images" / CONTACT_SHEET

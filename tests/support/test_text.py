@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from allkit.support.text import markdown, unprintable, visible, visible_lines
+from allkit.support.text import markdown, shortened, unprintable, visible, visible_lines
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,10 @@ def test_a_name_in_markdown_is_no_tag_link_emphasis_or_formula():
     assert markdown("vgg16x0.25-150_int8.onnx, 95.67 % [94.84, 96.36]") == (
         "vgg16x0.25-150_int8.onnx, 95.67 % [94.84, 96.36]"
     )
+
+
+@pytest.mark.parametrize(
+    ("most", "shown"), [(10, "0123456789"), (9, "012...789"), (8, "01...789"), (3, "..."), (1, ".")]
+)
+def test_a_long_text_loses_its_middle(most, shown):
+    assert shortened("0123456789", most) == shown

@@ -42,6 +42,14 @@ _OTHERS = (
     ("DDS", 0, b"DDS "),
     ("SVG", 0, b"<svg"),
 )
+# What holds files, and is no image itself.
+_ARCHIVES = (
+    ("ZIP", 0, b"PK\x03\x04"),
+    ("RAR", 0, b"Rar!"),
+    ("7z", 0, b"7z\xbc\xaf\x27\x1c"),
+    ("gzip", 0, b"\x1f\x8b"),
+    ("tar", 257, b"ustar"),
+)
 
 # P or PF, the kind, and white space.
 _NETPBM = {
@@ -65,4 +73,6 @@ def recognise(data: bytes) -> str:
         name = _NETPBM.get(data[:2])
     if name:
         raise unreadable(f"{name} is not a format that allkit reads: {READ}")
+    if archive := next((name for name, at, magic in _ARCHIVES if data.startswith(magic, at)), None):
+        raise unreadable(f"a {archive} archive: unpack it, and give the folder")
     raise unreadable(f"damaged at its first bytes, or not {READ}")

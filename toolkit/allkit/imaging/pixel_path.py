@@ -122,6 +122,10 @@ def read_bytes(path: Path | str, most_bytes: int = MOST_BYTES) -> bytes:
             if facts.st_size > most_bytes:
                 raise AllkitError(f"cannot read {path}: it is larger than {most_bytes // 2**20} MiB")
             return stream.read()
+    except FileNotFoundError as error:
+        pattern = any(character in str(path) for character in "*?[")
+        advice = "; if it is a pattern, leave out the quotation marks around it, or give the folder" if pattern else ""
+        raise AllkitError(f"cannot read {path}: {reason(error)}{advice}") from error
     except (OSError, ValueError) as error:
         raise AllkitError(f"cannot read {path}: {reason(error)}") from error
 

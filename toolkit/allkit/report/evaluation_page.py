@@ -12,7 +12,7 @@ from allkit.metrics.text import BY_CLASS, about, by_class, overall
 from allkit.report.html import Verdict, as_figure, render
 from allkit.report.thumbnails import data_url
 from allkit.runtime.classifier import Classifier
-from allkit.runtime.overlay import overlay
+from allkit.runtime.evidence import load_square, overlay, share_covered
 
 # Misclassified images of a model that are pictured, the most confident first; the record lists all.
 MAX_PICTURED = 60
@@ -78,13 +78,13 @@ def _pictured(evaluation: Evaluation) -> list[dict[str, Any]]:
         return []
     classifier = Classifier(evaluation.model)
     contract, root = classifier.contract, evaluation.subject.images.dataset.root
-    images = [contract.pixels.load(root / mistake.path) for mistake in mistakes]
+    images = [load_square(root / mistake.path, contract) for mistake in mistakes]
     if contract.heatmap is None:
         return [_shown(mistake, [image]) for mistake, image in zip(mistakes, images, strict=True)]
-    predictions = Classifier(evaluation.model, heatmaps=True)(images)
-    stride = contract.heatmap["stride_px"]
+    predictions = Classifier(evaluation.model, heatmaps=True)(root / mistake.path for mistake in mistakes)
+    covered = share_covered(contract)
     return [
-        _shown(mistake, [image, overlay(image, prediction.heatmap, stride)])
+        _shown(mistake, [image, overlay(image, prediction.heatmap, covered)])
         for mistake, image, prediction in zip(mistakes, images, predictions, strict=True)
     ]
 

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import SUFFIXES, is_image_name, natural_key
+from allkit.runtime.overlay import SUFFIX
 from allkit.support.tree import walk
 
 
 def expand(files_or_folders: Iterable[Path]) -> list[Path]:
     """The files to read, in the order given; a folder stands for the images below it in natural order.
 
-    Below a folder, only names with an image suffix count; hidden files and folders and links to folders are ignored. A
-    repeated path is taken once. A file named explicitly is always included, as is a missing path or unreadable folder:
-    reading it gives an error in its place. Raises AllkitError when nothing is left to read.
+    Below a folder, only names with an image suffix count; hidden files and folders, links to folders, and the heat maps
+    of an earlier classification are ignored. A repeated path is taken once. A file named explicitly is always included,
+    as is a missing path or unreadable folder: reading it gives an error in its place. Raises AllkitError when nothing
+    is left to read.
     """
     named = list(files_or_folders)
     paths = [path for name in named for path in (_images_below(name) if os.path.isdir(name) else [name])]
@@ -29,5 +31,6 @@ def expand(files_or_folders: Iterable[Path]) -> list[Path]:
 
 def _images_below(folder: Path) -> list[Path]:
     tree = walk(folder)
-    found = [*(path for path in tree.files if is_image_name(path.name)), *tree.closed]
+    images = (path for path in tree.files if is_image_name(path.name) and not path.name.endswith(SUFFIX))
+    found = [*images, *tree.closed]
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))

@@ -14,45 +14,26 @@ import numpy as np
 from allkit.errors import AllkitError
 from allkit.model.contract import Contract
 from allkit.runtime.classifier import Prediction
+from allkit.runtime.evidence import load_square, overlay, put_text, share_covered, text_width, with_legend
 from allkit.support.files import replacing
-from allkit.support.text import visible
+from allkit.support.text import shortened
 
-CONTACT_SHEET = "contact-sheet.png"
+# What ends so is a picture of a heat map, and is not classified when its folder is.
+SUFFIX = ".heatmap.png"
+CONTACT_SHEET = f"contact-sheet{SUFFIX}"
 
 # In bytes, on common file systems.
 _LONGEST_NAME = 255
 
-# Opacity of the colour where the evidence is strongest.
-_OPACITY = 0.6
-_STRONGEST, _TILE_PX, _MARGIN_PX, _TEXT_PX = 6, 160, 6, 22
-
-
-def overlay(image: np.ndarray, heatmap: np.ndarray, stride_px: int) -> np.ndarray:
-    """Draw the evidence for the label over an RGB uint8 image (S, S, 3); same shape and dtype.
-
-    heatmap: float32 (h, w), value [i, j] covers the stride_px pixels from i * stride_px down and j * stride_px right.
-    Brighter and more opaque means more evidence, relative to the strongest of this image; evidence against the label
-    is not drawn. Pixels at the lower and right edge that no value covers show the nearest value.
-    """
-    size = image.shape[0]
-    height, width = (side * stride_px for side in heatmap.shape)
-    evidence = np.maximum(np.nan_to_num(heatmap), 0).astype(np.float32)
-    evidence /= max(float(evidence.max()), np.finfo(np.float32).tiny)
-    covered = cv2.resize(evidence, (width, height), interpolation=cv2.INTER_LINEAR)
-    whole = cv2.copyMakeBorder(covered, 0, max(size - height, 0), 0, max(size - width, 0), cv2.BORDER_REPLICATE)[
-        :size, :size
-    ]
-    colours = cv2.applyColorMap((255 * whole).round().astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
-    opacity = _OPACITY * whole[..., None]
-    return (image * (1 - opacity) + colours * opacity).round().astype(np.uint8)
+_STRONGEST, _TILE_PX, _MARGIN_PX, _TEXT_PX = 6, 240, 8, 22
 
 
 class OverlayFolder:
     """A folder of overlays that mirrors the folders of the images, with a contact sheet of the best of each class.
 
-    paths: all images to come, whose common folder is removed. An overlay is named after its image with `.png` appended;
-    a name too long for a file is cut and ends with a digest. bits: as for the classifier. Raises AllkitError if an
-    overlay would replace an image.
+    paths: all images to come, whose common folder is removed. An overlay is named after its image with `SUFFIX`
+    appended; a name too long for a file is cut and ends with a digest. bits: as for the classifier. Raises AllkitError
+    if an overlay would replace an image.
     """
 
     def __init__(self, folder: Path, paths: Sequence[Path], contract: Contract, bits: int | None = None):
@@ -69,16 +50,16 @@ class OverlayFolder:
         if prediction.heatmap is None:
             return
         try:
-            # Damage was reported with the prediction.
-            image = self._contract.pixels.load(path, bits=self._bits, on_damage=lambda words: None)
+            image = load_square(path, self._contract, self._bits)
         except AllkitError:
             # Deleted since it was classified: its row stays, and there is nothing to draw on.
             return
-        drawn = overlay(image, prediction.heatmap, self._contract.heatmap["stride_px"])
+        drawn = overlay(image, prediction.heatmap, share_covered(self._contract))
         target = self._target(path)
-        _write(target, drawn, tidy=target.parent not in self._tidied)
+        _write(target, with_legend(drawn, prediction.label), tidy=target.parent not in self._tidied)
         self._tidied.add(target.parent)
-        entry = (prediction.confidence, self._rank[path], image, drawn)
+        tiles = tuple(cv2.resize(one, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA) for one in (image, drawn))
+        entry = (prediction.confidence, self._rank[path], path.name, tiles)
         strongest = self._strongest[prediction.label]
         (heapq.heappush if len(strongest) < _STRONGEST else heapq.heappushpop)(strongest, entry)
 
@@ -103,25 +84,34 @@ class OverlayFolder:
 
     def _band(self, name: str, entries: list) -> np.ndarray:
         step = _TILE_PX + _MARGIN_PX
-        top = 2 * _TEXT_PX
-        band = np.full((top + 2 * step + _MARGIN_PX, _STRONGEST * step + _MARGIN_PX, 3), 255, np.uint8)
-        _text(band, name if entries else f"{name}: no image", _MARGIN_PX, _TEXT_PX)
-        for column, (confidence, _, image, drawn) in enumerate(entries):
+        top = 3 * _TEXT_PX
+        height = top + 2 * step + _MARGIN_PX if entries else 2 * _TEXT_PX
+        band = np.full((height, _STRONGEST * step + _MARGIN_PX, 3), 255, np.uint8)
+        heading = f"{name}: the most confident images, and below them where the evidence for {name} lies"
+        put_text(band, heading if entries else f"{name}: no image", _MARGIN_PX, _TEXT_PX - 7)
+        for column, (confidence, _, file_name, tiles) in enumerate(entries):
             left = _MARGIN_PX + column * step
-            _text(band, f"{confidence:.3f}", left, top)
-            for row, picture in enumerate((image, drawn)):
+            put_text(band, f"{confidence:.3f}", left, 2 * _TEXT_PX - 7)
+            put_text(band, _fitting(file_name), left, 3 * _TEXT_PX - 7)
+            for row, tile in enumerate(tiles):
                 upper = top + row * step
-                band[upper : upper + _TILE_PX, left : left + _TILE_PX] = cv2.resize(
-                    picture, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA
-                )
+                band[upper : upper + _TILE_PX, left : left + _TILE_PX] = tile
         return band
 
 
+def _fitting(name: str) -> str:
+    """A file name cut in the middle where it is wider than a tile."""
+    kept = len(name)
+    while text_width(shown := shortened(name, kept)) > _TILE_PX:
+        kept -= 1
+    return shown
+
+
 def _png_name(name: str) -> str:
-    if len(os.fsencode(name)) + len(".png") <= _LONGEST_NAME:
-        return f"{name}.png"
+    if len(os.fsencode(name)) + len(SUFFIX) <= _LONGEST_NAME:
+        return f"{name}{SUFFIX}"
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    return f"{name[:50]}-{digest}.png"
+    return f"{name[:50]}-{digest}{SUFFIX}"
 
 
 def _absolute(path: Path) -> Path:
@@ -136,12 +126,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return facts.st_dev, facts.st_ino
-
-
-def _text(band: np.ndarray, text: str, left: int, bottom: int) -> None:
-    # The font has only printable ASCII and draws question marks for the rest; a lone surrogate would crash OpenCV.
-    drawn = visible(text).encode("ascii", "backslashreplace").decode()
-    cv2.putText(band, drawn, (left, bottom - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 def _write(path: Path, image: np.ndarray, tidy: bool = True) -> None:

@@ -46,6 +46,14 @@ def markdown(text: str) -> str:
     return _IN_MARKDOWN.sub(lambda found: _MARKDOWN[found[0]], visible(text))
 
 
+def shortened(text: str, most: int) -> str:
+    """A text of at most `most` characters, the middle of a longer one replaced by three dots."""
+    if len(text) <= most:
+        return text
+    head = max(0, most - 3) // 2
+    return f"{text[:head]}...{text[len(text) - (max(0, most - 3) - head) :]}"[:most]
+
+
 def _escape(found: re.Match) -> str:
     code = ord(found[0])
     if 0xDC80 <= code <= 0xDCFF:
