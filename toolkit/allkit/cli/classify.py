@@ -36,13 +36,7 @@ Research use; not for diagnosis."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument(
-    "files_or_folders",
-    nargs=-1,
-    required=True,
-    type=Path,
-    metavar="FILES_OR_FOLDERS...",
-)
+@click.argument("files_or_folders", nargs=-1, required=True, type=Path, metavar="FILES_OR_FOLDERS...")
 @click.option(
     "--model",
     type=NamedPath(dir_okay=False),
@@ -133,12 +127,7 @@ def classify(
     _print_summary(job, classifier, err=form != "table")
     if profile and job.classified:
         _print_profile(job, classifier)
-    if job.stopped:
-        advice = f"; {output} holds them, the same command with --resume goes on" if output else ""
-        say(f"stopped after {job.tally.labels.total()} of {len(paths)} image(s){advice}", err=True)
-        click.get_current_context().exit(130)
-    if job.tally.labels[None]:
-        click.get_current_context().exit(1)
+    _exit(job, len(paths), output)
 
 
 def _run(job: Classification, classifier: Classifier, form: str, output: Path | None) -> None:
@@ -198,3 +187,13 @@ def _print_profile(job: Classification, classifier: Classifier) -> None:
 
     alone = stage_costs(classifier.model_path, job.classified[:128]) if classifier.provider == CPU else None
     print_profile(job.seconds, len(job.classified), classifier.profile.by_thread(), alone)
+
+
+def _exit(job: Classification, count: int, output: Path | None) -> None:
+    """The exit status of a job on `count` images, and why it is not 0."""
+    if job.stopped:
+        advice = f"; {output} holds them, the same command with --resume goes on" if output else ""
+        say(f"stopped after {job.tally.labels.total()} of {count} image(s){advice}", err=True)
+        click.get_current_context().exit(130)
+    if job.tally.labels[None]:
+        click.get_current_context().exit(1)

@@ -33,15 +33,7 @@ _SHARES = (
     "erase",
     "plain_statistics",
 )
-_NOT_NEGATIVE = (
-    *_SHARES,
-    "weight_decay",
-    "warmup_epochs",
-    "rotation_degrees",
-    "hue_degrees",
-    "gamma",
-    "zoom",
-)
+_NOT_NEGATIVE = (*_SHARES, "weight_decay", "warmup_epochs", "rotation_degrees", "hue_degrees", "gamma", "zoom")
 
 
 @dataclass(frozen=True)
