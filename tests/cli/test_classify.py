@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import cv2
 import pytest
+from pyarrow import parquet
 
 from allkit import AllkitError
-from allkit.cli.output import opened
+from allkit.cli.output import opened, write_table
+from allkit.runtime.classifier import Prediction
 from allkit.runtime.session import Model
 from classified import CSV, add_broken, run, subprocess_classify
 from models import flat
@@ -73,11 +76,11 @@ def test_the_table_shows_whole_paths_and_the_summary_when_piped():
     add_broken()
     result = run("images")
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["label", "confidence", "red", "green", "blue", "flags", "path"]
-    assert lines[1].split() == ["red", "0.8000", "0.8000", "0.1000", "0.1000", str(deep / "smear.png")]
-    assert lines[2].startswith("not read ")
-    assert "images/broken.jpg" in lines[2]
-    assert lines[3].split() == ["red", "0.6154", "0.6154", "0.3077", "0.0769", "images/smear2.png"]
+    assert lines[0].split() == ["path", "label", "confidence"]
+    assert lines[1].split() == [str(deep / "smear.png"), "red", "0.8000"]
+    assert lines[2].split()[:3] == ["images/broken.jpg", "not", "read"]
+    assert lines[3].split() == ["images/smear2.png", "red", "0.6154"]
+    assert "1 of 4 image(s) could not be read\n1 of 4 image(s) are uncertain" in result.stdout
     assert "red: 2  green: 1  blue: 0  uncertain: 1  unfamiliar: 0  not read: 1" in result.stdout
     assert "4 image(s)" in result.stdout
     assert "tiny.onnx (named by exported/default) on CPUExecutionProvider" in result.stdout
@@ -97,10 +100,48 @@ def test_the_summary_of_data_goes_to_stderr(form):
 @pytest.mark.usefixtures("folder")
 def test_output_goes_to_a_file_that_replaces_an_older_one():
     Path("out.csv").write_text("old")
-    result = run("images", "--format", "csv", "--output", "out.csv")
+    result = run("images", "--output", "out.csv")
     assert (result.exit_code, result.stdout) == (0, "")
+    assert "wrote 2 row(s) to out.csv" in result.stderr
     assert Path("out.csv").read_text() == CSV
     assert sorted(os.listdir()) == ["exported", "images", "out.csv"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_suffix_of_the_output_names_its_format():
+    assert run("images", "--output", "out.jsonl").exit_code == 0
+    assert [json.loads(line)["label"] for line in Path("out.jsonl").read_text().splitlines()] == ["red", "green"]
+    assert run("images", "--output", "out.jsonl", "--format", "csv").exit_code == 0
+    assert Path("out.jsonl").read_text() == CSV
+
+
+@pytest.mark.usefixtures("folder")
+def test_parquet_has_the_rows_of_json_lines():
+    add_broken()
+    lines = run("images", "--format", "jsonl").stdout.splitlines()
+    assert run("images", "--output", "out.parquet").exit_code == 1
+    table = parquet.read_table("out.parquet")
+    assert table.to_pylist() == [json.loads(line) for line in lines]
+    assert table.schema.field("confidence").type == "double"
+    assert "give --output FILE" in run("images", "--format", "parquet").stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_rows_on_a_terminal_fit_its_width(monkeypatch):
+    deep = Path("images", "a" * 100)
+    deep.mkdir()
+    cv2.imwrite(str(deep / "smear.png"), flat(0, 0, 96))
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    monkeypatch.setenv("COLUMNS", "80")
+    paths = [deep / "smear.png", Path("images/smear2.png")]
+    predictions = [Prediction("green", 0.5, {}, uncertain=True, unfamiliar=True)] * 2
+    write_table(zip(paths, predictions, strict=True), ["green"], stream)
+    _, *rows = click.unstyle(stream.getvalue()).splitlines()
+    assert {len(row) for row in rows} == {80}
+    assert rows[0].startswith("images/aaaa")
+    assert rows[0].split()[0].endswith("aaa/smear.png")
+    assert rows[1].split() == ["images/smear2.png", "green", "0.5000", "uncertain", "unfamiliar"]
 
 
 @pytest.mark.usefixtures("folder")
@@ -185,7 +226,7 @@ def test_a_closed_stdout_is_an_error_that_names_the_way_out(monkeypatch):
 def test_control_characters_in_a_name_stay_inside_the_row():
     os.rename("images/smear2.png", "images/a\nb\x1b[2J.png")
     rows = run("images").stdout.splitlines()
-    assert rows[1].endswith(r"images/a\x0ab\x1b[2J.png")
+    assert rows[1].startswith(r"images/a\x0ab\x1b[2J.png ")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse file names that are not UTF-8")
@@ -236,6 +277,7 @@ def test_bound_to_one_processor_all_goes_well_and_in_silence(folder):
     words = [sys.executable, "-c", code, "classify", "images", "--format", "csv", "--device", "cpu"]
     done = subprocess.run(words, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, CSV)
-    counts, images = done.stderr.split("\n")[1:-1]
+    uncertain, counts, images = done.stderr.split("\n")[1:-1]
+    assert uncertain.startswith("1 of 2 image(s) are uncertain")
     assert counts.startswith("red: 1  green: 1")
     assert images.startswith("2 image(s), ")

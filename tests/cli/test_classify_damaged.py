@@ -53,7 +53,8 @@ def test_a_lenient_row_has_a_label_and_a_warning_in_a_last_column():
 def test_so_it_has_in_json_lines_and_the_table():
     records = [json.loads(line) for line in run("images", "--format", "jsonl", "--lenient").stdout.splitlines()]
     assert [record["warning"] for record in records] == [None, "Premature end of JPEG file", None]
-    assert "smear3.jpg (damaged: Premature end of JPEG file)" in run("images", "--lenient").stdout
+    (row,) = [row for row in run("images", "--lenient").stdout.splitlines() if "smear3.jpg" in row]
+    assert row.endswith("damaged: Premature end of JPEG file")
 
 
 @pytest.mark.usefixtures("damaged")
@@ -111,4 +112,6 @@ def test_the_words_of_c_libraries_reach_rows_and_not_stderr(lenient):
     process = subprocess_classify("images", "--format", "csv", *lenient, stdout=subprocess.PIPE)
     output, errors = process.communicate()
     assert len(output.splitlines()) == 1 + 3 + 8 * len(whole)
-    assert len(errors.decode().strip().splitlines()) == 2, errors.decode()
+    # The summary: sentences and counts.
+    told = [line for line in errors.decode().splitlines() if line and " image(s)" not in line]
+    assert [line.split()[0] for line in told] == ["red:"], errors.decode()

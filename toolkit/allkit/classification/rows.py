@@ -1,11 +1,11 @@
-"""Rows of predictions as CSV or JSON lines, and the file that holds them, whole or not there."""
+"""Rows of predictions as CSV, JSON lines or Parquet, and the file that holds them, whole or not there."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -19,6 +19,9 @@ Writer = Callable[[Rows, Sequence[str], TextIO, Sequence[str]], None]
 
 # A file name need not be valid UTF-8; it is written as the bytes that the file system has.
 ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+# Rows that a Parquet file has in a group, and that are in memory at a time.
+_ROW_GROUP = 65_536
 
 # Fields that a row has only where they were asked for.
 OPTIONAL = ("trained_on", "warning")
@@ -49,6 +52,31 @@ def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Se
     for path, prediction in rows:
         record = _record(path, prediction, classes)
         stream.write(json.dumps({name: record[name] for name in columns(classes, optional)}) + "\n")
+
+
+def write_parquet(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
+    """A table with the names of the CSV columns, the prediction set as a list; null if undefined.
+
+    stream: one over bytes. A path that is not UTF-8, which Parquet cannot hold, has its other bytes escaped.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = columns(classes, optional)
+    kinds = {
+        **dict.fromkeys(names, pa.string()),
+        **dict.fromkeys(("confidence", *classes), pa.float64()),
+        **dict.fromkeys(("uncertain", "unfamiliar"), pa.bool_()),
+        "prediction_set": pa.list_(pa.string()),
+    }
+    schema = pa.schema([(name, kinds[name]) for name in names])
+    with parquet.ParquetWriter(stream.buffer, schema) as writer:
+        remaining = iter(rows)
+        while some := list(islice(remaining, _ROW_GROUP)):
+            records = [_record(path, prediction, classes) for path, prediction in some]
+            for record in records:
+                record["path"] = visible(record["path"])
+            writer.write_table(pa.Table.from_pylist(records, schema))
 
 
 @contextmanager

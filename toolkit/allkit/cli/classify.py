@@ -11,18 +11,21 @@ import click
 
 from allkit.cli.options import NamedPath, batch_size_option, device_option
 from allkit.cli.terminal import say
+from allkit.support.extras import require
 
 if TYPE_CHECKING:
     from allkit.classification.job import Classification
     from allkit.classification.rows import Rows
     from allkit.runtime.classifier import Classifier
 
+FORMATS = ("table", "csv", "jsonl", "parquet")
+
 EPILOG = """\b
 Examples:
   allkit classify smears/                              a table and a summary
   allkit classify a.jpg b.png --model exported/vgg16x0.25-150-fp32.onnx
-  allkit classify smears/ --format csv --output labels.csv
-  allkit classify smears/ --format csv --output labels.csv --resume    continue after Ctrl-C
+  allkit classify smears/ --output labels.csv          or labels.jsonl, labels.parquet
+  allkit classify smears/ --output labels.csv --resume continue after Ctrl-C
   allkit classify smears/ --format jsonl | head
   allkit classify smears/ --profile                    where the time goes
   allkit classify smears/ --heatmaps maps/             one overlay per image and a contact sheet
@@ -48,10 +51,8 @@ Research use; not for diagnosis."""
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "csv", "jsonl"]),
-    default="table",
-    show_default=True,
-    help="How rows are written; with csv and jsonl the summary goes to stderr.",
+    type=click.Choice(FORMATS),
+    help="How rows are written; with all but table the summary goes to stderr.  [from the suffix of --output, or table]",
 )
 @click.option(
     "--output",
@@ -93,7 +94,7 @@ Research use; not for diagnosis."""
 )
 def classify(
     files_or_folders: tuple[Path, ...],
-    form: str,
+    form: str | None,
     output: Path | None,
     resume: bool,
     profile: bool,
@@ -103,6 +104,12 @@ def classify(
     """Classify images, or all images below folders, with an exported model: one row per image."""
     if resume and output is None:
         raise click.UsageError("--resume continues a file: give --output too")
+    suffix = output.suffix.lower().removeprefix(".") if output else ""
+    form = form or (suffix if suffix in FORMATS else "table")
+    if form == "parquet":
+        require("parquet")
+        if output is None:
+            raise click.UsageError("Parquet is no text: give --output FILE")
 
     from allkit import Classifier
     from allkit.classification.job import Classification, journal_of
@@ -124,7 +131,7 @@ def classify(
         if kept := len(paths) - len(job.todo):
             say(f"{kept} image(s) were classified before", err=True)
         _run(job, classifier, form, output)
-    _print_summary(job, classifier, err=form != "table")
+    _print_summary(job, classifier, len(paths), output, err=form != "table")
     if profile and job.classified:
         _print_profile(job, classifier)
     _exit(job, len(paths), output)
@@ -163,8 +170,18 @@ def _tracked(rows: Rows, count: int) -> Rows:
     return track(rows, "classifying", count, console=Console(stderr=True))
 
 
-def _print_summary(job: Classification, classifier: Classifier, err: bool) -> None:
+def _print_summary(job: Classification, classifier: Classifier, count: int, output: Path | None, err: bool) -> None:
     tally, done = job.tally, len(job.classified)
+    say("", err=err)
+    if output:
+        say(f"wrote {tally.labels.total():,} row(s) to {output}", err=err)
+    for number, what in (
+        (tally.labels[None], "could not be read"),
+        (tally.unfamiliar, "are unlike those that the model was trained on: their labels mean little"),
+        (tally.uncertain, "are uncertain: not exactly one class is likely"),
+    ):
+        if number:
+            say(f"{number:,} of {count:,} image(s) {what}", err=err, fg="yellow")
     # Pairs: a class may have the name of another count.
     counts = [(name, tally.labels[name]) for name in classifier.contract.classes]
     counts += [("uncertain", tally.uncertain), ("unfamiliar", tally.unfamiliar)]
@@ -173,7 +190,7 @@ def _print_summary(job: Classification, classifier: Classifier, err: bool) -> No
     counts += [("not read", tally.labels[None])]
     chosen = f" ({classifier.chosen})" if classifier.chosen else ""
     say(
-        f"\n{'  '.join(f'{name}: {count}' for name, count in counts)}\n"
+        f"{'  '.join(f'{name}: {count}' for name, count in counts)}\n"
         f"{done} image(s), {done / job.seconds:.1f} images/s with {classifier.model_path.name}{chosen} "
         f"on {classifier.provider}; research use; not for diagnosis",
         err=err,

@@ -1,51 +1,57 @@
-"""Where `allkit classify` writes its rows: a table, CSV or JSON lines, on stdout or in a file."""
+"""Where `allkit classify` writes its rows: a table, CSV, JSON lines or Parquet, on stdout or in a file."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 import click
 
-from allkit.classification.rows import ENCODING, Rows, Writer, row_file, write_csv, write_jsonl
+from allkit.classification.rows import ENCODING, Rows, Writer, row_file, write_csv, write_jsonl, write_parquet
 from allkit.errors import AllkitError
-from allkit.support.text import visible
+from allkit.support.text import shortened, visible
+
+# How many characters of a path a row shows at least, and how many its column has where it is whole.
+_LEAST_PATH, _PIPED_PATH = 20, 40
 
 # The bytes of a name that are no UTF-8, but for those that are control characters to a terminal of eight bits.
 _BYTES = re.compile("([\udca0-\udcff]+)")
 
 
 def write_table(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
-    """Aligned columns that appear row by row; the path comes last so that no length of it is cut or breaks them."""
-    names = [visible(name) for name in classes]
-    first = max(map(len, ("not read", *names)))
-    widths = [len("confidence"), *(max(6, len(name)) for name in names), len("uncertain unfamiliar")]
+    """Aligned columns that appear row by row: path, label, confidence, and what to look at.
 
-    def line(label: str, cells: Iterable[str], path: str, **style: bool | str) -> None:
-        middle = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        click.echo(click.style(f"{label.ljust(first)}  {middle}  {_one_line(path)}", **style), stream)
+    On a terminal a long path is shortened in the middle, so that a row fits its width; elsewhere it is whole.
+    """
+    width = max(map(len, ("not read", *map(visible, classes))))
+    room = shutil.get_terminal_size().columns - len(f"  {'':{width}}  confidence  uncertain unfamiliar")
+    most = max(_LEAST_PATH, room) if stream.isatty() else None
 
-    line("label", ["confidence", *names, "flags"], "path", bold=True)
+    def line(path: str, label: str, confidence: str, rest: str, **style: bool | str) -> None:
+        shown = path if most is None else shortened(path, most)
+        row = f"{_one_line(shown.ljust(most or _PIPED_PATH))}  {label.ljust(width)}  {confidence:>10}  {rest}"
+        click.echo(click.style(row.rstrip(), **style), stream)
+
+    line("path", "label", "confidence", "", bold=True)
     for path, prediction in rows:
         if prediction.error is not None:
-            line("not read", [""] * len(widths), f"{path} ({prediction.error})", fg="red")
+            line(str(path), "not read", "", _one_line(prediction.error), fg="red")
         else:
-            numbers = [prediction.confidence, *prediction.probabilities.values()]
             marks = [word for word in ("uncertain", "unfamiliar") if getattr(prediction, word)]
             marks += [f"trained on ({prediction.trained_on})"] if prediction.trained_on else []
-            cells = [*(f"{number:.4f}" for number in numbers), " ".join(marks)]
-            name = f"{path} (damaged: {prediction.warning})" if prediction.warning else str(path)
-            style = {"fg": "yellow"} if marks or prediction.warning else {}
-            line(visible(prediction.label), cells, name, **style)
+            marks += [f"damaged: {_one_line(prediction.warning)}"] if prediction.warning else []
+            confidence, style = f"{prediction.confidence:.4f}", {"fg": "yellow"} if marks else {}
+            line(str(path), visible(prediction.label), confidence, " ".join(marks), **style)
 
 
-WRITERS: dict[str, Writer] = {"table": write_table, "csv": write_csv, "jsonl": write_jsonl}
+WRITERS: dict[str, Writer] = {"table": write_table, "csv": write_csv, "jsonl": write_jsonl, "parquet": write_parquet}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ LIBRARIES = {
     "bench": (*_EVAL, "psutil", "pynvml"),
     "report": (*_EVAL, "jinja2", "matplotlib"),
     "train": (*_EVAL, "keras", "matplotlib"),
+    "parquet": ("pyarrow",),
 }
 
 
