@@ -1,6 +1,6 @@
-"""Energy used by the machine, where it can be read.
+"""The energy that the machine has used, where it can be read.
 
-Sources: RAPL counters of the processor packages on Linux (microjoules, with overflow), NVML of NVIDIA GPUs
+Counters that only increase: RAPL of the processor packages on Linux (microjoules, with overflow), NVML of NVIDIA GPUs
 (millijoules).
 """
 
@@ -16,7 +16,7 @@ RAPL = Path("/sys/class/powercap")
 
 
 class Meter:
-    """Joules used since creation, by all packages and GPUs with a counter; None without any counter."""
+    """Joules since its creation, of all packages and GPUs with a counter; None where there is none."""
 
     def __init__(self):
         self._packages = {
@@ -30,7 +30,7 @@ class Meter:
         self._start = self._read()
 
     def joules(self) -> float | None:
-        """Energy used since creation."""
+        """What was used since the start."""
         (packages, gpus), (first_packages, first_gpus) = self._read(), self._start
         if not (packages or gpus) or None in (*packages, *gpus):
             return None
