@@ -137,7 +137,7 @@ def test_tune_says_that_its_result_was_not_kept(folder, monkeypatch):
         "train --data NAME --size 32",
         "train --data images --size 32 --out NAME",
         "train --data images --size 32 --groups NAME",
-        "demo --keep NAME",
+        "demo --out NAME",
     ],
 )
 @pytest.mark.usefixtures("folder")

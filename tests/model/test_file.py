@@ -3,7 +3,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from allkit.errors import AllkitError
-from allkit.model.file import graph_digest, read_model
+from allkit.model.file import graph_digest, model_files, read_model
 from models import resealed, tiny_model
 
 
@@ -97,3 +97,14 @@ def test_a_constant_of_a_node_refers_to_no_other_file(tmp_path):
 def test_an_impossible_name_is_refused(name):
     with pytest.raises(AllkitError, match=r"cannot read|is not a file"):
         read_model(name)
+
+
+def test_a_folder_stands_for_the_models_in_it(tmp_path):
+    for name in ("b.onnx", "a.onnx", ".hidden.onnx", "card.md"):
+        (tmp_path / name).write_bytes(b"")
+    assert model_files([tmp_path / "card.md", tmp_path]) == [
+        tmp_path / name for name in ("card.md", "a.onnx", "b.onnx")
+    ]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AllkitError, match="no ONNX file in .*empty: make one with `allkit export`"):
+        model_files([tmp_path / "empty"])

@@ -211,3 +211,11 @@ def test_a_record_of_metrics_that_contradicts_itself_is_refused(finished_run, tm
         run.write_metrics(record)
         with pytest.raises(AllkitError, match=rf"metrics\.json is not readable.*{reason}"):
             run.metrics()
+
+
+def test_a_cross_validation_is_named_with_its_folds(tmp_path):
+    for fold in ("fold-1", "fold-2"):
+        (tmp_path / fold).mkdir()
+        (tmp_path / fold / "run.json").write_text("{}")
+    with pytest.raises(AllkitError, match=r"is a cross-validation: name one of its runs, .*fold-1 \(fold-1, fold-2\)"):
+        Run.open(tmp_path)

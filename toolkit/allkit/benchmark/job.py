@@ -15,6 +15,7 @@ from allkit.benchmark.record.record import Figures, figures
 from allkit.data.index import Images, load, scan
 from allkit.data.split import Split
 from allkit.data.synth import synthesize
+from allkit.model.file import model_files
 from allkit.runtime.default_model import models_at_hand
 from allkit.support.extras import require
 from allkit.support.progress import Progress
@@ -49,7 +50,7 @@ def bench(options: BenchOptions, *, progress: Progress | None = None) -> BenchRe
     from allkit.benchmark.measure.run import run
 
     progress = progress or Progress()
-    models = [Path(model) for model in options.models] or models_at_hand()
+    models = model_files(options.models) or models_at_hand()
     with _queries(options.data, progress) as (files, described, images):
         accuracy = images and AccuracyMeasurement(images, Split.load(options.split) if options.split else None)
 

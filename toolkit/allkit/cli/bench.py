@@ -41,7 +41,7 @@ def _file(option: str, text: str) -> Callable:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("models", nargs=-1, type=NamedPath(dir_okay=False), metavar="[MODELS]...")
+@click.argument("models", nargs=-1, type=NamedPath(), metavar="[FILES_OR_FOLDERS]...")
 @data_option
 @click.option(
     "--split",
@@ -145,6 +145,9 @@ def bench(
 
         print_comparison(compare_records(*map(load, compare)))
         return
+    from allkit.model.file import model_files
+
+    models = model_files(models)
     for path in written:
         check_replaceable(path, [*models, *filter(None, (source, split_file))])
     if plot:

@@ -52,7 +52,7 @@ Research use; not for diagnosis."""
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    help="How rows are written; with all but table the summary goes to stderr.  [from the suffix of --output, or table]",
+    help="How rows are written; with all but table the summary goes to stderr.  [by the suffix of --output, or table]",
 )
 @click.option(
     "--output",

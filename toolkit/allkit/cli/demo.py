@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
 
 from allkit.cli.options import NamedPath
 from allkit.cli.terminal import say
+from allkit.errors import AllkitError
+from allkit.support.files import listing
 
 EPILOG = """\b
-Example:
-  allkit demo --keep demo/       keep the images, the run and the model in demo/"""
+Examples:
+  allkit demo                    in allkit-demo/
+  allkit demo --out smears-demo/"""
 
 # A size that trains in well under a minute on two cores and still needs shape to be seen.
 _SIZE_PX, _WIDTH, _EPOCHS, _PER_CLASS = 64, 0.125, 20, 100
@@ -20,30 +22,28 @@ _SIZE_PX, _WIDTH, _EPOCHS, _PER_CLASS = 64, 0.125, 20, 100
 
 @click.command(epilog=EPILOG)
 @click.option(
-    "--keep",
+    "--out",
+    "folder",
     type=NamedPath(file_okay=False),
-    help="Work in this folder and keep everything there.  [a temporary folder]",
+    default=Path("allkit-demo"),
+    show_default=True,
+    help="Folder for the images, the run, the model and the report; must be empty, or not exist.",
 )
 @click.pass_context
-def demo(ctx: click.Context, keep: Path | None) -> None:
+def demo(ctx: click.Context, folder: Path) -> None:
     """Run the whole pipeline on synthetic smears in under two minutes: synth, train, export, evaluate, classify."""
-    if keep:
-        _walk(ctx, keep)
-        return
-    with tempfile.TemporaryDirectory(prefix="allkit-demo-") as folder:
-        _walk(ctx, Path(folder))
-
-
-def _walk(ctx: click.Context, folder: Path) -> None:
+    if folder.exists() and listing(folder):
+        raise AllkitError(f"{folder} is not empty: delete it, or give another --out")
     smears, run, out = folder / "smears", folder / "runs" / "demo", folder / "exported"
+    report = folder / "evaluation.html"
     model = out / f"vgg16x{_WIDTH:g}-{_SIZE_PX}-fp32.onnx"
     network = ("--recipe", "scratch", "--size", _SIZE_PX, "--width", _WIDTH, "--epochs", _EPOCHS, "--batch-size", 16)
     steps = [
         ("data", "synth", smears, "--per-class", _PER_CLASS),
         ("train", "--data", smears, *network, "--split", "random", "--out", run),
         ("export", "--run", run, "--out", out),
-        ("evaluate", model, "--data", smears, "--split", run / "split.json", "--part", "test"),
-        ("classify", smears / "Pre", "--model", model),
+        ("evaluate", model, "--data", smears, "--part", "test", "--report", report),
+        ("classify", smears / "Pre", "--model", model, "--output", folder / "labels.csv"),
     ]
     for number, step in enumerate(steps, 1):
         words = [str(word) for word in step]
@@ -51,4 +51,11 @@ def _walk(ctx: click.Context, folder: Path) -> None:
         status = ctx.find_root().command.main(words, prog_name="allkit", standalone_mode=False)
         if status:
             ctx.exit(status)
-    say("\nThe smears are drawings: these figures show that the pipeline works and say nothing about leukemia.")
+    say(
+        "\nThe smears are drawings: these figures show that the pipeline works and say nothing about leukemia.\n\n"
+        f"look at:  {report}\n"
+        f"          {run / 'curves.png'}\n"
+        f"          {folder / 'labels.csv'}\n"
+        "next:     allkit classify FOLDER             your own images, with the model that comes with allkit\n"
+        "          allkit train --data FOLDER         your own model; FOLDER has one sub-folder per class"
+    )

@@ -20,6 +20,7 @@ EPILOG = """\b
 Examples:
   allkit evaluate exported/vgg16x0.25-150-fp32.onnx --data ALL/
   allkit evaluate MODEL --data ALL/ --part test            the test part of its training, found by content
+  allkit evaluate exported/ --data ALL/ --part test        all models of a folder, compared in pairs
   allkit evaluate A.onnx B.onnx --data ALL/ --split runs/mine/split.json
   allkit evaluate MODEL --data ALL/ --split runs/mine/split.json --shift
   allkit evaluate MODEL --data ALL/ --json record.json --report evaluation.html
@@ -35,7 +36,7 @@ Exit status 0 when all images were read, 1 when some could not be."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("models", nargs=-1, required=True, metavar="MODELS...", type=NamedPath(dir_okay=False))
+@click.argument("models", nargs=-1, required=True, metavar="FILES_OR_FOLDERS...", type=NamedPath())
 @data_option
 @click.option(
     "--split",
@@ -88,9 +89,11 @@ def evaluate(
     from allkit.cli.terminal import say
     from allkit.evaluation.job import EvaluateOptions
     from allkit.evaluation.job import evaluate as evaluate_models
+    from allkit.model.file import model_files
     from allkit.support.extras import require
     from allkit.support.files import check_text_file, write_text
 
+    models = model_files(models)
     if report:
         require("report")
     for path in (json_file, report):

@@ -16,6 +16,7 @@ from allkit.evaluation.shift_suite import ShiftRecord, evaluate_shifts
 from allkit.evaluation.subject import Subject, part_of, subject, without_trained
 from allkit.metrics import PairedComparison, compare_accuracies
 from allkit.model.contract import INTENDED_USE
+from allkit.model.file import model_files
 from allkit.runtime.classifier import Classifier
 from allkit.support.extras import require
 from allkit.support.progress import Progress, counted
@@ -25,7 +26,7 @@ from allkit.support.progress import Progress, counted
 class EvaluateOptions:
     """What `evaluate` measures.
 
-    models: ONNX files exported by allkit. data: folder with one sub-folder of images per class. split: a split.json.
+    models: ONNX files exported by allkit, or folders of them. data: folder with one sub-folder of images per class. split: a split.json.
     part: "train", "validation" or "test", of `split` or else of the first model's own split; None for the test part of
     `split`, or all images without one. include_trained: keep images that a model was trained on. shift: repeat the
     measurement under the suite of imaging shifts, drawn from `seed`. device, batch_size: as for `Classifier`. positive:
@@ -82,7 +83,7 @@ def evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> E
     progress = progress or Progress()
     dataset = scan(options.data)
     split = Split.load(options.split) if options.split else None
-    classifiers = [Classifier(model, options.device, options.batch_size) for model in options.models]
+    classifiers = [Classifier(model, options.device, options.batch_size) for model in model_files(options.models)]
     if classifiers[0].notice:
         progress.note(classifiers[0].notice)
     images = load(dataset, None, progress)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from allkit.imaging.pixel_path import read_bytes
 from allkit.model import training_images
 from allkit.model.contract import METADATA_KEY, Contract
 from allkit.model.training_images import TrainingImages, entry_digest
+from allkit.support.files import listing
 
 # Everything that exports, int8 and fp16 variants and heat maps consist of.
 OPERATORS = frozenset(
@@ -88,6 +89,18 @@ class ModelFile:
     contract: Contract
     identity: str
     training_images: TrainingImages | None
+
+
+def model_files(files_or_folders: Iterable[Path | str]) -> list[Path]:
+    """The ONNX files named, a folder standing for those in it, by name; AllkitError for a folder without any."""
+    found = []
+    for path in map(Path, files_or_folders):
+        # Files with hidden names are still being written by an export.
+        inside = [one for one in listing(path) if one.suffix == ".onnx"] if path.is_dir() else [path]
+        if not inside:
+            raise AllkitError(f"there is no ONNX file in {path}: make one with `allkit export`, or name another folder")
+        found += inside
+    return found
 
 
 def read_model(path: Path | str) -> ModelFile:

@@ -11,7 +11,7 @@ import numpy as np
 
 from allkit.benchmark.record.record import Figures, by_size
 from allkit.data.duplicates import connected_groups
-from allkit.metrics import SIGNIFICANT, Interval, by_group, holm, least_difference, sign_flip_exact
+from allkit.metrics import SIGNIFICANT, Interval, compare_accuracies, holm, least_difference
 from allkit.model.trained_on import TrainedOn
 from allkit.report.paper import METRICS, TABLE_1, are_of_paper, methods
 from allkit.report.sources import Exported, Sources, Training
@@ -210,23 +210,21 @@ def _trained(training: Training) -> tuple[str, ...]:
 
 def _pairs(trainings: Sequence[Training]) -> Table:
     found = [(a, b) for a, b in combinations(trainings, 2) if a.right and a.right.keys() == b.right.keys()]
-    tests = []
-    for a, b in found:
-        only_a = np.array([a.right[path] and not b.right[path] for path in a.right])
-        only_b = np.array([b.right[path] and not a.right[path] for path in a.right])
-        p_value = sign_flip_exact(by_group(only_a, only_b, _together(a, b)))
-        tests.append((int(only_a.sum()), int(only_b.sum()), p_value))
-    adjusted = holm([p_value for *_, p_value in tests])
+    tests = [
+        compare_accuracies(list(a.right.values()), [b.right[path] for path in a.right], _together(a, b))
+        for a, b in found
+    ]
+    adjusted = holm([test.p_value for test in tests])
     rows = [
         (
             a.name,
             b.name,
-            str(len(a.right)),
-            f"{only_a} : {only_b}",
+            str(test.n),
+            f"{test.only_a_right} : {test.only_b_right}",
             "< 0.001" if p < 0.001 else f"{p:.3f}",
             "yes" if p < SIGNIFICANT else "no",
         )
-        for (a, b), (only_a, only_b, _), p in zip(found, tests, adjusted, strict=True)
+        for (a, b), test, p in zip(found, tests, adjusted, strict=True)
     ]
     header = ("A", "B", "n", "only A right : only B right", "p", "significant")
     note = (

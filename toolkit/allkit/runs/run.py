@@ -71,6 +71,9 @@ class Run:
         folder = Path(folder)
         path = folder / "run.json"
         if not path.is_file():
+            if folds := sorted(fold.parent.name for fold in folder.glob("fold-*/run.json")):
+                told = ", ".join(folds)
+                raise AllkitError(f"{folder} is a cross-validation: name one of its runs, {folder / folds[0]} ({told})")
             raise AllkitError(f"{folder} is not a run folder: it has no run.json")
         try:
             settings = Settings.from_dict(read_json(path, dict[str, Any], "train again"))

@@ -12,7 +12,7 @@ LIBRARIES = {
     "eval": _EVAL,
     "bench": (*_EVAL, "psutil", "pynvml"),
     "report": (*_EVAL, "jinja2", "matplotlib"),
-    "train": (*_EVAL, "keras", "matplotlib"),
+    "train": (*_EVAL, "jinja2", "matplotlib", "keras"),
     "parquet": ("pyarrow",),
 }
 
