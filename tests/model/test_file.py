@@ -106,5 +106,5 @@ def test_a_folder_stands_for_the_models_in_it(tmp_path):
         tmp_path / name for name in ("card.md", "a.onnx", "b.onnx")
     ]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(AllkitError, match="no ONNX file in .*empty: make one with `allkit export`"):
+    with pytest.raises(AllkitError, match=r"no ONNX file in .*empty: make one with `allkit export`"):
         model_files([tmp_path / "empty"])

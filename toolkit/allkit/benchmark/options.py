@@ -11,11 +11,11 @@ from pathlib import Path
 class BenchOptions:
     """What `bench` measures.
 
-    models: ONNX files exported by allkit, or folders of them; empty for exported/. data: folder with one sub-folder of images per
-    class, for queries and accuracy; None for synthetic smears and no accuracy. split: a split.json whose test part is
-    used for accuracy instead of each model's own. device: as for `Classifier`. batches: batch sizes for throughput;
-    empty for 1, 32 and that of the plan. seconds, queries: minimum per scenario, over all rounds. rounds: number of
-    turns each model takes.
+    models: ONNX files exported by allkit, or folders of them; empty for exported/. data: folder with one sub-folder of
+    images per class, for queries and accuracy; None for synthetic smears and no accuracy. split: a split.json whose
+    test part is used for accuracy instead of each model's own. device: as for `Classifier`. batches: batch sizes for
+    throughput; empty for 1, 32 and that of the plan. seconds, queries: minimum per scenario, over all rounds. rounds:
+    number of turns each model takes.
     """
 
     models: Sequence[Path | str] = ()

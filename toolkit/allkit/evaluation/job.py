@@ -26,11 +26,12 @@ from allkit.support.progress import Progress, counted
 class EvaluateOptions:
     """What `evaluate` measures.
 
-    models: ONNX files exported by allkit, or folders of them. data: folder with one sub-folder of images per class. split: a split.json.
-    part: "train", "validation" or "test", of `split` or else of the first model's own split; None for the test part of
-    `split`, or all images without one. include_trained: keep images that a model was trained on. shift: repeat the
-    measurement under the suite of imaging shifts, drawn from `seed`. device, batch_size: as for `Classifier`. positive:
-    the classes that sensitivity and specificity are of, against the rest; without it, every class but Benign.
+    models: ONNX files exported by allkit, or folders of them. data: folder with one sub-folder of images per class.
+    split: a split.json. part: "train", "validation" or "test", of `split` or else of the first model's own split; None
+    for the test part of `split`, or all images without one. include_trained: keep images that a model was trained on.
+    shift: repeat the measurement under the suite of imaging shifts, drawn from `seed`. device, batch_size: as for
+    `Classifier`. positive: the classes that sensitivity and specificity are of, against the rest; without it, every
+    class but Benign.
     """
 
     models: Sequence[Path | str]
