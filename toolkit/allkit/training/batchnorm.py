@@ -11,8 +11,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from allkit.imaging.augment import augmented_batch
 from allkit.runs.recipe import Recipe
+from allkit.training.augment import augmented_batch
 from allkit.training.fit import chunks
 
 

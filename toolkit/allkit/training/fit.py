@@ -20,11 +20,11 @@ import keras
 import numpy as np
 
 from allkit.errors import AllkitError
-from allkit.imaging.augment import augmented_batch
 from allkit.runs.history import Epoch
 from allkit.runs.recipe import Recipe
 from allkit.support.cpus import cores
 from allkit.training import checkpoint
+from allkit.training.augment import augmented_batch
 from allkit.training.callback import TrainingCallback
 
 _PREDICT_BATCH = 64

@@ -9,9 +9,9 @@ import numpy as np
 
 from allkit.charts.chart import Chart
 from allkit.data.index import Dataset, read, scan
-from allkit.imaging.augment import augmented_batch
 from allkit.support.extras import require
 from allkit.support.text import visible
+from allkit.training.augment import augmented_batch
 from allkit.training.options import TrainOptions
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from allkit.imaging import shifts
-from allkit.imaging.augment import augment, augmented_batch, colour_matrix
 from allkit.runs.recipe import SCRATCH
+from allkit.training.augment import augment, augmented_batch, colour_matrix
 
 STILL = SCRATCH.override(brightness=0.0, rotation_degrees=0.0, reflection=False, channel_gain=0.0)
 IMAGE = np.random.default_rng(0).integers(0, 200, (24, 24, 3)).astype(np.uint8)
