@@ -134,7 +134,8 @@ def bench(
     """Measure latency, throughput, memory and accuracy of exported models on this machine."""
     written = [path for path in (json_file, csv, markdown, report, plot) if path and path != STDOUT]
     budget = (budget_ms, budget_mb, min_accuracy)
-    _check_usage(models, source, compare, bool(written) or any(limit is not None for limit in budget))
+    limited = any(limit is not None for limit in budget)
+    _check_usage(models, source, compare, bool(written or json_file or limited))
     require("bench")
     if report or plot:
         require("report")
@@ -165,7 +166,6 @@ def bench(
         record = _measured(texts, models, data, split_file, device, batches, seconds, queries, rounds)
     failed = any("error" in row for row in record["rows"])
     recommendation = recommend(record, Budget(*budget), margin / 100)
-    limited = any(limit is not None for limit in budget)
     _show(record, recommendation, wide, json_file, csv, markdown, report)
     if plot:
         from allkit.report.bench_charts import write_plot

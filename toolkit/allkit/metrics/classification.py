@@ -113,12 +113,10 @@ def score(
     predictions = probabilities.argmax(1)
     if groups is not None and np.shape(groups) != labels.shape:
         raise AllkitError(f"groups must be one value per image: {np.shape(groups)} for {len(labels)} images")
-    every, present = np.arange(len(classes)), np.unique(labels)
-    matrix = confusion_matrix(labels, predictions, labels=every)
-    aurocs = [_auroc(labels == k, probabilities[:, k]) for k in every]
-    f1s = _by_class(labels, predictions, labels=every)[2]
+    per_class = _class_metrics(labels, predictions, probabilities, classes, groups)
+    aurocs = [row.auroc for row in per_class.values()]
     weighted, macro = (
-        Averages(*map(_defined, _by_class(labels, predictions, labels=present, average=average)))
+        Averages(*map(_defined, _by_class(labels, predictions, labels=np.unique(labels), average=average)))
         for average in ("weighted", "macro")
     )
     figures = {
@@ -135,37 +133,48 @@ def score(
         "precision": weighted.precision,
         "macro_precision": macro.precision,
         "macro_f1": macro.f1,
-        **{f"f1 {name}": _defined(f1) for name, f1 in zip(classes, f1s, strict=True)},
-        **{f"auroc {name}": auroc for name, auroc in zip(classes, aurocs, strict=True)},
+        **{f"f1 {name}": row.f1 for name, row in per_class.items()},
+        **{f"auroc {name}": row.auroc for name, row in per_class.items()},
     }
     intervals = {}
     if count and count > 1:
         statistics = _resampled(labels, predictions, probabilities)
         intervals = _bootstrapped(estimates, cluster_bootstrap(statistics, groups, samples=samples, seed=seed))
-    right = predictions == labels
     return Metrics(
         n=len(labels),
         groups=count,
-        accuracy=proportion(right, groups),
+        accuracy=proportion(predictions == labels, groups),
         precision=weighted.precision,
         recall=weighted.recall,
         macro=macro,
-        per_class={
-            name: ClassMetrics(
-                precision=_share(right, predictions == k, groups),
-                recall=_share(right, labels == k, groups),
-                f1=_defined(f1s[k]),
-                support=int(matrix[k].sum()),
-                auroc=aurocs[k],
-            )
-            for k, name in enumerate(classes)
-        },
-        confusion=matrix.tolist(),
+        per_class=per_class,
+        confusion=confusion_matrix(labels, predictions, labels=np.arange(len(classes))).tolist(),
         malignant_vs_benign=_screening(labels, predictions, classes, _malignant(classes), groups),
         positive_vs_rest=_screening(labels, predictions, classes, positive, groups),
         intervals=intervals,
         **figures,
     )
+
+
+def _class_metrics(
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    groups: ArrayLike | None,
+) -> dict[str, ClassMetrics]:
+    right = predictions == labels
+    f1s = _by_class(labels, predictions, labels=np.arange(len(classes)))[2]
+    return {
+        name: ClassMetrics(
+            precision=_share(right, predictions == k, groups),
+            recall=_share(right, labels == k, groups),
+            f1=_defined(f1s[k]),
+            support=int((labels == k).sum()),
+            auroc=_auroc(labels == k, probabilities[:, k]),
+        )
+        for k, name in enumerate(classes)
+    }
 
 
 def _bootstrapped(estimates: Mapping[str, float | None], ends: tuple[np.ndarray, np.ndarray]) -> dict[str, Interval]:
