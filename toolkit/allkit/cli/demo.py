@@ -9,6 +9,7 @@ import click
 from allkit.cli.options import NamedPath
 from allkit.cli.terminal import say
 from allkit.errors import AllkitError
+from allkit.support.extras import require
 from allkit.support.files import listing
 
 EPILOG = """\b
@@ -32,6 +33,7 @@ _SIZE_PX, _WIDTH, _EPOCHS, _PER_CLASS = 64, 0.125, 20, 100
 @click.pass_context
 def demo(ctx: click.Context, folder: Path) -> None:
     """Run the whole pipeline on synthetic smears in under two minutes: synth, train, export, evaluate, classify."""
+    require("train")
     if folder.exists() and listing(folder):
         raise AllkitError(f"{folder} is not empty: delete it, or give another --out")
     smears, run, out = folder / "smears", folder / "runs" / "demo", folder / "exported"
