@@ -38,7 +38,8 @@ def modules(requirements):
 
 CORE = modules(PROJECT["dependencies"])
 # The extra `peers` is for a benchmark, and SciPy asks whether PyTorch is loaded by its place in `sys.modules`.
-EXTRAS = modules(["allkit[train,dev]"]) - CORE
+# scikit-learn does the same with PyArrow.
+EXTRAS = modules(["allkit[train,dev]"]) - CORE - {"pyarrow"}
 
 
 def python(code, *words):

@@ -47,6 +47,8 @@ def test_there_are_records_of_every_kind():
 def test_a_committed_record_of_a_training_is_read_and_nothing_of_it_is_lost(path):
     (found,) = gather([path]).trainings
     whole = json.loads(path.read_text())
+    # A rule that had one value is no longer one.
+    whole["settings"]["pixels"].pop("aspect", None)
     assert found.record == whole
     assert found.width == whole["settings"]["width"]
     assert as_plain(read_json(path, TrainingRecord, "fix it")) == whole

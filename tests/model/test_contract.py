@@ -13,6 +13,10 @@ def changed(**changes) -> str:
     return json.dumps({**json.loads(CONTRACT.to_json()), **changes})
 
 
+def test_a_contract_tells_other_programs_that_images_are_cropped_and_not_stretched():
+    assert json.loads(tiny_contract().to_json())["pixels"]["aspect"] == "center-crop"
+
+
 def test_a_contract_survives_json():
     assert Contract.from_json(CONTRACT.to_json()) == CONTRACT
 

@@ -188,7 +188,10 @@ class Contract:
         return self.precision == "int8" and (self.quantisation is None or self.quantisation["weight_bits"] > 7)
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        record = dataclasses.asdict(self)
+        # For programs that prepare images without allkit: there is no other rule.
+        record["pixels"]["aspect"] = "center-crop"
+        return json.dumps(record, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Contract:
