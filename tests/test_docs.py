@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from allkit.cli.main import cli
 from allkit.data.synth import synthesize
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "toolkit" / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "toolkit" / "README.md", *DOCS]

@@ -23,6 +23,8 @@ from allkit.imaging.pixel_path import PixelPath
 from allkit.runs.run import Run
 from trees import make_tree, write_image
 
+pytestmark = pytest.mark.slow
+
 SLIM = ["--recipe", "scratch", "--size", "32", "--width", "0.0625", "--split", "random"]
 
 

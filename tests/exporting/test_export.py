@@ -24,6 +24,8 @@ from allkit.metrics import expected_calibration_error  # noqa: E402
 from allkit.model.contract import METADATA_KEY  # noqa: E402
 from allkit.runs.run import Run  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 def make(run, data, out, **options):
     return export_run(

@@ -18,6 +18,8 @@ from allkit.runs.settings import Settings  # noqa: E402
 from allkit.training import architecture, train  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 def test_weights_that_a_checkpoint_will_replace_are_not_fetched_again(monkeypatch):
     def fetch(model, source):
