@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from allkit import AllkitError
+from allkit.cli.classify import _logged
 from allkit.cli.output import opened, write_table
 from allkit.runtime.classifier import Prediction
 from allkit.runtime.session import Model
@@ -124,6 +125,14 @@ def test_parquet_has_the_rows_of_json_lines():
     assert table.to_pylist() == [json.loads(line) for line in lines]
     assert table.schema.field("confidence").type == "double"
     assert "give --output FILE" in run("images", "--format", "parquet").stderr
+
+
+def test_a_log_has_a_line_a_minute(monkeypatch, capsys):
+    times = iter(range(0, 1000, 30))
+    monkeypatch.setattr("allkit.cli.classify.time.monotonic", lambda: next(times))
+    assert list(_logged(iter("abcde"), 5)) == list("abcde")
+    # The clock stands at 30 s after the first, at 60 s after the second.
+    assert capsys.readouterr().err == "2 of 5 image(s), 0 images/s\n4 of 5 image(s), 0 images/s\n"
 
 
 @pytest.mark.usefixtures("folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from allkit.classification.rows import Rows
     from allkit.runtime.classifier import Classifier
 
+_LOG_SECONDS = 60.0
 FORMATS = ("table", "csv", "jsonl", "parquet")
 
 EPILOG = """\b
@@ -149,7 +151,9 @@ def _run(job: Classification, classifier: Classifier, form: str, output: Path | 
     def watch(rows: Rows, count: int) -> Rows:
         # Rows that run over the same terminal are progress enough.
         shown = sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
-        return _tracked(rows, count) if shown else rows
+        if shown:
+            return _tracked(rows, count)
+        return _logged(rows, count) if output else rows
 
     try:
         with terminated_as_interrupt():
@@ -168,6 +172,17 @@ def _tracked(rows: Rows, count: int) -> Rows:
     from rich.progress import track
 
     return track(rows, "classifying", count, console=Console(stderr=True))
+
+
+def _logged(rows: Rows, count: int) -> Rows:
+    """The rows, and a line a minute on stderr, as a log has it."""
+    began = last = time.monotonic()
+    for done, row in enumerate(rows, 1):
+        yield row
+        now = time.monotonic()
+        if now - last >= _LOG_SECONDS:
+            last = now
+            say(f"{done:,} of {count:,} image(s), {done / (now - began):.0f} images/s", err=True)
 
 
 def _print_summary(job: Classification, classifier: Classifier, count: int, output: Path | None, err: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from allkit.cli.console import PlainConsole
+from allkit.cli.console import PlainConsole, wide_console
 from allkit.cli.tables import PLAIN, print_metrics
 from allkit.evaluation.evaluate import Evaluation, Mistake
 from allkit.evaluation.text import uncertainty_rows
@@ -39,7 +39,7 @@ def _print_mistakes(mistakes: Sequence[Mistake]) -> None:
         table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
     for mistake in shown:
         table.add_row(mistake.label, f"{100 * mistake.confidence:.1f} %", mistake.truth, mistake.path)
-    PlainConsole().print(table)
+    wide_console().print(table)
 
 
 def print_pairs(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]) -> None:
@@ -53,7 +53,7 @@ def print_pairs(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]
         difference = f"{100 * pair.difference:+.2f} points"
         counts = (str(pair.only_a_right), str(pair.only_b_right))
         table.add_row(a.model.name, b.model.name, difference, *counts, f"{pair.p_value:.4f}")
-    console = PlainConsole()
+    console = wide_console()
     console.print(table)
     _, _, pair = pairs[0]
     if any(pair.p_value >= SIGNIFICANT for *_, pair in pairs):

@@ -31,6 +31,7 @@ def report(
     sources: tuple[Path, ...], html: Path | None, markdown: Path | None, title: str, notes: tuple[str, ...]
 ) -> None:
     """Results of trainings and models, beside the paper's tables and figures."""
+    from allkit.cli.progress import ProgressDisplay
     from allkit.report.page import as_html, as_markdown
     from allkit.report.sources import gather
     from allkit.support.extras import require
@@ -41,10 +42,12 @@ def report(
     models = [model for source in sources if source.is_dir() for model in source.glob("*.onnx")]
     for path in filter(None, (html, markdown)):
         check_text_file(path, [*sources, *models])
-    found = gather(sources)
-    if html:
-        write_text(html, as_html(found, title, notes))
-    if markdown:
-        write_text(markdown, as_markdown(found, title, notes))
+    with ProgressDisplay() as progress:
+        progress.update("reading and drawing", 0.0)
+        found = gather(sources)
+        if html:
+            write_text(html, as_html(found, title, notes))
+        if markdown:
+            write_text(markdown, as_markdown(found, title, notes))
     if not html and not markdown:
         click.echo(as_markdown(found, title, notes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import click
@@ -35,6 +36,7 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     from rich.table import Table
 
     from allkit.cli.console import wide_console
+    from allkit.cli.progress import ProgressDisplay
     from allkit.runtime.inputs import expand
     from allkit.runtime.session import Model
     from allkit.runtime.tuning import measure, remember
@@ -44,7 +46,8 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     with tempfile.TemporaryDirectory(prefix="allkit-tune-") as folder:
         images = (expand(files_or_folders) if files_or_folders else _drawn(Path(folder)))[:_IMAGES]
         say(f"measuring on {len(images)} images for about {seconds:g} s", err=True)
-        rates = measure(model, images, seconds)
+        with ProgressDisplay() as progress:
+            rates = measure(model, images, seconds, partial(progress.update, "measuring"))
     best = next(iter(rates))
     table = Table(title="\nimages per second, from file to result")
     for column in ("workers", "threads per call", "batch size", "images/s", "relative to best"):

@@ -54,8 +54,10 @@ def candidates() -> list[Plan]:
     return list(dict.fromkeys(side_by_side + over_all))
 
 
-def measure(model: Path, images: Sequence[Source], seconds: float) -> dict[Plan, float]:
-    """Images per second of each candidate, from file to result, fastest first.
+def measure(
+    model: Path, images: Sequence[Source], seconds: float, progress: Callable[[float], None] = lambda done: None
+) -> dict[Plan, float]:
+    """Images per second of each candidate, from file to result, fastest first. progress: told the share done so far.
 
     The candidates take turns over all images for about `seconds`, in at least three rounds after a warm-up; the result
     is the median of the rounds. Raises AllkitError when an image cannot be read.
@@ -73,6 +75,7 @@ def measure(model: Path, images: Sequence[Source], seconds: float) -> dict[Plan,
             for result in run_in_batches(images, session.contract.pixels, _probabilities(session), plan):
                 if isinstance(result, AllkitError):
                     raise result
+            progress(min(0.99, (time.perf_counter() - start) / max(seconds, 1e-9)))
             if rounds:
                 rates[plan].append(len(images) / (time.perf_counter() - begin))
         rounds += 1
