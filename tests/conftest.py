@@ -8,6 +8,13 @@ import pytest
 import allkit.imaging.pixel_path  # noqa: F401
 
 
+def pytest_collection_modifyitems(items):
+    """What needs a trained network is slow."""
+    for item in items:
+        if {"finished_run", "exported"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real images beside the repository; the test is skipped where it is absent."""

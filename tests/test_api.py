@@ -9,8 +9,6 @@ import allkit
 from allkit.cli.main import cli
 from models import tiny_model
 
-pytestmark = pytest.mark.slow
-
 
 def test_every_name_that_is_offered_is_there():
     for name in allkit.__all__:

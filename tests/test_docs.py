@@ -10,8 +10,6 @@ from click.testing import CliRunner
 from allkit.cli.main import cli
 from allkit.data.synth import synthesize
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "toolkit" / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "toolkit" / "README.md", *DOCS]
@@ -95,6 +93,7 @@ def blocks(language: str):
 
 
 @pytest.mark.parametrize("text", blocks("sh"))
+@pytest.mark.slow
 def test_commands_run(text, folder, monkeypatch):
     monkeypatch.chdir(folder)
     for line in text.splitlines():
@@ -107,6 +106,7 @@ def test_commands_run(text, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("text", blocks("python"))
+@pytest.mark.slow
 def test_python_examples_run(text, folder, monkeypatch):
     monkeypatch.chdir(folder)
     text = text.replace("vgg16x0.25-150", "vgg16x0.0625-32")

@@ -11,8 +11,6 @@ from allkit.errors import AllkitError
 from models import tiny_model
 from records import record, row
 
-pytestmark = pytest.mark.slow
-
 QUICK = ["--seconds", "0", "--queries", "4", "--rounds", "2", "--device", "cpu"]
 
 

@@ -128,11 +128,12 @@ def test_parquet_has_the_rows_of_json_lines():
 
 
 def test_a_log_has_a_line_a_minute(monkeypatch, capsys):
-    times = iter(range(0, 1000, 30))
+    times = iter(i / 10 for i in range(1000))
     monkeypatch.setattr("allkit.cli.classify.time.monotonic", lambda: next(times))
+    monkeypatch.setattr("allkit.cli.classify.LOG_SECONDS", 0.2)
     assert list(_logged(iter("abcde"), 5)) == list("abcde")
-    # The clock stands at 30 s after the first, at 60 s after the second.
-    assert capsys.readouterr().err == "2 of 5 image(s), 0 images/s\n4 of 5 image(s), 0 images/s\n"
+    # Of a line per 0.2 s: the clock stands at 0.1 s after the first image, at 0.2 s after the second.
+    assert capsys.readouterr().err == "2 of 5 image(s), 10.0 images/s\n4 of 5 image(s), 10.0 images/s\n"
 
 
 @pytest.mark.usefixtures("folder")

@@ -17,8 +17,6 @@ from allkit.model.card import model_card
 from allkit.model.contract import METADATA_KEY
 from allkit.model.graph import read_graph
 
-pytestmark = pytest.mark.slow
-
 
 def invoke(*words):
     return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)

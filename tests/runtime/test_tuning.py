@@ -75,9 +75,14 @@ def test_a_plan_of_another_form_is_ignored(model, plan):
 
 
 def test_every_candidate_is_measured_and_the_fastest_comes_first(model):
-    rates = measure(model, [flat(1, 2, 3)] * 5, seconds=0)
+    shares = []
+    rates = measure(model, [flat(1, 2, 3)] * 5, 0, shares.append)
     assert set(rates) == set(candidates())
     assert list(rates.values()) == sorted(rates.values(), reverse=True)
+    # A warm-up and three rounds.
+    assert len(shares) == 4 * len(rates)
+    assert shares == sorted(shares)
+    assert shares[-1] < 1
 
 
 def test_candidates_span_side_by_side_and_all_cores(monkeypatch):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from allkit.cli.options import NamedPath, batch_size_option, device_option
-from allkit.cli.terminal import say
+from allkit.cli.terminal import LOG_SECONDS, say
 from allkit.support.extras import require
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from allkit.classification.rows import Rows
     from allkit.runtime.classifier import Classifier
 
-_LOG_SECONDS = 60.0
 FORMATS = ("table", "csv", "jsonl", "parquet")
 
 EPILOG = """\b
@@ -153,7 +152,7 @@ def _run(job: Classification, classifier: Classifier, form: str, output: Path | 
         shown = sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
         if shown:
             return _tracked(rows, count)
-        return _logged(rows, count) if output else rows
+        return _logged(rows, count) if output or not sys.stdout.isatty() else rows
 
     try:
         with terminated_as_interrupt():
@@ -175,14 +174,14 @@ def _tracked(rows: Rows, count: int) -> Rows:
 
 
 def _logged(rows: Rows, count: int) -> Rows:
-    """The rows, and a line a minute on stderr, as a log has it."""
+    """Pass the rows on, and print a line a minute to stderr, where a bar would fill a log."""
     began = last = time.monotonic()
     for done, row in enumerate(rows, 1):
         yield row
         now = time.monotonic()
-        if now - last >= _LOG_SECONDS:
+        if now - last >= LOG_SECONDS:
             last = now
-            say(f"{done:,} of {count:,} image(s), {done / (now - began):.0f} images/s", err=True)
+            say(f"{done:,} of {count:,} image(s), {done / (now - began):.1f} images/s", err=True)
 
 
 def _print_summary(job: Classification, classifier: Classifier, count: int, output: Path | None, err: bool) -> None:

@@ -34,7 +34,7 @@ class Description(ProgressColumn):
 
 
 def wide_console() -> PlainConsole:
-    """Standard output for a table of many columns: a pipe has no width, and is not folded at 80 columns."""
+    """Standard output for a table of many columns or of whole paths: a pipe is not folded at 80 columns."""
     console = PlainConsole()
     return console if console.is_terminal else PlainConsole(width=_PIPE_COLUMNS)
 

@@ -11,7 +11,7 @@ from rich.progress import Progress as Bar
 
 from allkit.cli.console import Description, stderr
 from allkit.cli.tables import print_metrics
-from allkit.cli.terminal import say
+from allkit.cli.terminal import LOG_SECONDS, say
 from allkit.support.progress import Progress
 from allkit.training.callback import TrainingCallback
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from allkit.runs.settings import Settings
     from allkit.training.job import TrainResult
 
-_LOG_SECONDS = 60.0
 # Before that an estimate of the end is a guess: the first step compiles the network.
 _ESTIMATE_SECONDS, _ESTIMATE_STEPS = 5.0, 4
 # A training that takes longer than this is announced with its length.
@@ -59,7 +58,7 @@ class ProgressDisplay(Progress):
         if what != self._what:
             self.close()
             self._what, self._pace = what, _Pace()
-        self._show(what, f"{done:.0%}", done)
+        self._show(what, f"{done:.0%}" if done else "", done)
         if done >= 1:
             self.close()
             self._what = ""
@@ -72,7 +71,7 @@ class ProgressDisplay(Progress):
         left = self._pace.left(done)
         state += f"  {duration(left)} left" if left else ""
         if not stderr.is_terminal:
-            if time.monotonic() - self._logged >= _LOG_SECONDS:
+            if time.monotonic() - self._logged >= LOG_SECONDS:
                 self._log(f"{what}  {state}")
             return
         if self._bar is None:

@@ -43,11 +43,13 @@ def report(
     for path in filter(None, (html, markdown)):
         check_text_file(path, [*sources, *models])
     with ProgressDisplay() as progress:
-        progress.update("reading and drawing", 0.0)
+        progress.update("reading results", 0.0)
         found = gather(sources)
+        progress.update("drawing", 0.0)
         if html:
             write_text(html, as_html(found, title, notes))
-        if markdown:
-            write_text(markdown, as_markdown(found, title, notes))
+        text = as_markdown(found, title, notes)
+    if markdown:
+        write_text(markdown, text)
     if not html and not markdown:
-        click.echo(as_markdown(found, title, notes))
+        click.echo(text)

@@ -11,6 +11,9 @@ import click
 
 from allkit.support.text import visible_lines
 
+# How often a log is told of long work.
+LOG_SECONDS = 60.0
+
 
 def say(text: object, err: bool = False, label: str = "", **style: Any) -> None:
     """A line on stdout, or with `err` on stderr. label: a red word in front. style: of the text, as `click.style`."""

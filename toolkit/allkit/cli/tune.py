@@ -45,7 +45,7 @@ def tune(model: Path, files_or_folders: tuple[Path, ...], seconds: float) -> Non
     Model(model)  # refuses an unusable file before anything is drawn or measured
     with tempfile.TemporaryDirectory(prefix="allkit-tune-") as folder:
         images = (expand(files_or_folders) if files_or_folders else _drawn(Path(folder)))[:_IMAGES]
-        say(f"measuring on {len(images)} images for about {seconds:g} s", err=True)
+        say(f"measuring on {len(images)} images for {seconds:g} s or more", err=True)
         with ProgressDisplay() as progress:
             rates = measure(model, images, seconds, partial(progress.update, "measuring"))
     best = next(iter(rates))

@@ -57,17 +57,18 @@ def candidates() -> list[Plan]:
 def measure(
     model: Path, images: Sequence[Source], seconds: float, progress: Callable[[float], None] = lambda done: None
 ) -> dict[Plan, float]:
-    """Images per second of each candidate, from file to result, fastest first. progress: told the share done so far.
+    """Images per second of each candidate, from file to result, fastest first.
 
-    The candidates take turns over all images for about `seconds`, in at least three rounds after a warm-up; the result
-    is the median of the rounds. Raises AllkitError when an image cannot be read.
+    The candidates take turns over all images for at least `seconds` and three rounds after a warm-up; the result is the
+    median of the rounds. progress: called after each turn of a candidate with the share of the work done, below 1.
+    Raises AllkitError when an image cannot be read.
     """
     plans = candidates()
     sessions = {
         (plan.threads, plan.workers > 1): Model(model, "cpu", plan.threads, shared=plan.workers > 1) for plan in plans
     }
     rates: dict[Plan, list[float]] = {plan: [] for plan in plans}
-    start, rounds = time.perf_counter(), 0
+    start, rounds, turns = time.perf_counter(), 0, 0
     while rounds <= _LEAST_ROUNDS or time.perf_counter() - start < seconds:
         for plan in plans:
             session = sessions[plan.threads, plan.workers > 1]
@@ -75,9 +76,11 @@ def measure(
             for result in run_in_batches(images, session.contract.pixels, _probabilities(session), plan):
                 if isinstance(result, AllkitError):
                     raise result
-            progress(min(0.99, (time.perf_counter() - start) / max(seconds, 1e-9)))
             if rounds:
                 rates[plan].append(len(images) / (time.perf_counter() - begin))
+            turns += 1
+            done = turns / ((_LEAST_ROUNDS + 1) * len(plans)), (time.perf_counter() - start) / max(seconds, 1e-9)
+            progress(min(0.99, *done))
         rounds += 1
     medians = {plan: statistics.median(rate) for plan, rate in rates.items()}
     return dict(sorted(medians.items(), key=lambda item: -item[1]))
