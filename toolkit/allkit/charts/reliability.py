@@ -29,12 +29,15 @@ def reliability_diagram(before: np.ndarray, after: np.ndarray, labels: np.ndarra
                 np.asarray(column, np.float64)[filled] for column in (bins.count, bins.confidence, bins.accuracy)
             )
             upper.plot([0, 1], [0, 1], color=SOFT, linestyle="--", linewidth=1, label="calibrated")
-            upper.plot(confidence, accuracy, color=COLOURS[0], marker="o", markersize=5, linewidth=1, label="measured")
+            upper.plot(
+                confidence, accuracy, color=COLOURS[0], marker="o", markersize=5, linestyle="none", label="measured"
+            )
             lower.bar(confidence, count, width=0.03, color=COLOURS[0])
             error = expected_calibration_error(probabilities, labels)
             upper.set_title(f"{title}\nexpected calibration error {error:.3f}")
             upper.set(xlim=(0, 1.03), ylim=(0, 1.05))
             lower.set(xlabel="confidence", yscale="log")
+            lower.yaxis.set_major_formatter("{x:g}")
         above[0].set(ylabel="accuracy")
         above[0].legend(loc="upper left")
         below[0].set(ylabel="images")
