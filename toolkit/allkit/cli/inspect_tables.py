@@ -10,22 +10,26 @@ from typing import Any
 from rich.table import Table
 
 from allkit.cli.console import wide_console
+from allkit.cli.tables import PLAIN
 from allkit.model.contract import Contract
 from allkit.model.graph import Summary
 
 
 def print_contract(contract: Contract) -> None:
-    """One row per field; the int8 candidates are left to the JSON form and the card."""
-    table = Table(title="contract", show_header=False)
+    """One row per field; the int8 candidates and the known answers are left to the JSON form and the card."""
+    table = Table(title="contract", show_header=False, **PLAIN)
+    table.add_column()
+    table.add_column(overflow="fold")
     for field in dataclasses.fields(contract):
-        table.add_row(field.name, _words(getattr(contract, field.name)))
+        if field.name != "known_answers":
+            table.add_row(field.name.replace("_", " "), _words(getattr(contract, field.name)))
     wide_console().print(table)
 
 
 def print_graph(path: Path, summary: Summary) -> None:
     """Size, inputs, outputs and operators, then one row per layer."""
     console = wide_console()
-    whole = Table(title="\ngraph", show_header=False)
+    whole = Table(title="\ngraph", show_header=False, **PLAIN)
     whole.add_row("file", f"{path.name}, {path.stat().st_size / 2**20:.2f} MiB, opset {summary.opset}")
     for name, lines in (("input", summary.inputs), ("output", summary.outputs)):
         whole.add_row(name, "\n".join(lines))
@@ -34,7 +38,7 @@ def print_graph(path: Path, summary: Summary) -> None:
     whole.add_row("GMAC per image", f"{summary.macs / 1e9:.4f}")
     console.print(whole)
 
-    layers = Table(title="\nlayers")
+    layers = Table(title="\nlayers", **PLAIN)
     for column in ("layer", "operator", "output", "parameters", "MMAC", "share", "precision"):
         layers.add_column(column, justify="left" if column in ("layer", "operator", "precision") else "right")
     for layer in summary.layers:
@@ -55,7 +59,9 @@ def _words(value: Any) -> str:
         value = dataclasses.asdict(value)
     if isinstance(value, Mapping):
         return ", ".join(
-            f"{name} {_words(one)}" for name, one in value.items() if name not in ("candidates", "methods")
+            f"{name.replace('_', ' ')} {_words(one)}"
+            for name, one in value.items()
+            if name not in ("candidates", "methods")
         )
     if isinstance(value, list | tuple):
         return ", ".join(map(_words, value)) or "none"
