@@ -9,6 +9,7 @@ import click
 
 from allkit.cli.options import NamedPath
 from allkit.cli.terminal import say
+from allkit.support.extras import require
 
 EPILOG = """\b
 Example:
@@ -27,6 +28,7 @@ _SIZE_PX, _WIDTH, _EPOCHS, _PER_CLASS = 64, 0.125, 20, 100
 @click.pass_context
 def demo(ctx: click.Context, keep: Path | None) -> None:
     """Run the whole pipeline on synthetic smears in under two minutes: synth, train, export, evaluate, classify."""
+    require("train")
     if keep:
         _walk(ctx, keep)
         return
