@@ -14,7 +14,9 @@ PATHS = [Path("images/smear2.png"), Path("images/smear10.png")]
 
 
 @pytest.fixture
-def classifier(folder):
+def classifier(folder, monkeypatch):
+    # One worker, which takes the images in their order.
+    monkeypatch.setattr("allkit.runtime.plan.cores", lambda: 1)
     return Classifier(device="cpu", batch_size=1)
 
 
