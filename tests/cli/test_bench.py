@@ -198,6 +198,10 @@ def test_no_model_record_or_image_is_replaced_by_a_result(tmp_path, smears):
         ["bench", "--from", source, "--markdown", source],
         ["report", tmp_path, "--markdown", model],
         ["report", source, "--html", source],
+        ["inspect", model, "--json", model],
+        ["inspect", model, "--check", "--json", model],
+        ["evaluate", model, "--data", smears, "--json", model],
+        ["evaluate", model, "--data", smears, "--split", source, "--report", source],
         ["data", "audit", smears, "--json", image],
         ["data", "audit", smears, "--html", image],
     ):

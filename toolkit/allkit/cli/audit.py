@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from allkit.cli.options import STDOUT, NamedPath, json_option, write_record
+from allkit.cli.options import STDOUT, NamedPath, files_among, json_option, write_record
 
 EPILOG = """\b
 Examples:
@@ -63,7 +63,7 @@ def audit(
     from allkit.support.files import check_replaceable, check_text_file, write_text
 
     require("report" if html_file else "eval")
-    written = [path for path in (json_file, html_file) if path and path != STDOUT]
+    written = files_among(json_file, html_file)
     for path in written:
         check_replaceable(path)
     dataset = scan(folder)

@@ -10,7 +10,15 @@ import click
 from click.core import ParameterSource
 
 from allkit.benchmark.options import BenchOptions
-from allkit.cli.options import STDOUT, NamedPath, data_option, device_option, json_option, write_record
+from allkit.cli.options import (
+    STDOUT,
+    NamedPath,
+    data_option,
+    device_option,
+    files_among,
+    json_option,
+    write_record,
+)
 from allkit.cli.terminal import say
 from allkit.support.extras import require
 from allkit.support.files import check_replaceable, check_text_file, write_text
@@ -132,7 +140,7 @@ def bench(
     compare: tuple[Path, Path] | None,
 ) -> None:
     """Measure latency, throughput, memory and accuracy of exported models on this machine."""
-    written = [path for path in (json_file, csv, markdown, report, plot) if path and path != STDOUT]
+    written = files_among(json_file, csv, markdown, report, plot)
     budget = (budget_ms, budget_mb, min_accuracy)
     limited = any(limit is not None for limit in budget)
     _check_usage(models, source, compare, bool(written or json_file or limited))

@@ -12,6 +12,7 @@ from allkit.cli.options import (
     batch_size_option,
     data_option,
     device_option,
+    files_among,
     json_option,
     write_record,
 )
@@ -96,9 +97,8 @@ def evaluate(
     models = model_files(models)
     if report:
         require("report")
-    for path in (json_file, report):
-        if path and path != STDOUT:
-            check_text_file(path, models)
+    for path in files_among(json_file, report):
+        check_text_file(path, [*models, *filter(None, [split_file])])
     options = EvaluateOptions(
         models, data, split_file, part, include_trained, shift, seed, device, batch_size, positive
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from allkit.cli.options import STDOUT, NamedPath, json_option, write_record
+from allkit.cli.options import STDOUT, NamedPath, files_among, json_option, write_record
 
 EPILOG = """\b
 Examples:
@@ -33,6 +33,10 @@ a model of allkit, is damaged or has another schema version."""
 @click.pass_context
 def inspect(ctx: click.Context, model: Path, json_file: Path | None, check: bool) -> None:
     """Show the contract of an exported model and its graph, layer by layer."""
+    from allkit.support.files import check_text_file
+
+    for path in files_among(json_file):
+        check_text_file(path, [model])
     if check:
         if not _check(model, json_file):
             ctx.exit(1)

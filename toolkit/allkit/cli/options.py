@@ -63,6 +63,11 @@ json_option = click.option(
 )
 
 
+def files_among(*outputs: Path | None) -> list[Path]:
+    """The outputs that are files: given, and not stdout."""
+    return [path for path in outputs if path and path != STDOUT]
+
+
 def write_record(record: Mapping[str, Any], json_file: Path | None, indent: int | None = 1) -> None:
     """What `json_option` asks for: nothing, the record on stdout, or a file."""
     if json_file is None:
