@@ -222,7 +222,7 @@ def _show(
     from allkit.benchmark.record.record import as_csv, as_markdown
     from allkit.cli.bench_tables import print_record
 
-    write_record({**record, "recommendation": recommendation._asdict()}, json_file, indent=None)
+    write_record({**record, "recommendation": recommendation._asdict()}, json_file, compact=True)
     if json_file != STDOUT:
         print_record(record, wide)
         say(f"\n{recommendation.sentence}")

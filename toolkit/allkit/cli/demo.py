@@ -34,7 +34,7 @@ _SIZE_PX, _WIDTH, _EPOCHS, _PER_CLASS = 64, 0.125, 20, 100
 def demo(ctx: click.Context, folder: Path) -> None:
     """Run the whole pipeline on synthetic smears in under two minutes: synth, train, export, evaluate, classify."""
     require("train")
-    if folder.exists() and listing(folder):
+    if listing(folder):
         raise AllkitError(f"{folder} is not empty: delete it, or give another --out")
     smears, run, out = folder / "smears", folder / "runs" / "demo", folder / "exported"
     report = folder / "evaluation.html"

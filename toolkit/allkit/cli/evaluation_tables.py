@@ -9,7 +9,7 @@ from rich.table import Table
 from allkit.cli.console import PlainConsole, wide_console
 from allkit.cli.tables import PLAIN, print_metrics
 from allkit.evaluation.evaluate import Evaluation, Mistake
-from allkit.evaluation.text import uncertainty_rows
+from allkit.evaluation.text import pair_rows, uncertainty_rows
 from allkit.metrics import SIGNIFICANT, PairedComparison, least_difference
 
 # Misclassified images that are listed; a page and the record list more.
@@ -49,10 +49,8 @@ def print_pairs(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]
     table = Table(title="pairs on the same images, exact McNemar test over groups", **PLAIN)
     for column in ("a", "b", "a - b", "only a right", "only b right", "p"):
         table.add_column(column, justify="left" if column in "ab" else "right")
-    for a, b, pair in pairs:
-        difference = f"{100 * pair.difference:+.2f} points"
-        counts = (str(pair.only_a_right), str(pair.only_b_right))
-        table.add_row(a.model.name, b.model.name, difference, *counts, f"{pair.p_value:.4f}")
+    for row in pair_rows(pairs):
+        table.add_row(*row)
     console = wide_console()
     console.print(table)
     _, _, pair = pairs[0]

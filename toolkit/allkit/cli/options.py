@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from allkit.errors import reason
-from allkit.support.files import write_text
+from allkit.support.files import as_json, write_json
 
 
 class NamedPath(click.Path):
@@ -68,15 +67,12 @@ def files_among(*outputs: Path | None) -> list[Path]:
     return [path for path in outputs if path and path != STDOUT]
 
 
-def write_record(record: Mapping[str, Any], json_file: Path | None, indent: int | None = 1) -> None:
+def write_record(record: Mapping[str, Any], json_file: Path | None, compact: bool = False) -> None:
     """What `json_option` asks for: nothing, the record on stdout, or a file."""
-    if json_file is None:
-        return
-    text = json.dumps(record, indent=indent, separators=None if indent else (",", ":"))
     if json_file == STDOUT:
-        click.echo(text)
-    else:
-        write_text(json_file, f"{text}\n")
+        click.echo(as_json(record, compact))
+    elif json_file:
+        write_json(json_file, record, compact)
 
 
 batch_size_option = click.option(

@@ -48,8 +48,8 @@ def report(
         progress.update("drawing", 0.0)
         if html:
             write_text(html, as_html(found, title, notes))
-        text = as_markdown(found, title, notes)
+        text = as_markdown(found, title, notes) if markdown or not html else ""
     if markdown:
         write_text(markdown, text)
-    if not html and not markdown:
+    elif not html:
         click.echo(text)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from allkit.evaluation.evaluate import UncertaintyFigures
+from collections.abc import Sequence
+
+from allkit.evaluation.evaluate import Evaluation, UncertaintyFigures
 from allkit.evaluation.shift_suite import ShiftRecord
+from allkit.metrics import PairedComparison
 from allkit.metrics.text import with_interval
 
 SHIFT_COLUMNS = ("shift", "accuracy", "drop", "p")
@@ -29,3 +32,18 @@ def shift_rows(record: ShiftRecord) -> list[tuple[str, ...]]:
         p_value = "< 0.0001" if row.p_value < 1e-4 else f"{row.p_value:.4f}"
         rows.append((row.name, with_interval(row.accuracy, 2), f"{100 * row.drop:+.2f} points", p_value))
     return rows
+
+
+def pair_rows(pairs: Sequence[tuple[Evaluation, Evaluation, PairedComparison]]) -> list[tuple[str, ...]]:
+    """For each pair A and B: their names, the difference in accuracy, what only A and only B got right, and p."""
+    return [
+        (
+            a.model.name,
+            b.model.name,
+            f"{100 * pair.difference:+.2f} points",
+            str(pair.only_a_right),
+            str(pair.only_b_right),
+            f"{pair.p_value:.4f}",
+        )
+        for a, b, pair in pairs
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from allkit.imaging.limits import unreadable
 
 READ = "JPEG, PNG, BMP, TIFF, WebP"
@@ -42,6 +44,7 @@ _OTHERS = (
     ("DDS", 0, b"DDS "),
     ("SVG", 0, b"<svg"),
 )
+
 # What holds files, and is no image itself.
 _ARCHIVES = (
     ("ZIP", 0, b"PK\x03\x04"),
@@ -65,14 +68,18 @@ def recognise(data: bytes) -> str:
     """JPEG, PNG, BMP, TIFF or WebP; AllkitError for anything else, with the name of the format if known."""
     if not data:
         raise unreadable("the file is empty")
-    for name, at, magic in _MAGIC:
-        if data.startswith(magic, at):
-            return name
-    name = next((name for name, at, magic in _OTHERS if data.startswith(magic, at)), None)
+    if name := _named(data, _MAGIC):
+        return name
+    name = _named(data, _OTHERS)
     if name is None and data[2:3].isspace():
         name = _NETPBM.get(data[:2])
     if name:
         raise unreadable(f"{name} is not a format that allkit reads: {READ}")
-    if archive := next((name for name, at, magic in _ARCHIVES if data.startswith(magic, at)), None):
+    if archive := _named(data, _ARCHIVES):
         raise unreadable(f"a {archive} archive: unpack it, and give the folder")
     raise unreadable(f"damaged at its first bytes, or not {READ}")
+
+
+def _named(data: bytes, table: Sequence[tuple[str, int, bytes]]) -> str | None:
+    """The first name in a table whose bytes stand at their place."""
+    return next((name for name, at, magic in table if data.startswith(magic, at)), None)

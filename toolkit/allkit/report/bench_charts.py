@@ -62,7 +62,8 @@ def write_plot(record: Record, path: Path) -> None:
 
 def front(rows: Sequence[Figures]) -> Chart:
     """Accuracy with its interval against latency, and the Pareto front. rows: those that have both."""
-    best = [row for row in placed(rows) if row.model in pareto(rows)]
+    on_front = pareto(rows)
+    best = [row for row in placed(rows) if row.model in on_front]
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot(xscale="log", xlabel="ms per image, from file to result (median)", ylabel="accuracy")

@@ -72,7 +72,8 @@ def front_chart(rows: Sequence[Figures]) -> Any:
     if not measured:
         return None
     words = "; ".join(f"{row.model} {row.milliseconds:.2f} ms, {row.accuracy.percent()}" for row in measured)
-    on_front = ", ".join(row.model for row in measured if row.model in pareto(rows))
+    best = pareto(measured)
+    on_front = ", ".join(row.model for row in measured if row.model in best)
     return inline(front(measured), "Accuracy and latency", f"{words}. On the Pareto front: {on_front}.")
 
 

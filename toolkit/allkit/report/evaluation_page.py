@@ -7,8 +7,9 @@ from typing import Any
 
 from allkit.evaluation.evaluate import Evaluation, Mistake
 from allkit.evaluation.job import EvaluateResult
-from allkit.evaluation.text import SHIFT_COLUMNS, shift_rows, uncertainty_rows
+from allkit.evaluation.text import SHIFT_COLUMNS, pair_rows, shift_rows, uncertainty_rows
 from allkit.metrics.text import BY_CLASS, about, by_class, overall
+from allkit.model.file import read_model
 from allkit.report.html import Verdict, as_figure, render
 from allkit.report.thumbnails import data_url
 from allkit.runtime.classifier import Classifier
@@ -45,17 +46,7 @@ def evaluation_page(result: EvaluateResult) -> str:
         class_columns=BY_CLASS,
         shift_columns=SHIFT_COLUMNS,
         pair_columns=_PAIR_COLUMNS,
-        pairs=[
-            (
-                a.model.name,
-                b.model.name,
-                f"{100 * pair.difference:+.2f} points",
-                str(pair.only_a_right),
-                str(pair.only_b_right),
-                f"{pair.p_value:.4f}",
-            )
-            for a, b, pair in result.pairs
-        ],
+        pairs=pair_rows(result.pairs),
         unreadable=result.unreadable,
     )
 
@@ -76,8 +67,7 @@ def _pictured(evaluation: Evaluation) -> list[dict[str, Any]]:
     mistakes = evaluation.mistakes[:MAX_PICTURED]
     if not mistakes:
         return []
-    classifier = Classifier(evaluation.model)
-    contract, root = classifier.contract, evaluation.subject.images.dataset.root
+    contract, root = read_model(evaluation.model).contract, evaluation.subject.images.dataset.root
     images = [load_square(root / mistake.path, contract) for mistake in mistakes]
     if contract.heatmap is None:
         return [_shown(mistake, [image]) for mistake, image in zip(mistakes, images, strict=True)]

@@ -62,7 +62,7 @@ def _verdict(sources: Sources) -> Verdict:
     if not found:
         return Verdict((), _HONESTY)
     name, metrics, baseline = max(found, key=lambda one: one[1]["accuracy"]["value"])
-    accuracy = Interval(*(metrics["accuracy"][end] for end in ("value", "low", "high")))
+    accuracy = Interval(**metrics["accuracy"])
     return Verdict(
         (
             as_figure(accuracy),

@@ -16,7 +16,7 @@ from allkit.model.contract import Contract
 from allkit.model.file import read_model
 from allkit.model.trained_on import TrainedOn
 from allkit.runs.record import TrainingRecord
-from allkit.runs.run import Run
+from allkit.runs.run import Run, fold_folders
 from allkit.support.files import content_hash, listing
 from allkit.support.reading import as_plain, read_json
 
@@ -143,7 +143,7 @@ def _training(folder: Path) -> Training:
         run = Run.open(folder)
         return Training(name, record, run.read_history(), _right(run), run.split.groups)
     # A cross-validation: its folds have folders of their own, and each image is in the test part of one.
-    folds = [Run.open(path.parent) for path in folder.glob("fold-*/run.json")]
+    folds = [Run.open(fold) for fold in fold_folders(folder)]
     right = {path: right for fold in folds for path, right in _right(fold).items()}
     # Groups are numbered alike in all folds: they are dealt out from one list.
     return Training(name, record, (), right, folds[0].split.groups if folds else {})

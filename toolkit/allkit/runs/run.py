@@ -52,7 +52,7 @@ class Run:
         """A new run. Raises AllkitError when the folder holds anything but a run that never finished an epoch, when a
         teacher is not finished or sees other pixels or classes, or when the split would test the network on what it has
         seen in a run that its weights come from or that it imitates, or what that one has learned from has seen."""
-        if any(name not in ("run.json", "split.json") for name in _entries(folder)):
+        if not _no_epoch_in(folder):
             raise AllkitError(f"{folder} is not empty: give another --out, or --resume to continue the run in it")
         _check_teachers(settings)
         _refuse_seen(split, settings.recipe)
@@ -71,9 +71,9 @@ class Run:
         folder = Path(folder)
         path = folder / "run.json"
         if not path.is_file():
-            if folds := sorted(fold.parent.name for fold in folder.glob("fold-*/run.json")):
-                told = ", ".join(folds)
-                raise AllkitError(f"{folder} is a cross-validation: name one of its runs, {folder / folds[0]} ({told})")
+            if folds := fold_folders(folder):
+                told = ", ".join(fold.name for fold in folds)
+                raise AllkitError(f"{folder} is a cross-validation: name one of its runs, {folds[0]} ({told})")
             raise AllkitError(f"{folder} is not a run folder: it has no run.json")
         try:
             settings = Settings.from_dict(read_json(path, dict[str, Any], "train again"))
@@ -83,7 +83,7 @@ class Run:
 
     def discard_if_empty(self) -> None:
         """Delete the run unless an epoch of it is finished: there is nothing to resume."""
-        if {entry.name for entry in self.folder.iterdir()} == {"run.json", "split.json"}:
+        if _no_epoch_in(self.folder):
             shutil.rmtree(self.folder)
 
     @property
@@ -163,6 +163,16 @@ class Run:
         text = io.StringIO()
         write_rows(text, rows)
         write_text(self.folder / name, text.getvalue())
+
+
+def fold_folders(folder: Path) -> list[Path]:
+    """The runs in the folder of a cross-validation, by name; none where it is something else."""
+    return sorted(path.parent for path in folder.glob("fold-*/run.json"))
+
+
+def _no_epoch_in(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a run begins with."""
+    return all(name in ("run.json", "split.json") for name in _entries(folder))
 
 
 def begun(folder: Path) -> bool:

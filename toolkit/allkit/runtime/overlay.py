@@ -58,9 +58,12 @@ class OverlayFolder:
         target = self._target(path)
         _write(target, with_legend(drawn, prediction.label), tidy=target.parent not in self._tidied)
         self._tidied.add(target.parent)
-        tiles = tuple(cv2.resize(one, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA) for one in (image, drawn))
-        entry = (prediction.confidence, self._rank[path], path.name, tiles)
         strongest = self._strongest[prediction.label]
+        strength = prediction.confidence, self._rank[path]
+        if len(strongest) == _STRONGEST and strength < strongest[0][:2]:
+            return
+        tiles = tuple(cv2.resize(one, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA) for one in (image, drawn))
+        entry = (*strength, path.name, tiles)
         (heapq.heappush if len(strongest) < _STRONGEST else heapq.heappushpop)(strongest, entry)
 
     def write_contact_sheet(self) -> Path:

@@ -178,9 +178,14 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path | str, record: Mapping[str, Any]) -> None:
+def as_json(record: Mapping[str, Any], compact: bool = False) -> str:
+    """A record as JSON, indented or without white space."""
+    return json.dumps(record, separators=(",", ":")) if compact else json.dumps(record, indent=1)
+
+
+def write_json(path: Path | str, record: Mapping[str, Any], compact: bool = False) -> None:
     """Write a record as JSON, whole or not at all."""
-    write_text(path, json.dumps(record, indent=1) + "\n")
+    write_text(path, as_json(record, compact) + "\n")
 
 
 def content_hash(path: Path) -> str:
