@@ -7,7 +7,7 @@ import pytest
 
 from allkit.data.index import Dataset, Images, read, scan
 from allkit.data.protocol import grouped_split, listed_split, random_split, remarks
-from allkit.data.split import PARTS
+from allkit.data.split import PARTS, Split
 from allkit.errors import AllkitError
 
 
@@ -135,7 +135,7 @@ def a_time(label: str, place: int) -> str:
     return f"IMG_20240131_{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}"
 
 
-def test_names_that_end_in_a_time_of_day_are_grouped_by_their_order_and_that_is_said():
+def test_names_that_end_in_a_time_of_day_are_grouped_by_their_order_and_that_is_said(tmp_path):
     # 240 images a class, 40 seconds apart: by number each would be a group of its own.
     images = renamed(images_of({"A": 240, "B": 240}), a_time)
     assert images.dataset.paths[0] == "A/IMG_20240131_090040.jpg"
@@ -145,6 +145,8 @@ def test_names_that_end_in_a_time_of_day_are_grouped_by_their_order_and_that_is_
     assert list(split.groups.values()) == list(by_number.groups.values())
     assert split.group_count == 48
     assert split.parameters["by_order_of_name"] == ["A", "B"]
+    split.save(tmp_path / "split.json")
+    assert Split.load(tmp_path / "split.json") == split
     assert "by_order_of_name" not in by_number.parameters
     assert remarks(images, split) == (
         "grouped split: 48 groups of 480 images",

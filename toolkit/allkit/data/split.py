@@ -28,7 +28,8 @@ class _Record:
     schema_version: int
     hash: str
     protocol: Text
-    parameters: dict[str, int | float | str]
+    # A list: the classes whose images were taken in the order of their names.
+    parameters: dict[str, int | float | str | list[str]]
     parts: dict[Literal["train", "validation", "test"], Annotated[tuple[str, ...], Meta(min_length=1)]]
     hashes: dict[str, str]
     groups: dict[str, Count]
