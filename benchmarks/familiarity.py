@@ -24,14 +24,22 @@ import keras  # noqa: E402
 from allkit.data.index import read, scan  # noqa: E402
 from allkit.exporting.prepare import load_model  # noqa: E402
 from allkit.imaging.pixel_path import stack  # noqa: E402
+from allkit.runs.architecture import ARCHITECTURES, Architecture  # noqa: E402
 from allkit.runs.run import Run  # noqa: E402
 from allkit.runtime.inputs import expand  # noqa: E402
+from allkit.training.architecture import statistics  # noqa: E402
 
 
-def features(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Features per image, float64 (n, d): channel means after each block, the Dense layer, the logits."""
-    outputs = {f"block{i}": keras.ops.mean(model.get_layer(f"block{i}_pool").output, (1, 2)) for i in range(1, 6)}
-    outputs["dense"] = model.get_layer("fc").output
+def features(model: keras.Model, network: Architecture, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Features per image, float64 (n, d), by layer: channel means after each block, and also with their deviations and
+    maxima; what the last layer reads; the probabilities."""
+    outputs = {}
+    for block in range(1, len(network.blocks) + 1):
+        name = f"block{block}_pool" if block in network.pools else network.last_map
+        maps = model.get_layer(name).output
+        outputs[name] = keras.ops.mean(maps, (1, 2))
+        outputs[f"{name}, mean, deviation, maximum"] = statistics(maps, (1, 2))
+    outputs["what the last layer reads"] = model.get_layer("dropout").input
     outputs["probabilities"] = model.output
     tap = keras.Model(model.inputs, outputs)
     batches = [tap.predict_on_batch(pixels[i : i + 32]) for i in range(0, len(pixels), 32)]
@@ -57,11 +65,14 @@ def main(run_folder: str, unfamiliar_folder: str) -> None:
     model, pixels = load_model(run), run.settings.pixels
     images = read(scan(run.settings.data), pixels)
     rows = {part: images.dataset.select(paths) for part, paths in run.split.parts.items()}
-    known = features(model, images.pixels)
-    other = features(model, stack([pixels.load(path) for path in expand([Path(unfamiliar_folder)])], pixels.size_px))
+    network = ARCHITECTURES[run.settings.architecture]
+    known = features(model, network, images.pixels)
+    other = features(
+        model, network, stack([pixels.load(path) for path in expand([Path(unfamiliar_folder)])], pixels.size_px)
+    )
     labels = images.dataset.labels[rows["train"]]
     scores = {"1 - largest probability": ("probabilities", lambda x: 1 - x.max(1))}
-    for name in ("block1", "block2", "block3", "block4", "block5", "dense"):
+    for name in (name for name in known if name != "probabilities"):
         train = known[name][rows["train"]]
         scores[f"Mahalanobis to the class means, {name}"] = (name, mahalanobis(train, labels, classes=True))
         scores[f"Mahalanobis to the mean, {name}"] = (name, mahalanobis(train, labels, classes=False))
@@ -81,7 +92,7 @@ def main(run_folder: str, unfamiliar_folder: str) -> None:
         "command": "python benchmarks/familiarity.py RUN UNFAMILIAR_FOLDER",
         "model": run.settings.name,
         "split": run.split.summary(),
-        "n": {"test": len(rows["test"]), "unfamiliar": len(other["dense"])},
+        "n": {"test": len(rows["test"]), "unfamiliar": len(other["probabilities"])},
         "scores": table,
     }
     print(json.dumps(record, indent=1))

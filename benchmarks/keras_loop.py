@@ -18,10 +18,11 @@ def main() -> None:
     prepare()
     import cv2
 
+    from allkit.runs.architecture import ARCHITECTURES, VGG16
     from allkit.runs.recipe import PAPER
     from allkit.training import architecture
 
-    model = architecture.build(SIZE_PX, CLASSES, 1.0, PAPER)
+    model = architecture.build(ARCHITECTURES[VGG16], SIZE_PX, CLASSES, 1.0, PAPER)
     paths = sys.stdin.readline().rstrip("\n").split("\t")
     done = 0
     for line in sys.stdin:

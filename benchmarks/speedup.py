@@ -44,12 +44,13 @@ def seconds_an_image(run: Callable[[np.ndarray], object], images: np.ndarray, ca
 
 def main(data: str, *paths: str) -> None:
     prepare()
+    from allkit.runs.architecture import ARCHITECTURES, VGG16
     from allkit.runs.recipe import PAPER
     from allkit.training import architecture
 
     dataset = scan(Path(data))
     files = [dataset.root / dataset.paths[i * len(dataset) // BATCH] for i in range(BATCH)]
-    keras_model = architecture.build(SIZE_PX, CLASSES, 1.0, PAPER)
+    keras_model = architecture.build(ARCHITECTURES[VGG16], SIZE_PX, CLASSES, 1.0, PAPER)
     models = {Path(path).name: Model(Path(path)) for path in paths}
     pixels = {name: model.contract.pixels for name, model in models.items()}
     loaded = {name: stack([path.load(file) for file in files], path.size_px) for name, path in pixels.items()}

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 
+from allkit.runs.architecture import ARCHITECTURES, VGG16, Architecture
+
 SIZE_PX, WIDTH, TEMPERATURE = 96, 0.125, 1.5
 
 
@@ -13,10 +15,13 @@ class Network(NamedTuple):
     proto: onnx.ModelProto
     temperature: float
     feature_shape: tuple[int, int, int]
+    architecture: Architecture
 
 
-def random_network(recipe=None, seed: int = 0, size_px: int = SIZE_PX, width: float = WIDTH) -> Network:
-    """The network of a recipe (scratch if None); at 96 px the last feature map has 3 x 3 positions."""
+def random_network(
+    recipe=None, seed: int = 0, size_px: int = SIZE_PX, width: float = WIDTH, architecture: str = VGG16
+) -> Network:
+    """The network of a recipe (scratch if None); at 96 px the last map of VGG16 has 3 x 3 positions."""
     from allkit.training.backend import prepare
 
     prepare()
@@ -28,11 +33,12 @@ def random_network(recipe=None, seed: int = 0, size_px: int = SIZE_PX, width: fl
     from allkit.imaging.pixel_path import PixelPath
     from allkit.runs.recipe import SCRATCH
     from allkit.runs.settings import Settings
-    from allkit.training import architecture
+    from allkit.training.architecture import build
 
     recipe = recipe or SCRATCH
     keras.utils.set_random_seed(seed)
-    model = architecture.build(size_px, 3, width, recipe)
+    found = ARCHITECTURES[architecture]
+    model = build(found, size_px, 3, width, recipe)
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -45,8 +51,9 @@ def random_network(recipe=None, seed: int = 0, size_px: int = SIZE_PX, width: fl
         elif isinstance(layer, keras.layers.Dense):
             kernel, bias = layer.get_weights()
             layer.set_weights([kernel, rng.normal(0, 0.1, bias.shape)])
-    settings = Settings("vgg16", PixelPath(size_px), width, 0, recipe, ("a", "b", "c"), "")
-    uncertainty = Uncertainty(TEMPERATURE, fit_familiarity(rng.normal(size=(80, round(256 * width)))))
-    proto = to_onnx(with_uncertainty(folded(model, settings), uncertainty))
-    _, height, width, channels = model.get_layer("flatten").input.shape
-    return Network(model, proto, TEMPERATURE, (channels, height, width))
+    settings = Settings(architecture, PixelPath(size_px), width, 0, recipe, ("a", "b", "c"), "")
+    channels = model.get_layer(found.distance_layer).output.shape[-1]
+    uncertainty = Uncertainty(TEMPERATURE, fit_familiarity(rng.normal(size=(80, channels))))
+    proto = to_onnx(with_uncertainty(folded(model, settings), found.distance_layer, uncertainty), found)
+    _, height, width, channels = model.get_layer(found.last_map).output.shape
+    return Network(model, proto, TEMPERATURE, (channels, height, width), found)

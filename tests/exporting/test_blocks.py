@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from allkit.exporting import blocks
+from allkit.exporting import quantise as quantising
 from allkit.exporting.blocks import block_filters, block_length
 from allkit.exporting.measure import open_session, outputs
 from allkit.exporting.quantise import calibrate, quantise
@@ -58,9 +59,9 @@ def test_a_quantised_network_says_exactly_the_same_in_blocks(size_px, recipe, mo
     network = random_network(recipe, size_px=size_px)
     noise = np.random.default_rng(0).integers(0, 256, (4, size_px, size_px, 3)).astype(np.uint8)
     ranges = calibrate(network.proto, noise)["min-max"]
-    found = quantise(network.proto, ranges)
+    found = quantise(network.proto, network.architecture, ranges)
     monkeypatch.setattr(blocks, "block_length", lambda side, depth, filters: 1)
-    plain = quantise(network.proto, ranges)
+    plain = quantise(network.proto, network.architecture, ranges)
     assert sum("_in_" in node.name for node in found.graph.node) > 3
     assert not any("_in_" in node.name for node in plain.graph.node)
     for output in ("probabilities", "distance"):
@@ -68,6 +69,26 @@ def test_a_quantised_network_says_exactly_the_same_in_blocks(size_px, recipe, mo
         np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize(("size_px", "width"), [(96, 0.25), (104, 0.25), (96, 0.5), (40, 0.125)])
+def test_a_quantised_network_on_patches_says_exactly_the_same_without_moving_them(size_px, width, monkeypatch):
+    network = random_network(architecture="patchvgg", size_px=size_px, width=width)
+    noise = np.random.default_rng(0).integers(0, 256, (4, size_px, size_px, 3)).astype(np.uint8)
+    ranges = calibrate(network.proto, noise)["min-max"]
+    found = quantise(network.proto, network.architecture, ranges)
+    for name in ("in_blocks", "patches_in_blocks"):
+        monkeypatch.setattr(quantising, name, lambda *_: None)
+    plain = quantise(network.proto, network.architecture, ranges)
+    for output in ("probabilities", "distance"):
+        (expected,), (got,) = (outputs(open_session(proto), [output], noise) for proto in (plain, found))
+        assert np.ptp(expected, axis=0).max() > 1e-3
+        np.testing.assert_array_equal(got, expected)
+
+
 def test_layers_left_in_float_have_no_blocks(network, noise):
-    proto = quantise(network.proto, calibrate(network.proto, noise)["min-max"], ["block1_conv1", "block1_conv2"])
+    proto = quantise(
+        network.proto,
+        network.architecture,
+        calibrate(network.proto, noise)["min-max"],
+        ["block1_conv1", "block1_conv2"],
+    )
     assert not [node.name for node in proto.graph.node if node.name.startswith("block1") and "_in_" in node.name]

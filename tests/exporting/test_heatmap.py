@@ -14,7 +14,7 @@ from networks import random_network
 
 def with_map(proto, network):
     twin = onnx.ModelProto.FromString(proto.SerializeToString())
-    add_heatmap(twin, network.feature_shape)
+    add_heatmap(twin, network.architecture, network.feature_shape)
     onnx.checker.check_model(twin, full_check=True)
     return twin
 
@@ -29,13 +29,13 @@ def relative(got, expected):
 
 @pytest.fixture(scope="module")
 def int8(network, noise):
-    return quantise(network.proto, calibrate(network.proto, noise)["min-max"])
+    return quantise(network.proto, network.architecture, calibrate(network.proto, noise)["min-max"])
 
 
-def test_the_map_is_that_of_automatic_differentiation(network, noise):
-    got = maps(with_map(network.proto, network), noise)
-    assert got.shape == (12, 3, 3)
-    assert relative(got, gradient_maps(network.model, noise, network.temperature)) < 1e-4
+def test_the_map_is_that_of_automatic_differentiation(either, noise):
+    got = maps(with_map(either.proto, either), noise)
+    assert got.shape == (12, *either.feature_shape[1:])
+    assert relative(got, gradient_maps(either.model, either.architecture.last_map, noise, either.temperature)) < 1e-4
 
 
 def test_so_it_is_on_real_images(network, shared_data):
@@ -43,7 +43,9 @@ def test_so_it_is_on_real_images(network, shared_data):
     pixels = np.stack([PixelPath(96).load(path) for path in paths])
     assert len(pixels) == 16
     got = maps(with_map(network.proto, network), pixels)
-    assert relative(got, gradient_maps(network.model, pixels, network.temperature)) < 1e-4
+    assert (
+        relative(got, gradient_maps(network.model, network.architecture.last_map, pixels, network.temperature)) < 1e-4
+    )
 
 
 def test_hirescam_adds_up_to_the_logit_less_the_biases(network, noise):
@@ -55,6 +57,32 @@ def test_hirescam_adds_up_to_the_logit_less_the_biases(network, noise):
     active = (hidden > 0) * constants["logits.weight"].T[best]
     biases = active @ constants["fc.bias"] + constants["logits.bias"][best]
     assert np.allclose(heatmap.sum((1, 2)), logits.max(1) - biases, atol=1e-4)
+
+
+def test_the_map_of_a_pooled_head_adds_up_to_the_logit_less_the_bias(patched, noise):
+    # Euler's theorem: mean, deviation and maximum are homogeneous of degree one.
+    proto = with_map(patched.proto, patched)
+    proto.graph.output.append(onnx.ValueInfoProto(name="logits"))
+    heatmap, logits = outputs(open_session(proto), ["heatmap", "logits"], noise)
+    bias = next(numpy_helper.to_array(item) for item in proto.graph.initializer if item.name == "logits.bias")
+    # But for the floor under the variance of a channel that is 0 everywhere.
+    assert np.allclose(heatmap.sum((1, 2)), logits.max(1) - bias[logits.argmax(1)], atol=1e-3)
+
+
+def test_in_an_int8_graph_places_that_share_the_maximum_share_its_gradient(patched, noise):
+    int8 = quantise(patched.proto, patched.architecture, calibrate(patched.proto, noise)["min-max"])
+    proto = with_map(int8, patched)
+    names = ["heatmap", "probabilities", "block3_conv3_relu_DequantizeLinear_Output"]
+    proto.graph.output.append(onnx.ValueInfoProto(name=names[2]))
+    got, probabilities, features = outputs(open_session(proto), names, noise)
+    kernel = next(numpy_helper.to_array(item) for item in proto.graph.initializer if item.name == "logits.weight")
+    of_mean, of_deviation, of_maximum = kernel.T[probabilities.argmax(1)].reshape(12, 3, -1, 1, 1).swapaxes(0, 1)
+    mean, deviation = features.mean((2, 3), keepdims=True), features.std((2, 3), keepdims=True) + 1e-12
+    places = features == features.max((2, 3), keepdims=True)
+    assert (places.sum((2, 3)) > 1).any()
+    gradient = (of_mean + of_deviation * (features - mean) / deviation) / np.prod(features.shape[2:])
+    gradient += of_maximum * places / places.sum((2, 3), keepdims=True)
+    assert relative(got, (gradient * features).sum(1)) < 1e-3
 
 
 def test_the_map_depends_on_the_weights_of_the_head(network, noise):

@@ -61,12 +61,14 @@ def test_the_other_methods_cut_off_outliers(ranges):
 @pytest.mark.parametrize("method", METHODS)
 def test_the_quantised_network_says_nearly_the_same(network, noise, ranges, method):
     plain = probabilities(network.proto, noise)
-    got = probabilities(quantise(network.proto, ranges[method]), noise)
+    got = probabilities(quantise(network.proto, network.architecture, ranges[method]), noise)
     assert np.abs(got - plain).max() < 0.1 * np.ptp(plain) + 0.05
 
 
 def test_weights_are_int8_with_a_scale_for_each_output_channel(network, ranges):
-    constants = {item.name: item for item in quantise(network.proto, ranges["min-max"]).graph.initializer}
+    constants = {
+        item.name: item for item in quantise(network.proto, network.architecture, ranges["min-max"]).graph.initializer
+    }
     weights, scale = constants["block3_conv1.weight_quantized"], constants["block3_conv1.weight_scale"]
     assert weights.data_type == TensorProto.INT8
     assert list(scale.dims) == [32]
@@ -78,30 +80,50 @@ def test_weights_are_int8_with_a_scale_for_each_output_channel(network, ranges):
 
 
 def test_pixels_enter_as_they_are(network, noise, ranges):
-    proto = quantise(network.proto, ranges["min-max"])
+    proto = quantise(network.proto, network.architecture, ranges["min-max"])
     assert way_to_the_first_convolution(proto) == ["Transpose", *IN_BLOCKS, "DequantizeLinear"]
     assert "Cast" not in {node.op_type for node in proto.graph.node}
     constants = {item.name: numpy_helper.to_array(item) for item in proto.graph.initializer}
     assert (constants["transpose_scale"], constants["transpose_zero_point"]) == (1, 0)
 
 
+def test_patches_of_pixels_are_read_where_they_lie(patched, noise):
+    proto = quantise(patched.proto, patched.architecture, calibrate(patched.proto, noise)["min-max"])
+    assert way_to_the_first_convolution(proto) == ["Reshape", "Transpose", "DequantizeLinear"]
+    assert not {"Cast", "Pad"} & {node.op_type for node in proto.graph.node}
+    assert summarise(proto).macs == summarise(patched.proto).macs
+    assert summarise(proto).parameters == summarise(patched.proto).parameters
+
+
+def test_a_first_layer_in_float_reads_patches_in_float(patched, noise):
+    ranges = calibrate(patched.proto, noise)["min-max"]
+    proto = quantise(patched.proto, patched.architecture, ranges, ["block1_conv1"])
+    plain = probabilities(patched.proto, noise)
+    assert np.abs(probabilities(proto, noise) - plain).max() < 0.1 * np.ptp(plain) + 0.05
+
+
 def test_layers_left_in_float_stay_in_float(network, ranges):
-    names = layers()[:3]
-    summary = summarise(quantise(network.proto, ranges["min-max"], names))
+    names = layers(network.architecture)[:3]
+    summary = summarise(quantise(network.proto, network.architecture, ranges["min-max"], names))
     found = {layer.name: layer.precision for layer in summary.layers}
     assert {name for name, precision in found.items() if precision == "fp32"} == {*names, "logits", "matmul"}
     assert found["block2_conv2"] == found["fc"] == "int8"
 
 
 def test_a_pool_after_float_layers_is_in_float(network, ranges):
-    nodes = {node.name: node for node in quantise(network.proto, ranges["min-max"], layers()[:2]).graph.node}
+    nodes = {
+        node.name: node
+        for node in quantise(
+            network.proto, network.architecture, ranges["min-max"], layers(network.architecture)[:2]
+        ).graph.node
+    }
     assert nodes["block1_pool"].input[0] == "block1_conv2_relu"
 
 
 def test_a_network_that_subtracts_a_mean_is_quantised_too(noise):
     network = random_network(PAPER.override(weights="random"))
     ranges = calibrate(network.proto, noise)
-    proto = quantise(network.proto, ranges["min-max"])
+    proto = quantise(network.proto, network.architecture, ranges["min-max"])
     assert way_to_the_first_convolution(proto) == [
         "Cast",
         "Sub",

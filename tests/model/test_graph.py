@@ -60,7 +60,7 @@ def test_int8_and_float16_have_the_same_figures_and_another_precision(network):
     from allkit.exporting.quantise import calibrate, quantise
 
     noise = np.random.default_rng(0).integers(0, 256, (4, 96, 96, 3)).astype(np.uint8)
-    int8 = quantise(network.proto, calibrate(network.proto, noise)["min-max"])
+    int8 = quantise(network.proto, network.architecture, calibrate(network.proto, noise)["min-max"])
     plain, quantised, half = (summarise(proto) for proto in (network.proto, int8, halved(network.proto)))
     assert plain.macs == quantised.macs == half.macs
     assert plain.parameters == quantised.parameters == half.parameters
@@ -69,7 +69,7 @@ def test_int8_and_float16_have_the_same_figures_and_another_precision(network):
     assert {layer.precision for layer in half.layers if layer.operator != "MatMul"} == {"fp16"}
     assert {layer.precision for layer in quantised.layers if layer.operator == "Conv"} == {"int8"}
     # With a map the kernel of the first Dense layer is read twice and stored once.
-    add_heatmap(int8, network.feature_shape)
+    add_heatmap(int8, network.architecture, network.feature_shape)
     assert summarise(int8).parameters == plain.parameters
     assert summarise(int8).macs == plain.macs + 576 * 128
 

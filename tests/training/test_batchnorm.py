@@ -7,6 +7,7 @@ prepare()
 
 import keras  # noqa: E402
 
+from allkit.runs.architecture import ARCHITECTURES, VGG16  # noqa: E402
 from allkit.runs.recipe import SCRATCH, Recipe  # noqa: E402
 from allkit.training import architecture, batchnorm  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402
@@ -18,7 +19,7 @@ RECIPE = SCRATCH.override(batch_size=8, dropout=0.0, channel_offset=0.5)
 
 def network(recipe):
     keras.utils.set_random_seed(0)
-    return architecture.build(64, 3, 0.0625, recipe)
+    return architecture.build(ARCHITECTURES[VGG16], 64, 3, 0.0625, recipe)
 
 
 def test_on_the_images_of_its_statistics_a_network_answers_as_in_training():

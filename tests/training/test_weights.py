@@ -14,12 +14,14 @@ import keras  # noqa: E402
 from allkit.data.index import read, scan  # noqa: E402
 from allkit.data.protocol import random_split  # noqa: E402
 from allkit.errors import AllkitError  # noqa: E402
-from allkit.imaging.pixel_path import PixelPath  # noqa: E402
+from allkit.runs.architecture import ARCHITECTURES, VGG16  # noqa: E402
 from allkit.runs.recipe import PAPER  # noqa: E402
 from allkit.runs.run import Run  # noqa: E402
 from allkit.support.files import write_json  # noqa: E402
 from allkit.training import architecture, weights  # noqa: E402
 from allkit.training.train import build_model  # noqa: E402
+
+NETWORK = ARCHITECTURES[VGG16]
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +33,14 @@ def stand_in() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def ours() -> keras.Model:
-    return architecture.build(32, 4, 1.0, PAPER)
+    return architecture.build(NETWORK, 32, 4, 1.0, PAPER)
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras", ".h5"])
 def test_features_equal_those_of_keras_with_its_own_preprocessing(stand_in, ours, tmp_path, suffix):
     path = tmp_path / f"vgg16{suffix}"
     stand_in.save_weights(path) if suffix == ".weights.h5" else stand_in.save(path)
-    weights.load_imagenet(ours, PAPER.override(weights=str(path)))
+    weights.load_imagenet(ours, NETWORK, PAPER.override(weights=str(path)))
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     expected = stand_in.predict_on_batch(keras.applications.vgg16.preprocess_input(images.astype(np.float32)))
     features = keras.Model(ours.inputs, ours.get_layer("block5_pool").output)
@@ -49,17 +51,17 @@ def test_features_equal_those_of_keras_with_its_own_preprocessing(stand_in, ours
 @pytest.mark.filterwarnings("ignore:Skipping nested container")
 def test_a_missing_file_and_a_file_of_another_network_are_named(ours, tmp_path):
     with pytest.raises(AllkitError, match="no weights file nowhere"):
-        weights.load_imagenet(ours, PAPER.override(weights="nowhere.h5"))
+        weights.load_imagenet(ours, NETWORK, PAPER.override(weights="nowhere.h5"))
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     other.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(AllkitError, match="does not hold the weights of VGG16"):
-        weights.load_imagenet(ours, PAPER.override(weights=str(tmp_path / "other.weights.h5")))
+        weights.load_imagenet(ours, NETWORK, PAPER.override(weights=str(tmp_path / "other.weights.h5")))
 
 
 def onnx_file(base: keras.Model, path) -> str:
     """The convolutions of VGG16 as an ONNX file has them: a graph of Conv nodes with kernels (out, in, 3, 3)."""
     nodes, constants, value = [], [], "image"
-    for name in architecture.conv_names():
+    for name in NETWORK.conv_names:
         kernel, bias = base.get_layer(name).get_weights()
         constants += [
             numpy_helper.from_array(np.moveaxis(kernel, (3, 2), (0, 1)).copy(), f"{name}_w"),
@@ -77,8 +79,8 @@ def test_features_of_an_onnx_file_equal_those_of_keras_with_the_stated_preproces
     normalisation = {"caffe": "imagenet", "torch": "torch"}[mode]
     recipe = PAPER.override(normalisation=normalisation, weights_preprocessing=mode)
     recipe = recipe.override(weights=onnx_file(stand_in, tmp_path / "vgg16.onnx"))
-    model = architecture.build(32, 4, 1.0, recipe)
-    weights.load_imagenet(model, recipe)
+    model = architecture.build(NETWORK, 32, 4, 1.0, recipe)
+    weights.load_imagenet(model, NETWORK, recipe)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     prepared = keras.applications.imagenet_utils.preprocess_input(images.astype(np.float32), mode=mode)
     expected = stand_in.predict_on_batch(prepared)
@@ -90,17 +92,17 @@ def test_features_of_an_onnx_file_equal_those_of_keras_with_the_stated_preproces
 def test_what_an_onnx_file_does_not_say_is_asked_for(stand_in, ours, tmp_path):
     recipe = PAPER.override(weights=onnx_file(stand_in, tmp_path / "vgg16.onnx"))
     with pytest.raises(AllkitError, match="give --weights-preprocessing torch"):
-        weights.load_imagenet(ours, recipe)
+        weights.load_imagenet(ours, NETWORK, recipe)
     with pytest.raises(AllkitError, match="need --normalisation torch, not imagenet"):
-        weights.load_imagenet(ours, recipe.override(weights_preprocessing="torch"))
+        weights.load_imagenet(ours, NETWORK, recipe.override(weights_preprocessing="torch"))
     broken = onnx.load(recipe.weights)
     del broken.graph.node[4]
     onnx.save(broken, recipe.weights)
     with pytest.raises(AllkitError, match="is not VGG16: its 12 convolutions"):
-        weights.load_imagenet(ours, recipe.override(weights_preprocessing="caffe"))
+        weights.load_imagenet(ours, NETWORK, recipe.override(weights_preprocessing="caffe"))
     (tmp_path / "vgg16.onnx").write_bytes(b"\xff" * 100)
     with pytest.raises(AllkitError, match="cannot be read as an ONNX file"):
-        weights.load_imagenet(ours, recipe.override(weights_preprocessing="caffe"))
+        weights.load_imagenet(ours, NETWORK, recipe.override(weights_preprocessing="caffe"))
 
 
 def test_weights_that_cannot_be_fetched_tell_how_to_go_on(ours, monkeypatch):
@@ -111,7 +113,7 @@ def test_weights_that_cannot_be_fetched_tell_how_to_go_on(ours, monkeypatch):
 
     monkeypatch.setattr(keras.applications, "VGG16", refuse)
     with pytest.raises(AllkitError, match=r"--weights vgg16\.weights\.h5; or train without it: --recipe scratch"):
-        weights.load_imagenet(ours, PAPER)
+        weights.load_imagenet(ours, NETWORK, PAPER)
 
 
 def going_on_from(run):
@@ -170,11 +172,11 @@ def test_runs_that_name_each_other_are_walked_once(finished_run, tmp_path):
     assert Run.create(tmp_path / "next", taught_by(run), finished_run.split).settings.recipe.teacher
 
 
-def test_a_teacher_is_finished_and_sees_the_pixels_of_its_pupil(finished_run, tmp_path):
+def test_a_teacher_is_finished_and_knows_the_classes_of_its_pupil(finished_run, tmp_path):
     settings = taught_by(finished_run)
     assert weights.network(finished_run).count_params() == build_model(settings).count_params()
-    with pytest.raises(AllkitError, match=r"tiny has other pixels .*: give its --size, --jpeg-scale"):
-        Run.create(tmp_path / "pupil", replace(settings, pixels=PixelPath(48)), finished_run.split)
+    with pytest.raises(AllkitError, match=r"tiny has other classes .*: give images of its classes"):
+        Run.create(tmp_path / "pupil", replace(settings, classes=("a", "b", "c")), finished_run.split)
     unfinished = Run.create(tmp_path / "unfinished", finished_run.settings, finished_run.split)
     with pytest.raises(AllkitError, match="unfinished is not finished"):
         Run.create(tmp_path / "pupil", taught_by(unfinished), finished_run.split)

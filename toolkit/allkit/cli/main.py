@@ -20,7 +20,7 @@ from allkit.support.text import visible_lines
 
 # Name, module and one line of help: `--help` lists the commands without importing them.
 COMMANDS = {
-    "train": ("allkit.cli.train", "Train the modified VGG16 on a class-per-folder tree."),
+    "train": ("allkit.cli.train", "Train a network on a class-per-folder tree."),
     "export": ("allkit.cli.export", "Turn a trained run into a verified ONNX model."),
     "classify": ("allkit.cli.classify", "Classify images with an exported model."),
     "bench": ("allkit.cli.bench", "Measure what exported models cost and are worth on this machine."),

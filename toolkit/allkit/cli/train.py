@@ -16,6 +16,7 @@ from allkit.cli.progress import TrainingDisplay
 from allkit.cli.tables import print_metrics
 from allkit.cli.terminal import say
 from allkit.errors import AllkitError
+from allkit.runs.architecture import ARCHITECTURES
 from allkit.runs.find import newest_unfinished
 from allkit.runs.recipe import RECIPES, Recipe
 from allkit.runs.run import begun
@@ -93,6 +94,14 @@ def recipe_options(command):
     default=TrainOptions.recipe.name,
     show_default=True,
     help="paper: ImageNet weights, block 5 frozen; scratch: random weights, all layers train.",
+)
+@click.option(
+    "--architecture",
+    type=click.Choice(list(ARCHITECTURES)),
+    default=TrainOptions.architecture,
+    show_default=True,
+    help="vgg16: that of the paper; vgg16-blockN: its first N blocks and a pooled head; patchvgg: fast, on patches of "
+    "2 x 2 px.",
 )
 @click.option(
     "--size",
@@ -180,12 +189,12 @@ def train(
     resume: bool,
     **named: Any,
 ) -> None:
-    """Train the modified VGG16 on a folder with one sub-folder of images per class."""
+    """Train a network, by default the modified VGG16, on a folder with one sub-folder of images per class."""
     typed = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     of_recipe = {field.name for field in dataclasses.fields(Recipe)} & named.keys()
     recipe = RECIPES[recipe_name].override(**{name: named[name] for name in of_recipe & typed})
     others = {name: value for name, value in named.items() if name not in of_recipe}
-    requested = [TrainOptions(data, recipe, size_px, **others) for size_px in sizes]
+    requested = [TrainOptions(data, recipe, size_px=size_px, **others) for size_px in sizes]
     given = {{"recipe_name": "recipe", "sizes": "size_px"}.get(name, name) for name in typed}
     if preview:
         from allkit.training.preview import save_preview

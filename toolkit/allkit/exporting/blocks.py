@@ -48,59 +48,111 @@ def in_blocks(graph: onnx.GraphProto, name: str, side: int) -> None:
 
     side: of the square that it reads, in pixels. It follows DequantizeLinear and precedes QuantizeLinear. In place.
     """
-    makers = {output: node for node in graph.node for output in node.output}
-    constants = {constant.name: constant for constant in graph.initializer}
-    conv = next(node for node in graph.node if node.name == name)
-    # A bias of zeros may have been left out.
-    entry, weight, *bias = (makers[tensor] for tensor in conv.input)
-    filters = numpy_helper.to_array(constants[weight.input[0]])
-    count, depth = filters.shape[:2]
+    conv = _Convolution(graph, name)
+    count, depth = conv.filters.shape[:2]
     length = block_length(side, depth, count)
     if length == 1:
         return
     padded = side + -side % length
-
-    def replace(tensor: str, values: np.ndarray) -> None:
-        constants[tensor].CopyFrom(numpy_helper.from_array(values, tensor))
-
-    def constant(tensor: str, values: Sequence[int]) -> str:
-        graph.initializer.append(numpy_helper.from_array(np.array(values), tensor))
-        return tensor
-
-    replace(weight.input[0], block_filters(filters, length))
-    for tensor in (*weight.input[1:], *(tensor for node in bias for tensor in node.input)):
-        if constants[tensor].dims:
-            replace(tensor, np.tile(numpy_helper.to_array(constants[tensor]), length))
-
-    before = _Chain(f"{name}_in", entry.input[0])
+    conv.replace_filters(block_filters(conv.filters, length), length)
+    before = _Chain(f"{name}_in", conv.entry.input[0])
     before.add("Transpose", perm=_CHANNELS_LAST)
     if padded > side:
         # Rows stay whole in memory: pixels that stand for zero are added to the end of each.
-        before.add("Reshape", constant(f"{name}.rows", [-1, side, side * depth]))
-        before.add("Pad", constant(f"{name}.pads", [0, 0, 0, 0, 0, (padded - side) * depth]), entry.input[2])
-    before.add("Reshape", constant(name + BLOCKS, [-1, side, padded // length, length * depth]))
+        before.add("Reshape", conv.constant("rows", [-1, side, side * depth]))
+        before.add("Pad", conv.constant("pads", [0, 0, 0, 0, 0, (padded - side) * depth]), conv.entry.input[2])
+    before.add("Reshape", conv.constant(BLOCKS, [-1, side, padded // length, length * depth]))
     before.add("Transpose", perm=_CHANNELS_FIRST)
-    entry.input[0] = before.output
+    conv.surround(before, _back_in_pixels(conv, side, padded, count))
 
-    quantise = next(node for node in graph.node if conv.output[0] in node.input)
-    after = _Chain(f"{name}_out", quantise.output[0])
+
+def patches_in_blocks(graph: onnx.GraphProto, name: str, image: str, size_px: int, patch_px: int) -> None:
+    """Make the named first convolution, 3 x 3 over patches of pixels, read the image without moving a byte. In place.
+
+    A block of L neighbouring patches is patch_px rows of 3 L patch_px bytes, which already lie together in each row of
+    the image (S, S, 3) seen as (S, S/(L patch_px), 3 L patch_px). Filters of 3 patch_px rows and three blocks, patch_px
+    rows apart, see what the filters over patches see. image: name of the uint8 input. size_px: its side S.
+    """
+    conv = _Convolution(graph, name)
+    side, count = size_px // patch_px, len(conv.filters)
+    length = block_length(side, 3 * patch_px**2, count)
+    # (O, rows, columns, RGB) of a patch apart, then rows of patches and of pixels together.
+    filters = conv.filters.reshape(count, patch_px, 3 * patch_px, 3, 3).transpose(0, 2, 3, 1, 4)
+    filters = filters.reshape(count, 3 * patch_px, 3 * patch_px, 3)
+    conv.replace_filters(block_filters(filters, length), length)
+    conv.reshape_kernel(rows=3 * patch_px, stride=patch_px)
+    before = _Chain(f"{name}_in", image)
+    before.add("Reshape", conv.constant(BLOCKS, [-1, size_px, side // length, 3 * length * patch_px]))
+    before.add("Transpose", perm=_CHANNELS_FIRST)
+    conv.surround(before, _back_in_pixels(conv, side, side, count))
+
+
+def _back_in_pixels(conv: _Convolution, side: int, padded: int, count: int) -> _Chain:
+    after = _Chain(f"{conv.name}_out", conv.exit.output[0])
     after.add("Transpose", perm=_CHANNELS_LAST)
-    after.add("Reshape", constant(name + PIXELS, [-1, side, padded, count]))
+    after.add("Reshape", conv.constant(PIXELS, [-1, side, padded, count]))
     if padded > side:
         crop = {"from": 0, "to": side, "axis": 2}
-        after.add("Slice", *(constant(f"{name}.{key}", [value]) for key, value in crop.items()))
+        after.add("Slice", *(conv.constant(f".{key}", [value]) for key, value in crop.items()))
     after.add("Transpose", perm=_CHANNELS_FIRST)
-    for node in graph.node:
-        if quantise.output[0] in node.input:
-            node.input[0] = after.output
+    return after
 
-    ordered = []
-    for node in graph.node:
-        ordered += before.nodes if node.name == entry.name else []
-        ordered.append(node)
-        ordered += after.nodes if node.name == quantise.name else []
-    graph.ClearField("node")
-    graph.node.extend(ordered)
+
+class _Convolution:
+    """An int8 convolution of a QDQ graph: the DequantizeLinear that it reads, its filters, the QuantizeLinear after it.
+
+    filters: int8 (O, C, 3, 3).
+    """
+
+    def __init__(self, graph: onnx.GraphProto, name: str):
+        makers = {output: node for node in graph.node for output in node.output}
+        self.name, self._graph = name, graph
+        self._constants = {constant.name: constant for constant in graph.initializer}
+        self._node = next(node for node in graph.node if node.name == name)
+        # A bias of zeros may have been left out.
+        self.entry, self._weight, *self._bias = (makers[tensor] for tensor in self._node.input)
+        self.exit = next(node for node in graph.node if self._node.output[0] in node.input)
+        self.filters = numpy_helper.to_array(self._constants[self._weight.input[0]])
+
+    def constant(self, ending: str, values: Sequence[int]) -> str:
+        self._graph.initializer.append(numpy_helper.from_array(np.array(values), self.name + ending))
+        return self.name + ending
+
+    def replace_filters(self, filters: np.ndarray, length: int) -> None:
+        """Give it filters over blocks, `length` of each before, with their scales and biases."""
+        self._replace(self._weight.input[0], filters)
+        for tensor in (*self._weight.input[1:], *(tensor for node in self._bias for tensor in node.input)):
+            if self._constants[tensor].dims:
+                self._replace(tensor, np.tile(numpy_helper.to_array(self._constants[tensor]), length))
+
+    def reshape_kernel(self, rows: int, stride: int) -> None:
+        """Let it read `rows` rows by 3, `stride` rows apart, with a border of zeros of a third of its rows."""
+        del self._node.attribute[:]
+        attributes = {"kernel_shape": [rows, 3], "strides": [stride, 1], "pads": [rows // 3, 1, rows // 3, 1]}
+        self._node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+
+    def surround(self, before: _Chain, after: _Chain) -> None:
+        """Let it read what one chain makes, and its consumers what another does; drop what nothing reads any more."""
+        self.entry.input[0] = before.output
+        for node in self._graph.node:
+            if self.exit.output[0] in node.input:
+                node.input[0] = after.output
+        ordered = []
+        for node in self._graph.node:
+            ordered += before.nodes if node.name == self.entry.name else []
+            ordered.append(node)
+            ordered += after.nodes if node.name == self.exit.name else []
+        read = {value.name for value in self._graph.output}
+        kept = []
+        for node in reversed(ordered):
+            if read.intersection(node.output):
+                kept.append(node)
+                read.update(node.input)
+        self._graph.ClearField("node")
+        self._graph.node.extend(reversed(kept))
+
+    def _replace(self, tensor: str, values: np.ndarray) -> None:
+        self._constants[tensor].CopyFrom(numpy_helper.from_array(values, tensor))
 
 
 class _Chain:
@@ -117,7 +169,7 @@ class _Chain:
 
 
 def block_filters(filters: np.ndarray, length: int) -> np.ndarray:
-    """Filters (O, C, 3, 3) over pixels as filters (P O, P C, 3, 3) over blocks of P pixels along the width."""
+    """Filters (O, C, H, 3) over pixels as filters (P O, P C, H, 3) over blocks of P pixels along the width."""
     channels, depth, height, width = filters.shape
     blocks = np.zeros((length, channels, length, depth, height, width), filters.dtype)
     for place in range(length):

@@ -14,7 +14,6 @@ import onnxruntime
 from allkit.charts.reliability import reliability_diagram
 from allkit.errors import AllkitError
 from allkit.exporting.gradient import gradient_maps
-from allkit.exporting.heatmap import LAYER, STRIDE_PX
 from allkit.exporting.heatmap import METHOD as HEATMAP_METHOD
 from allkit.exporting.measure import in_batches, median_latencies, open_session, outputs
 from allkit.exporting.options import ExportOptions
@@ -137,7 +136,9 @@ def _checked(prepared: Prepared, options: ExportOptions) -> _Checked:
     if options.heatmap:
         names.append(HEATMAP_NAME)
         temperature = prepared.uncertainty.temperature
-        maps = [gradient_maps(prepared.model, batch, temperature) for batch in in_batches(pixels)]
+        maps = [
+            gradient_maps(prepared.model, prepared.network.last_map, batch, temperature) for batch in in_batches(pixels)
+        ]
         expected = (*expected, np.concatenate(maps))
     got = outputs(open_session(with_heatmap(prepared, prepared.proto, options.heatmap)), names, pixels)
     return _Checked(Output(*got), verify(expected, got))
@@ -191,7 +192,7 @@ def _draft(
     prepared: Prepared, precision: str, variant: Variant, latency: dict[str, Any], options: ExportOptions
 ) -> Contract:
     """The contract before the file has been run."""
-    run = prepared.run
+    run, network = prepared.run, prepared.network
     settings, record = run.settings, run.metrics()
     _, labels, probabilities = run.read_predictions()
     _, height, width = prepared.feature_shape
@@ -217,11 +218,17 @@ def _draft(
             "ece_after": 0.0,
         },
         abstention={"method": "split conformal", "coverage": options.coverage, **fitted},
-        familiarity={"method": METHOD, "quantile": QUANTILE, **fitted},
+        familiarity={"method": METHOD.format(layer=network.distance_layer), "quantile": QUANTILE, **fitted},
         gate=variant.gate and variant.gate.to_dict(),
         quantisation=variant.quantisation,
         latency=latency,
-        heatmap={"method": HEATMAP_METHOD, "layer": LAYER, "height": height, "width": width, "stride_px": STRIDE_PX}
+        heatmap={
+            "method": HEATMAP_METHOD,
+            "layer": network.last_map,
+            "height": height,
+            "width": width,
+            "stride_px": network.stride_px,
+        }
         if options.heatmap
         else None,
         **seal(variant.proto),

@@ -1,12 +1,15 @@
 """Where the evidence for the predicted class lies, computed inside the exported graph.
 
-Between the last feature map f (flattened) and the logits are two Dense layers with a ReLU between them, so the
-gradient of logit k with respect to f has a closed form: W1 (m * w2_k), with the first kernel W1, the ReLU mask m and
-column k of the second kernel. No training framework is needed to evaluate it.
+The map is HiResCAM, the sum over channels of gradient * f, where f is the last feature map and the gradient that of
+the logit (Draelos and Carin 2020). For both heads it is exact: over all positions it adds up to the logit less what the
+biases contribute. It keeps its sign: evidence for the class is positive, evidence against it negative. No training
+framework is needed to evaluate it, since both gradients have a closed form.
 
-The map is HiResCAM, the sum over channels of gradient * f (Draelos and Carin 2020). For this head it is exact: over
-all positions it adds up to the logit less what the biases contribute. It keeps its sign: evidence for the class is
-positive, evidence against it negative.
+A dense head has two Dense layers with a ReLU between them: the gradient of logit k with respect to f is W1 (m * w2_k),
+with the first kernel W1, the ReLU mask m and column k of the second kernel.
+
+A pooled head has one Dense layer over mean, deviation and maximum of each channel, whose gradients are 1 / N,
+(f - mean) / (N deviation), and 1 at the maximum, shared where several places have it.
 """
 
 from __future__ import annotations
@@ -15,36 +18,62 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from allkit.exporting.tidy import HIDDEN, LOGITS
+from allkit.exporting.tidy import HIDDEN, LOGITS, STATISTICS
 from allkit.model.contract import HEATMAP_NAME, OUTPUT_NAME
+from allkit.runs.architecture import Architecture
 
 METHOD = "hirescam"
-
-# The layer whose activations the map is of, and how many pixels of the image lie under one step of it: 2 ** 5 pools.
-LAYER, STRIDE_PX = "block5_pool", 32
 
 _LEVELS = 127
 
 
-def add_heatmap(proto: onnx.ModelProto, shape: tuple[int, int, int]) -> None:
+def add_heatmap(proto: onnx.ModelProto, architecture: Architecture, shape: tuple[int, int, int]) -> None:
     """Add the output `heatmap`, float32 [batch, h, w], to a tidy graph in float or in QDQ form. In place.
 
-    shape: channels, height and width of the last feature map. In a graph whose first Dense layer is int8 the product
-    with its kernel is int8 as well, its input scaled image by image; the rest is float.
+    shape: channels, height and width of the last feature map.
     """
-    graph = proto.graph
-    nodes = {node.name: node for node in graph.node}
-    flat, hidden = nodes[HIDDEN].input[0], nodes[LOGITS].input[0]
-    build = _Builder(graph)
+    nodes = {node.name: node for node in proto.graph.node}
+    build = _Builder(proto.graph)
     best = build("ArgMax", OUTPUT_NAME, axis=1, keepdims=0)
-    column = build("Gather", nodes[LOGITS].input[1], best, axis=1)
-    seed = build("Mul", build("Transpose", column, perm=[1, 0]), build("Sign", hidden))
+    column = build("Transpose", build("Gather", nodes[LOGITS].input[1], best, axis=1), perm=[1, 0])
+    evidence = (_of_dense if architecture.head == "dense" else _of_pooled)(build, column, nodes, shape)
+    build("ReduceSum", evidence, build.constant("channels", np.array([1], np.int64)), output=HEATMAP_NAME, keepdims=0)
+    output = helper.make_tensor_value_info(HEATMAP_NAME, TensorProto.FLOAT, ["batch", *shape[1:]])
+    proto.graph.output.append(output)
+
+
+def _of_dense(build: _Builder, column: str, nodes: dict[str, onnx.NodeProto], shape: tuple[int, int, int]) -> str:
+    """Gradient * f [batch, c, h, w] of a dense head.
+
+    In a graph whose first Dense layer is int8 the product with its kernel is int8 as well, its input scaled image by
+    image; the rest is float.
+    """
+    flat, hidden = nodes[HIDDEN].input[0], nodes[LOGITS].input[0]
+    seed = build("Mul", column, build("Sign", hidden))
     gradient = _times_kernel(build, seed, nodes[HIDDEN].input[1], nodes)
     grid = build.constant("grid", np.array([-1, *shape], np.int64))
-    channels = build.constant("channels", np.array([1], np.int64))
-    evidence = build("Reshape", build("Mul", gradient, flat), grid)
-    build("ReduceSum", evidence, channels, output=HEATMAP_NAME, keepdims=0)
-    graph.output.append(helper.make_tensor_value_info(HEATMAP_NAME, TensorProto.FLOAT, ["batch", *shape[1:]]))
+    return build("Reshape", build("Mul", gradient, flat), grid)
+
+
+def _of_pooled(build: _Builder, column: str, nodes: dict[str, onnx.NodeProto], shape: tuple[int, int, int]) -> str:
+    """Gradient * f [batch, c, h, w] of a pooled head."""
+    channels, height, width = shape
+    statistics = [*nodes[STATISTICS].input]
+    features = next(node for node in nodes.values() if node.output[0] == statistics[-1]).input[0]
+    grid = build.constant("grid", np.array([-1, channels, 1, 1], np.int64))
+    mean, deviation, largest = (build("Reshape", one, grid) for one in statistics)
+    thirds = build.constant("thirds", np.array([-1, 3, channels, 1, 1], np.int64))
+    weights = build("Reshape", column, thirds)
+    of_mean, of_deviation, of_largest = (
+        build("Gather", weights, build.constant(f"third{i}", np.int64(i)), axis=1) for i in range(3)
+    )
+    apart = build("Div", build("Sub", features, mean), deviation)
+    spread = build("Add", of_mean, build("Mul", of_deviation, apart))
+    spread = build("Mul", spread, build.constant("place", np.float32(1 / (height * width))))
+    at_largest = build("Cast", build("Equal", features, largest), to=TensorProto.FLOAT)
+    ties = build("ReduceSum", at_largest, build.constant("places", np.array([2, 3], np.int64)), keepdims=1)
+    gradient = build("Add", spread, build("Mul", of_largest, build("Div", at_largest, ties)))
+    return build("Mul", gradient, features)
 
 
 def _times_kernel(build: _Builder, seed: str, kernel: str, nodes: dict[str, onnx.NodeProto]) -> str:

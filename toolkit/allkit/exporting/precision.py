@@ -72,7 +72,7 @@ def with_heatmap(prepared: Prepared, proto: onnx.ModelProto, heatmap: bool) -> o
     """A copy of one of the run's graphs, with the heat map of a method if one is named."""
     twin = onnx.ModelProto.FromString(proto.SerializeToString())
     if heatmap:
-        add_heatmap(twin, prepared.feature_shape)
+        add_heatmap(twin, prepared.network, prepared.feature_shape)
     return twin
 
 
@@ -86,7 +86,7 @@ def _int8(prepared: Prepared, max_drop: float, seven_bit: bool, say: Say) -> Var
     ranges = quantise.calibrate(prepared.proto, prepared.calibration)
 
     def candidate(method: str, float_layers: Sequence[str] = ()) -> _Candidate:
-        proto = quantise.quantise(prepared.proto, ranges[method], float_layers, seven_bit)
+        proto = quantise.quantise(prepared.proto, prepared.network, ranges[method], float_layers, seven_bit)
         return _Candidate(tuple(float_layers), proto, _judge(proto, prepared, max_drop))
 
     methods = {}
@@ -94,11 +94,11 @@ def _int8(prepared: Prepared, max_drop: float, seven_bit: bool, say: Say) -> Var
         methods[method] = candidate(method).gate
         say(f"{method}: {methods[method]}")
     best = min(methods, key=lambda method: (-methods[method].accuracy, methods[method].kl_divergence))
-    layers = quantise.layers()
+    layers = quantise.layers(prepared.network)
     tried = [candidate(best, layers[:count]) for count in _FLOAT_FIRST]
     if not any(found.gate.passed for found in tried):
         say("no candidate passes: leaving the layers that lose most accuracy in float")
-        tried += _by_sensitivity(lambda float_layers: candidate(best, float_layers))
+        tried += _by_sensitivity(layers, lambda float_layers: candidate(best, float_layers))
     fit = [i for i, found in enumerate(tried) if found.gate.passed]
     say(f"timing {len(fit)} candidates against float32")
     protos = {"fp32": prepared.proto, **{str(i): tried[i].proto for i in fit}}
@@ -119,9 +119,8 @@ def _int8(prepared: Prepared, max_drop: float, seven_bit: bool, say: Say) -> Var
     return _passed(Variant(chosen.proto, chosen.gate, record), "int8")
 
 
-def _by_sensitivity(candidate: Callable[[Sequence[str]], _Candidate]) -> list[_Candidate]:
+def _by_sensitivity(layers: Sequence[str], candidate: Callable[[Sequence[str]], _Candidate]) -> list[_Candidate]:
     """Candidates with more and more layers in float, the most sensitive first, until one passes the gate."""
-    layers = quantise.layers()
     ranked = sorted(layers, key=lambda layer: candidate([layer]).gate.kl_divergence)
     tried = []
     for count in range(1, len(layers)):

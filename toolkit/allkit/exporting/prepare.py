@@ -24,6 +24,7 @@ from allkit.imaging.pixel_path import PixelPath, decode, read_bytes, stack
 from allkit.metrics import fit_temperature, log_probabilities
 from allkit.model.contract import OUTPUT_NAME
 from allkit.model.training_images import TrainingImages, perceptual_hashes
+from allkit.runs.architecture import ARCHITECTURES, Architecture
 from allkit.runs.run import Run
 from allkit.support.cpus import cores
 from allkit.training import architecture
@@ -69,6 +70,10 @@ class Prepared:
     feature_shape: tuple[int, int, int]
     images: str
 
+    @property
+    def network(self) -> Architecture:
+        return ARCHITECTURES[self.run.settings.architecture]
+
     @cached_property
     def reference(self) -> np.ndarray:
         """Probabilities (n, k) of the float32 graph for the validation part, computed when they are first needed."""
@@ -87,7 +92,8 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
         raise AllkitError(f"{stranger!r} in the split of {run.folder} belongs to no class of the run: train again")
     say("reading the images of the run")
     model = load_model(run)
-    tap = with_features(model)
+    network = ARCHITECTURES[settings.architecture]
+    tap = with_features(model, network.distance_layer)
 
     def part(name: str) -> Part:
         paths = split.parts[name]
@@ -104,8 +110,8 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
     uncertainty = Uncertainty(temperature, fit_familiarity(_predict(tap, familiar)[1]))
     probabilities, features = _predict(tap, verification)
     say("converting to ONNX")
-    proto = convert.to_onnx(with_uncertainty(folded(model, settings), uncertainty))
-    _, height, width, channels = model.get_layer("flatten").input.shape
+    proto = convert.to_onnx(with_uncertainty(folded(model, settings), network.distance_layer, uncertainty), network)
+    _, height, width, channels = model.get_layer(network.last_map).output.shape
     return Prepared(
         run=run,
         model=model,
@@ -126,7 +132,8 @@ def load_model(run: Run) -> keras.Model:
     settings = run.settings
     # A network trained in mixed bfloat16 would compute in it; its weights are float32, and so is the exported file.
     keras.config.set_dtype_policy("float32")
-    model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, settings.recipe)
+    network = ARCHITECTURES[settings.architecture]
+    model = architecture.build(network, settings.pixels.size_px, len(settings.classes), settings.width, settings.recipe)
     load_run(model, run)
     return model
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,11 +18,11 @@ from onnxruntime.quantization import CalibrationMethod, QuantType
 from onnxruntime.quantization.calibrate import HistogramCollector, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from allkit.exporting.blocks import in_blocks
+from allkit.exporting.blocks import in_blocks, patches_in_blocks
 from allkit.exporting.measure import open_session
-from allkit.exporting.tidy import HIDDEN, LOGITS
+from allkit.exporting.tidy import FLATTEN, HIDDEN, LOGITS
 from allkit.model.contract import INPUT_NAME
-from allkit.training.architecture import BLOCKS, conv_names
+from allkit.runs.architecture import Architecture
 
 METHODS = ("min-max", "entropy", "percentile")
 
@@ -35,8 +36,9 @@ _OPERATORS = ["Conv", "MaxPool", "Relu", "Reshape", "Gemm"]
 # At full width and 200 px the activations of one image are 80 MB.
 _BATCH = 8
 
-# Of the image that the first convolution reads. Where nothing is subtracted from them, pixels are their own uint8.
-_PIXELS, _RAW = "transpose", ("cast", "transpose")
+# What a graph does to the image before the first convolution where nothing is subtracted from it: pixels are then their
+# own uint8.
+_MOVES = {"Reshape", "Transpose", "Cast"}
 
 
 def calibrate(proto: onnx.ModelProto, pixels: np.ndarray) -> dict[str, TensorsData]:
@@ -69,26 +71,39 @@ def calibrate(proto: onnx.ModelProto, pixels: np.ndarray) -> dict[str, TensorsDa
         # A convolution and its ReLU become one: the quantizer asks for both ranges and uses the second.
         ranges |= {node.input[0]: ranges[node.output[0]] for node in relus}
         for node in proto.graph.node:
-            if node.op_type in ("MaxPool", "Reshape"):
+            if node.op_type in ("MaxPool", "Reshape") and node.input[0] in ranges:
                 ranges[node.output[0]] = ranges[node.input[0]]
     return {method: TensorsData(kinds.get(method, CalibrationMethod.Percentile), found[method]) for method in METHODS}
 
 
-def layers() -> list[str]:
+def layers(architecture: Architecture) -> list[str]:
     """The layers that can be int8, input first."""
-    return [*conv_names(), HIDDEN]
+    return [*architecture.conv_names, *([HIDDEN] if architecture.head == "dense" else [])]
 
 
 def quantise(
-    proto: onnx.ModelProto, ranges: TensorsData, float_layers: Sequence[str] = (), seven_bit: bool = False
+    proto: onnx.ModelProto,
+    architecture: Architecture,
+    ranges: TensorsData,
+    float_layers: Sequence[str] = (),
+    seven_bit: bool = False,
 ) -> onnx.ModelProto:
-    """A QDQ copy of a tidy float graph, with the given layers (of `layers()`) left in float.
+    """A QDQ copy of a tidy float graph, with the given layers (of `layers`) left in float.
 
     seven_bit: weights of seven bits: two products with activations of eight then fit the 16 bits in which processors
     without VNNI add them.
     """
-    excluded = [LOGITS, *float_layers, *(f"{name}_relu" for name in float_layers), *_float_pools(float_layers)]
-    raw = [node.name for node in proto.graph.node[:2]] == list(_RAW) and layers()[0] not in float_layers
+    patches = [node.name for node in proto.graph.node if node.op_type == "Reshape" and node.name != FLATTEN]
+    excluded = [
+        LOGITS,
+        *patches,
+        *float_layers,
+        *(f"{name}_relu" for name in float_layers),
+        *_float_pools(architecture, float_layers),
+    ]
+    before = [*itertools.takewhile(lambda node: node.op_type != "Conv", proto.graph.node)]
+    pixels = before[-1].output[0]
+    raw = {node.op_type for node in before} <= _MOVES and architecture.conv_names[0] not in float_layers
     quantizer = QDQQuantizer(
         model=onnx.ModelProto.FromString(proto.SerializeToString()),
         per_channel=True,
@@ -101,18 +116,23 @@ def quantise(
         op_types_to_quantize=_OPERATORS,
         extra_options={
             # Scale 1 and zero point 0: the pixels themselves.
-            "TensorQuantOverrides": {_PIXELS: [{"rmin": np.float32(0), "rmax": np.float32(255)}]} if raw else {}
+            "TensorQuantOverrides": {pixels: [{"rmin": np.float32(0), "rmax": np.float32(255)}]} if raw else {}
         },
     )
     quantizer.quantize_model()
     quantizer.model.topological_sort()
     quantised = quantizer.model.model
     if raw:
-        _feed_pixels(quantised.graph)
-    side = quantised.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    for block, (_, count) in enumerate(BLOCKS, 1):
-        for name in (f"block{block}_conv{i}" for i in range(1, count + 1)):
-            if name not in float_layers:
+        _feed_pixels(quantised.graph, pixels)
+    size_px = quantised.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    side, inside = size_px // architecture.patch_px, set(architecture.conv_names) - set(float_layers)
+    if raw and architecture.patch_px > 1:
+        first = architecture.conv_names[0]
+        inside.remove(first)
+        patches_in_blocks(quantised.graph, first, INPUT_NAME, size_px, architecture.patch_px)
+    for block in range(1, len(architecture.blocks) + 1):
+        for name in architecture.conv_names_of(block):
+            if name in inside:
                 in_blocks(quantised.graph, name, side)
         side //= 2
     del quantised.graph.value_info[:]
@@ -120,19 +140,21 @@ def quantise(
     return quantised
 
 
-def _float_pools(float_layers: Sequence[str]) -> list[str]:
+def _float_pools(architecture: Architecture, float_layers: Sequence[str]) -> list[str]:
     """A pool between two float layers, or after a block that ends in float, is cheaper in float than quantised."""
-    last = {f"block{block}_conv{count}": f"block{block}_pool" for block, (_, count) in enumerate(BLOCKS, 1)}
+    last = {architecture.conv_names_of(block)[-1]: f"block{block}_pool" for block in architecture.pools}
     return [pool for layer, pool in last.items() if layer in float_layers]
 
 
-def _feed_pixels(graph: onnx.GraphProto) -> None:
+def _feed_pixels(graph: onnx.GraphProto, pixels: str) -> None:
     """Cast, Transpose, QuantizeLinear and DequantizeLinear at scale 1 to Transpose and DequantizeLinear.
 
     Rounding a whole number changes nothing, so the function is the same and the float copy of the image is gone.
+    pixels: what the Transpose makes.
     """
     nodes = {node.name: node for node in graph.node}
-    nodes[_PIXELS].input[0] = INPUT_NAME
-    nodes[f"{_PIXELS}_DequantizeLinear"].input[0] = nodes[_PIXELS].output[0]
-    for name in ("cast", f"{_PIXELS}_QuantizeLinear"):
-        graph.node.remove(nodes[name])
+    cast = next(node for node in graph.node if node.op_type == "Cast" and node.output[0] == nodes[pixels].input[0])
+    nodes[pixels].input[0] = cast.input[0]
+    nodes[f"{pixels}_DequantizeLinear"].input[0] = pixels
+    graph.node.remove(cast)
+    graph.node.remove(nodes[f"{pixels}_QuantizeLinear"])

@@ -12,26 +12,21 @@ import onnx
 
 from allkit.errors import AllkitError
 from allkit.model.contract import DISTANCE_NAME
-from allkit.training.architecture import BLOCKS, conv_names
+from allkit.runs.architecture import Architecture
 
-HIDDEN, LOGITS, FLATTEN = "fc", "logits", "flatten"
-
-# The layers that a VGG16 has of an operator, input first.
-_LAYERS = {
-    "Conv": conv_names(),
-    "MaxPool": [f"block{block}_pool" for block in range(1, len(BLOCKS) + 1)],
-    "Gemm": [HIDDEN, LOGITS],
-}
+HIDDEN, LOGITS = "fc", "logits"
+# What the head makes of the last feature map.
+FLATTEN, STATISTICS = "flatten", "statistics"
 
 
-def tidy(proto: onnx.ModelProto) -> None:
+def tidy(proto: onnx.ModelProto, architecture: Architecture) -> None:
     """Join the MatMul of a Dense layer and the Add of its bias into a Gemm, and name nodes and tensors. In place.
 
     Tensors take the name of the node that makes them, constants that of the node that reads them: `block1_conv1`,
     `block1_conv1_relu`, `block1_conv1.weight`. Inputs and outputs keep theirs.
     """
     _join_dense(proto.graph)
-    _name(proto.graph)
+    _name(proto.graph, _layers(architecture), FLATTEN if architecture.head == "dense" else STATISTICS)
     onnx.checker.check_model(proto, full_check=True)
 
 
@@ -53,10 +48,19 @@ def _join_dense(graph: onnx.GraphProto) -> None:
             graph.node.remove(after[0])
 
 
-def _name(graph: onnx.GraphProto) -> None:
+def _layers(architecture: Architecture) -> dict[str, list[str]]:
+    """The layers of each operator, input first."""
+    return {
+        "Conv": architecture.conv_names,
+        "MaxPool": [f"block{block}_pool" for block in architecture.pools],
+        "Gemm": [HIDDEN, LOGITS] if architecture.head == "dense" else [LOGITS],
+    }
+
+
+def _name(graph: onnx.GraphProto, names: dict[str, list[str]], head: str) -> None:
     fixed = {value.name for value in (*graph.input, *graph.output)}
     constants = {initializer.name: initializer for initializer in graph.initializer}
-    layers = {kind: iter(names) for kind, names in _LAYERS.items()}
+    layers = {kind: iter(of_kind) for kind, of_kind in names.items()}
     # Not any Reshape: the transposition of a map of one position may have been made one too.
     flat = next((node.input[0] for node in graph.node if node.op_type == "Gemm"), None)
     renamed: dict[str, str] = {}
@@ -64,11 +68,13 @@ def _name(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         kind = node.op_type.lower()
         if node.output[0] == flat:
-            own = FLATTEN
+            own = head
         elif node.op_type in layers:
             own = next(layers[node.op_type], None)
             if own is None:
-                raise AllkitError(f"the graph has more {node.op_type} than VGG16 has: it is not a network of allkit")
+                raise AllkitError(
+                    f"the graph has more {node.op_type} than its architecture: it is not a network of allkit"
+                )
         else:
             own = f"{renamed[node.input[0]]}_{kind}" if node.op_type == "Relu" else kind
         node.name = _unique(own, taken)

@@ -16,10 +16,7 @@ from keras import layers, ops
 from allkit.metrics import log_probabilities, softmax
 from allkit.model.contract import DISTANCE_NAME, OUTPUT_NAME
 
-# Chosen by measurement (benchmarks/results/familiarity.json): channel means after block 3 separated foreign smears
-# from the test part without an error, at 64 numbers per image; deeper layers lose the appearance of an image.
-LAYER = "block3_pool"
-METHOD = f"Mahalanobis distance of the channel means of {LAYER} to those of the training images"
+METHOD = "Mahalanobis distance of the channel means of {layer} to those of the training images"
 
 # An image with a larger distance than this share of the validation images is called unfamiliar.
 QUANTILE = 0.99
@@ -70,22 +67,22 @@ class Uncertainty:
         return softmax(log_probabilities(probabilities), self.temperature)
 
 
-def with_features(model: keras.Model) -> keras.Model:
-    """The network with two outputs: its probabilities and the features of the distance, float32 (n, d)."""
+def with_features(model: keras.Model, layer: str) -> keras.Model:
+    """The network with two outputs: its probabilities and the channel means of a layer, float32 (n, d)."""
     # Channels first, as in the exported graph: there the two transpositions cancel.
-    features = ops.transpose(model.get_layer(LAYER).output, (0, 3, 1, 2))
+    features = ops.transpose(model.get_layer(layer).output, (0, 3, 1, 2))
     means = ops.mean(ops.cast(features, "float32"), (2, 3))
     return keras.Model(model.inputs, [model.output, means])
 
 
-def with_uncertainty(model: keras.Model, fitted: Uncertainty) -> keras.Model:
-    """A plain float32 network with calibrated probabilities and the distance as its two outputs.
+def with_uncertainty(model: keras.Model, layer: str, fitted: Uncertainty) -> keras.Model:
+    """A plain float32 network with calibrated probabilities and the distance, by a layer, as its two outputs.
 
     The last Dense layer of `model` is changed in place: dividing the logits by the temperature divides its weights.
     """
     last = model.get_layer(OUTPUT_NAME)
     last.set_weights([weights / fitted.temperature for weights in last.get_weights()])
-    probabilities, means = with_features(model).outputs
+    probabilities, means = with_features(model, layer).outputs
     distance = _Distance(fitted.familiarity, name=DISTANCE_NAME)(means)
     return keras.Model(model.inputs, {OUTPUT_NAME: probabilities, DISTANCE_NAME: distance})
 

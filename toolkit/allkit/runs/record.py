@@ -17,7 +17,7 @@ from allkit.support.reading import Count, NotNegative, Text
 class PublicSettings:
     """`Settings.public` as a record."""
 
-    architecture: Literal["vgg16"]
+    architecture: Text
     pixels: PixelPath
     width: Annotated[float, Meta(gt=0, le=4)]
     seed: Count

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta
 
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
+from allkit.runs.architecture import ARCHITECTURES
 from allkit.runs.recipe import Recipe
 from allkit.support.names import check_class_names
 from allkit.support.reading import as_kind
 from allkit.support.text import unprintable
 
 SCHEMA_VERSION = 1
-
-# The one architecture there is: the modified VGG16 of the paper.
-VGG16 = "vgg16"
 
 # The least and the largest image, in pixels, that a network is trained for.
 SIZES = (32, 1024)
@@ -29,10 +27,10 @@ SIZES = (32, 1024)
 class Settings:
     """What was asked of a training. `data` is the folder the images were read from.
 
-    Every name of a file that is made from a run begins with its architecture: it is one of those there are.
+    Every name of a file that is made from a run begins with its architecture: it is one of `ARCHITECTURES`.
     """
 
-    architecture: Literal["vgg16"]
+    architecture: str
     pixels: PixelPath
     width: Annotated[float, Meta(gt=0, le=4)]
     seed: Annotated[int, Meta(ge=0, lt=2**32)]
@@ -63,6 +61,8 @@ class Settings:
         if isinstance(recipe, dict):
             record = {**record, "recipe": Recipe.from_dict(recipe).to_dict()}
         settings = as_kind(record, cls, "the record of the settings", "train again")
+        if settings.architecture not in ARCHITECTURES:
+            raise AllkitError(f"there is no architecture {settings.architecture!r}: train again")
         check_class_names(settings.classes)
         if not SIZES[0] <= settings.pixels.size_px <= SIZES[1] or unprintable(settings.data):
             raise AllkitError(

@@ -1,9 +1,8 @@
-"""The modified VGG16 of Najjar et al. (2025) at any width.
+"""The networks as Keras models: the modified VGG16 of Najjar et al. (2025), its first blocks, and a fast relative.
 
-Thirteen 3x3 convolutions in five blocks, Flatten, Dense 1024 ReLU, Dropout, softmax. A width
-multiplier scales every channel count and the Dense layer (Howard et al. 2017). Trained from
-scratch, each convolution is followed by batch normalisation, which export folds away again, so
-that the exported graph is plain VGG16 at every width.
+A width multiplier scales every channel count and the hidden Dense layer (Howard et al. 2017). Trained from scratch,
+each convolution is followed by batch normalisation, which export folds away again, so that the exported graph is one
+of plain convolutions at every width.
 
 The model takes uint8 RGB and normalises it itself: whoever feeds it cannot do that differently.
 """
@@ -12,13 +11,11 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
+from allkit.runs.architecture import Architecture
 from allkit.runs.recipe import Recipe
-from allkit.runs.settings import VGG16
 
-# Simonyan and Zisserman 2014, configuration D: channels and convolutions of each block.
-BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 DENSE_UNITS = 1024
 
 # Mean of the ImageNet training images, RGB (Simonyan and Zisserman 2014); VGG16 was trained with it subtracted.
@@ -29,24 +26,21 @@ TORCH_MEAN_RGB, TORCH_STD_RGB = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # The default of 0.99 needs hundreds of steps to follow the weights; short trainings have fewer.
 _BATCH_NORM_MOMENTUM = 0.9
 
+# The square root of 0 has no slope.
+_LEAST_VARIANCE = 1e-6
+
 
 def scaled(channels: int, width: float) -> int:
     """A channel count times the width multiplier, at least 1."""
     return max(1, round(channels * width))
 
 
-def conv_names() -> list[str]:
-    """Layer names of the thirteen convolutions, input first, as in keras.applications."""
-    return [f"block{block}_conv{i}" for block, (_, count) in enumerate(BLOCKS, 1) for i in range(1, count + 1)]
-
-
-def build(size_px: int, classes: int, width: float, recipe: Recipe) -> keras.Model:
+def build(architecture: Architecture, size_px: int, classes: int, width: float, recipe: Recipe) -> keras.Model:
     """The network: uint8 (batch, S, S, 3) to float32 probabilities (batch, classes)."""
     inputs = keras.Input((size_px, size_px, 3), dtype="uint8", name="image")
-    x = _normalise(inputs, recipe.normalisation)
-    for block, (channels, count) in enumerate(BLOCKS, 1):
-        for i in range(1, count + 1):
-            name = f"block{block}_conv{i}"
+    x = _normalise(_patches(inputs, architecture.patch_px), recipe.normalisation)
+    for block, (channels, _) in enumerate(architecture.blocks, 1):
+        for name in architecture.conv_names_of(block):
             x = layers.Conv2D(
                 scaled(channels, width),
                 3,
@@ -58,22 +52,61 @@ def build(size_px: int, classes: int, width: float, recipe: Recipe) -> keras.Mod
             if recipe.batch_norm:
                 x = layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
             x = layers.ReLU(name=f"{name}_relu")(x)
-        x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
-    x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(scaled(DENSE_UNITS, width), activation="relu", kernel_initializer="he_normal", name="fc")(x)
+        if block in architecture.pools:
+            x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
+    if architecture.head == "dense":
+        x = layers.Flatten(name="flatten")(x)
+        x = layers.Dense(scaled(DENSE_UNITS, width), activation="relu", kernel_initializer="he_normal", name="fc")(x)
+    else:
+        x = Statistics(name="statistics")(x)
+        # Means, deviations and maxima of different channels differ by orders of magnitude.
+        x = layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM, dtype="float32", name="statistics_bn")(x)
     x = layers.Dropout(recipe.dropout, name="dropout")(x)
     # Probabilities stay float32 under mixed precision: bfloat16 has three decimal digits.
     x = layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(x)
-    return keras.Model(inputs, x, name=VGG16)
+    return keras.Model(inputs, x, name="network")
 
 
-def _normalise(inputs: keras.KerasTensor, normalisation: str) -> keras.KerasTensor:
+@keras.saving.register_keras_serializable("allkit")
+class Statistics(layers.Layer):
+    """Mean, standard deviation and maximum of each channel over all places: (n, h, w, c) to float32 (n, 3 c)."""
+
+    def __init__(self, **options):
+        super().__init__(**{**options, "dtype": "float32"})
+
+    def call(self, features):
+        return statistics(features, (1, 2))
+
+
+def statistics(features: keras.KerasTensor, places: tuple[int, int]) -> keras.KerasTensor:
+    """Mean, standard deviation and maximum over the two axes `places`, side by side: float32 (n, 3 c).
+
+    Each is homogeneous of degree one, so that by Euler's theorem gradient times features adds up to its value: the
+    evidence map of a linear layer on them is exact (`exporting.heatmap`).
+    """
+    mean = ops.mean(features, places, keepdims=True)
+    variance = ops.mean(ops.square(features - mean), places)
+    deviation = ops.sqrt(variance + _LEAST_VARIANCE)
+    return ops.concatenate([ops.squeeze(mean, places), deviation, ops.max(features, places)], axis=1)
+
+
+def _patches(pixels: keras.KerasTensor, side: int) -> keras.KerasTensor:
+    """Squares of `side` x `side` pixels as one place each: (n, S, S, 3) to (n, S/side, S/side, 3 side^2)."""
+    if side == 1:
+        return pixels
+    places = pixels.shape[1] // side
+    x = ops.reshape(pixels, (-1, places, side, places, 3 * side))
+    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4)), (-1, places, places, 3 * side**2))
+
+
+def _normalise(patches: keras.KerasTensor, normalisation: str) -> keras.KerasTensor:
+    pixels = patches.shape[-1] // 3
     if normalisation == "imagenet":
         # In float32 under any policy: bfloat16 has no 123.68, its nearest values are 123.5 and 124.
-        return keras.ops.cast(inputs, "float32") - np.float32(IMAGENET_MEAN_RGB)
+        return ops.cast(patches, "float32") - np.tile(np.float32(IMAGENET_MEAN_RGB), pixels)
     if normalisation == "torch":
-        return keras.ops.cast(inputs, "float32") - 255 * np.float32(TORCH_MEAN_RGB)
+        return ops.cast(patches, "float32") - 255 * np.tile(np.float32(TORCH_MEAN_RGB), pixels)
     if normalisation == "unit":
         # A pure scale folds into the first kernel exactly, borders included; an offset would not.
-        return layers.Rescaling(1 / 255, name="normalise")(inputs)
-    return keras.ops.cast(inputs, keras.config.dtype_policy().compute_dtype)
+        return layers.Rescaling(1 / 255, name="normalise")(patches)
+    return ops.cast(patches, keras.config.dtype_policy().compute_dtype)

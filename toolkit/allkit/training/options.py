@@ -12,8 +12,9 @@ from allkit.data.protocol import BLOCK_LENGTH, PROTOCOLS, make_split
 from allkit.data.split import Split
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
+from allkit.runs.architecture import ARCHITECTURES, VGG16
 from allkit.runs.recipe import PAPER, RECIPES, Recipe
-from allkit.runs.settings import SIZES, VGG16, Settings, model_name
+from allkit.runs.settings import SIZES, Settings, model_name
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,12 @@ class TrainOptions:
     """What `train` and `cross_validate` do.
 
     data: folder with one sub-folder of images per class. recipe: a `Recipe`, or the name of one of `RECIPES`.
-    size_px: side of the network's input in pixels. jpeg_scale: 2 decodes JPEG files at half size. shrink: "area" or
-    "linear", how larger images are made smaller. width: multiplier of every channel count. seed: of the split, the
-    initial weights and the augmentation. split: "grouped", "random", or a split.json. groups_file: CSV with the columns
-    path and patient, the groups of a grouped split; without it, groups are blocks of `block_length` neighbouring file
-    numbers. out: the run folder, or that of the cross-validation; None for a new folder below runs/.
+    architecture: name of one of `ARCHITECTURES`. size_px: side of the network's input in pixels. jpeg_scale: 2 decodes
+    JPEG files at half size. shrink: "area" or "linear", how larger images are made smaller. width: multiplier of every
+    channel count. seed: of the split, the initial weights and the augmentation. split: "grouped", "random", or a
+    split.json. groups_file: CSV with the columns path and patient, the groups of a grouped split; without it, groups
+    are blocks of `block_length` neighbouring file numbers. out: the run folder, or that of the cross-validation; None
+    for a new folder below runs/.
     tensorboard: folder below which each run writes its curves for TensorBoard.
 
     Raises AllkitError for a value out of range, and for options that exclude each other.
@@ -33,6 +35,7 @@ class TrainOptions:
 
     data: Path | str
     recipe: Recipe | str = PAPER
+    architecture: str = VGG16
     size_px: int = 300
     jpeg_scale: int = 1
     shrink: str = "area"
@@ -59,13 +62,20 @@ class TrainOptions:
             raise AllkitError("a file of groups is for the grouped split: leave out the groups, or the split")
         if not SIZES[0] <= self.size_px <= SIZES[1]:
             raise AllkitError(f"a size of {self.size_px} px is out of range: give {SIZES[0]} to {SIZES[1]}")
+        if self.architecture not in ARCHITECTURES:
+            raise AllkitError(f"there is no architecture {self.architecture!r}: choose {' or '.join(ARCHITECTURES)}")
+        if self.size_px % ARCHITECTURES[self.architecture].patch_px:
+            raise AllkitError(
+                f"{self.architecture} reads patches of {ARCHITECTURES[self.architecture].patch_px} px, which do not "
+                f"fill {self.size_px} px: give a size that is a multiple"
+            )
         if not 0 < self.width <= 4:
             raise AllkitError(f"a width of {self.width} is out of range: give more than 0 and at most 4")
 
     @property
     def name(self) -> str:
         """Architecture, width and size, as in `vgg16x0.25-150`."""
-        return model_name(VGG16, self.width, self.size_px)
+        return model_name(self.architecture, self.width, self.size_px)
 
     @property
     def pixels(self) -> PixelPath:
@@ -74,7 +84,9 @@ class TrainOptions:
     def settings(self, images: Images) -> Settings:
         """The settings of a run on these images."""
         home = str(images.dataset.root.resolve())
-        return Settings(VGG16, self.pixels, self.width, self.seed, self.recipe, images.dataset.classes, home)
+        return Settings(
+            self.architecture, self.pixels, self.width, self.seed, self.recipe, images.dataset.classes, home
+        )
 
     def make_split(self, images: Images, fold: int, folds: int) -> Split:
         """Fold `fold` of `folds` under the protocol, or the given split; AllkitError where that is of other images."""

@@ -34,6 +34,7 @@ def _compared(
     settings, split = run.settings, run.split
     recipe = settings.recipe.to_dict()
     kept = {
+        "architecture": settings.architecture,
         "size_px": settings.pixels.size_px,
         "jpeg_scale": settings.pixels.jpeg_scale,
         "shrink": settings.pixels.shrink,

@@ -14,9 +14,12 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
 from allkit.errors import AllkitError
+from allkit.runs.architecture import ARCHITECTURES, VGG16, Architecture
 from allkit.runs.recipe import Recipe
 from allkit.runs.run import Run
-from allkit.training.architecture import BLOCKS, TORCH_STD_RGB, conv_names
+from allkit.training.architecture import TORCH_STD_RGB
+
+_VGG16 = ARCHITECTURES[VGG16]
 
 # What Keras, h5py and zipfile raise for a file that is truncated, changed, or another.
 _DAMAGE = (
@@ -33,8 +36,8 @@ _DAMAGE = (
 )
 
 
-def load_imagenet(model: keras.Model, recipe: Recipe) -> None:
-    """Set the thirteen convolutions of a full-width model from VGG16.
+def load_imagenet(model: keras.Model, architecture: Architecture, recipe: Recipe) -> None:
+    """Set the convolutions of a full-width VGG16, or of its first blocks.
 
     `recipe.weights` is "imagenet", fetched by Keras; a file that `keras.applications.VGG16(include_top=False)` loads
     (.weights.h5, .keras, or the .h5 that Keras publishes); or an ONNX file, whose convolutions are taken in the order
@@ -45,7 +48,7 @@ def load_imagenet(model: keras.Model, recipe: Recipe) -> None:
         kernels = _read_onnx(recipe)
     else:
         base = _fetch() if recipe.weights == "imagenet" else _read(recipe.weights)
-        kernels = [base.get_layer(name).get_weights() for name in conv_names()]
+        kernels = [base.get_layer(name).get_weights() for name in _VGG16.conv_names]
     first, bias = kernels[0]
     if recipe.weights_preprocessing == "torch":
         # (pixel / 255 - mean) / std = (pixel - 255 mean) / (255 std): the network subtracts, the kernel divides.
@@ -53,7 +56,8 @@ def load_imagenet(model: keras.Model, recipe: Recipe) -> None:
     else:
         # BGR: reversing the input channels of the first kernel is exact.
         first = np.ascontiguousarray(first[:, :, ::-1])
-    for name, weights in zip(conv_names(), [(first, bias), *kernels[1:]], strict=True):
+    # The first blocks alone leave the weights of the others.
+    for name, weights in zip(architecture.conv_names, [(first, bias), *kernels[1:]], strict=False):
         model.get_layer(name).set_weights(list(weights))
 
 
@@ -102,7 +106,7 @@ def _read_onnx(recipe: Recipe) -> list[tuple[np.ndarray, np.ndarray]]:
     found = [[arrays.get(name) for name in node.input[1:]] for node in graph.node if node.op_type == "Conv"]
     shapes = [kernel.shape if kernel is not None else None for kernel, *_ in found]
     expected, channels = [], 3
-    for of_block, count in BLOCKS:
+    for of_block, count in _VGG16.blocks:
         for _ in range(count):
             expected.append((of_block, channels, 3, 3))
             channels = of_block
