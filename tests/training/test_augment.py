@@ -5,10 +5,14 @@ import pytest
 
 from allkit.imaging import shifts
 from allkit.runs.recipe import SCRATCH
-from allkit.training.augment import augment, augmented_batch, colour_matrix
+from allkit.training.augment import augmented_batch, colour_matrix, recoloured, warped, warped_batch
 
 STILL = SCRATCH.override(brightness=0.0, rotation_degrees=0.0, reflection=False, channel_gain=0.0)
 IMAGE = np.random.default_rng(0).integers(0, 200, (24, 24, 3)).astype(np.uint8)
+
+
+def augment(image, recipe, rng):
+    return recoloured(warped(image, recipe, rng), recipe, rng)
 
 
 def variants(recipe, count=40):
@@ -140,3 +144,23 @@ def test_the_draw_depends_on_seed_epoch_and_row_alone():
     assert not np.array_equal(batch[0], batch[1])
     assert not np.array_equal(augmented_batch(pixels, rows, SCRATCH, 1, 3), batch)
     assert not np.array_equal(augmented_batch(pixels, rows, SCRATCH, 2, 2), batch)
+
+
+def test_a_teacher_sees_the_warp_of_its_pupil_in_true_colours():
+    pixels = np.random.default_rng(1).integers(60, 200, (5, 24, 24, 3)).astype(np.uint8)
+    rows = np.array([4, 0, 2])
+    moving = SCRATCH.override(zoom=0.3, channel_gain=0.0, brightness=0.0)
+    loud = moving.override(hue_degrees=30.0, saturation=0.5, brightness=0.2)
+    seen = warped_batch(pixels, rows, loud, 3, 7)
+    assert np.array_equal(seen, augmented_batch(pixels, rows, moving, 3, 7))
+    assert not np.array_equal(seen, augmented_batch(pixels, rows, loud, 3, 7))
+
+
+def test_warps_repeat_where_teachers_are_asked_once():
+    pixels = np.random.default_rng(1).integers(60, 200, (2, 24, 24, 3)).astype(np.uint8)
+    recipe = SCRATCH.override(teacher=("run",), teacher_views=4)
+    views = [warped_batch(pixels, np.arange(2), recipe, 0, epoch) for epoch in range(1, 7)]
+    assert all(np.array_equal(views[i], views[i + 4]) for i in range(2))
+    assert not any(np.array_equal(views[i], views[j]) for i in range(4) for j in range(i))
+    colours = [augmented_batch(pixels, np.arange(2), recipe, 0, epoch) for epoch in (1, 5)]
+    assert not np.array_equal(*colours)

@@ -13,10 +13,21 @@ prepare()
 import keras  # noqa: E402
 
 from allkit.errors import AllkitError  # noqa: E402
+from allkit.runs.architecture import ARCHITECTURES, VGG16  # noqa: E402
 from allkit.runs.recipe import SCRATCH  # noqa: E402
 from allkit.training import architecture  # noqa: E402
 from allkit.training import fit as fitting  # noqa: E402
-from allkit.training.fit import LabeledImages, class_weights, compile_model, fit, learning_rate, predict  # noqa: E402
+from allkit.training.distillation import Lessons  # noqa: E402
+from allkit.training.fit import (  # noqa: E402
+    FEATURES,
+    OUTPUT,
+    LabeledImages,
+    class_weights,
+    compiled,
+    fit,
+    learning_rate,
+    predict,
+)
 
 RECIPE = SCRATCH.override(epochs=3, batch_size=8)
 RNG = np.random.default_rng(0)
@@ -36,21 +47,19 @@ def network(recipe=RECIPE) -> keras.Model:
     """A small network with all that makes a resume hard: batch statistics, dropout and an optimiser with state."""
     keras.utils.set_random_seed(5)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bf16" else "float32")
-    model = keras.Sequential(
-        [
-            keras.Input((32, 32, 3), dtype="uint8"),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Conv2D(4, 3, strides=4, use_bias=False, name="conv"),
-            keras.layers.BatchNormalization(momentum=0.9),
-            keras.layers.ReLU(),
-            keras.layers.Flatten(),
-            keras.layers.Dense(8, activation="relu"),
-            keras.layers.Dropout(recipe.dropout),
-            keras.layers.Dense(3, activation="softmax", dtype="float32"),
-        ]
-    )
-    compile_model(model, recipe)
-    return model
+    image = x = keras.Input((32, 32, 3), dtype="uint8")
+    for layer in (
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(4, 3, strides=4, use_bias=False, name="conv"),
+        keras.layers.BatchNormalization(momentum=0.9),
+        keras.layers.ReLU(),
+        keras.layers.Flatten(),
+        keras.layers.Dense(8, activation="relu"),
+        keras.layers.Dropout(recipe.dropout, name="dropout"),
+        keras.layers.Dense(3, activation="softmax", dtype="float32", name="probabilities"),
+    ):
+        x = layer(x)
+    return keras.Model(image, x)
 
 
 def standing_still(**changes):
@@ -59,17 +68,16 @@ def standing_still(**changes):
     recipe = recipe.override(rotation_degrees=0.0, reflection=False, batch_size=5, **changes)
     model = network(recipe)
     next(layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)).trainable = False
-    compile_model(model, recipe)
-    return model, recipe
+    return compiled(model, recipe), recipe
 
 
 def test_a_resumed_training_reaches_the_weights_of_an_uninterrupted_one(tmp_path):
-    whole = network()
+    whole = compiled(network(), RECIPE)
     history = fit(whole, RECIPE, TRAIN, TRAIN, 1, tmp_path / "whole.npz", TrainingCallback())
 
     with pytest.raises(KeyboardInterrupt):
-        fit(network(), RECIPE, TRAIN, TRAIN, 1, tmp_path / "cut.npz", StopAfter(1))
-    resumed = network()
+        fit(compiled(network(), RECIPE), RECIPE, TRAIN, TRAIN, 1, tmp_path / "cut.npz", StopAfter(1))
+    resumed = compiled(network(), RECIPE)
     keras.utils.set_random_seed(99)
     history_resumed = fit(resumed, RECIPE, TRAIN, TRAIN, 1, tmp_path / "cut.npz", TrainingCallback())
 
@@ -84,7 +92,7 @@ def test_training_lowers_the_loss_on_what_can_be_learnt(tmp_path):
     dark = np.zeros((16, 32, 32, 3), np.uint8)
     data = LabeledImages(np.concatenate([dark, dark + 200]), np.repeat([0, 1], 16))
     recipe = RECIPE.override(epochs=6, dropout=0.0, learning_rate=0.01)
-    history = fit(network(recipe), recipe, data, data, 1, tmp_path / "c.npz", TrainingCallback())
+    history = fit(compiled(network(recipe), recipe), recipe, data, data, 1, tmp_path / "c.npz", TrainingCallback())
     assert history[-1].loss < history[0].loss
     assert history[-1].validation_accuracy == 1.0
 
@@ -92,7 +100,7 @@ def test_training_lowers_the_loss_on_what_can_be_learnt(tmp_path):
 def test_mixed_bfloat16_keeps_float32_weights_and_probabilities(tmp_path):
     recipe = RECIPE.override(precision="bf16", epochs=1)
     model = network(recipe)
-    fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback())
+    fit(compiled(model, recipe), recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback())
     assert model.get_layer("conv").compute_dtype == "bfloat16"
     assert all(weight.dtype == np.float32 for weight in model.get_weights())
     assert predict(model, TRAIN.pixels).dtype == np.float32
@@ -109,8 +117,7 @@ def test_prediction_does_not_depend_on_how_images_fall_into_batches():
 
 def test_weight_decay_is_for_kernels_alone():
     recipe = RECIPE.override(weight_decay=0.5)
-    model = architecture.build(32, 3, 0.0625, recipe)
-    compile_model(model, recipe)
+    model = compiled(architecture.build(ARCHITECTURES[VGG16], 32, 3, 0.0625, recipe), recipe)
     decayed = [v.path for v in model.trainable_variables if model.optimizer._use_weight_decay(v)]
     assert decayed
     assert all(path.endswith("kernel") for path in decayed)
@@ -151,25 +158,45 @@ def test_loss_and_accuracy_of_an_epoch_are_means_over_its_steps(tmp_path):
 def test_a_training_that_diverges_says_so_at_once(tmp_path):
     recipe = RECIPE.override(epochs=5, learning_rate=1e30, warmup_epochs=0.0)
     with pytest.raises(AllkitError, match=r"diverged in epoch .: start again"):
-        fit(network(recipe), recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback())
+        fit(compiled(network(recipe), recipe), recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback())
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
-def test_targets_are_the_labels_and_the_mean_of_the_teachers(tmp_path, share):
-    class Teacher:
-        def __init__(self, *told):
-            self.told = told
-
-        def predict_on_batch(self, pixels):
-            return np.tile(np.float32(self.told), (len(pixels), 1))
-
+def test_targets_are_the_labels_and_what_the_teachers_say(tmp_path, share):
     model, recipe = standing_still(teacher_share=share)
     # Nothing changes in this training, so its mean loss is that of the network as it is.
     told = np.log(predict(model, TRAIN.pixels).astype(np.float64))
     of_labels, of_teachers = -told[np.arange(len(told)), TRAIN.labels].mean(), -(told @ [0.2, 0.4, 0.4]).mean()
-    teachers = [Teacher(0.1, 0.7, 0.2), Teacher(0.3, 0.1, 0.6)]
-    (row,) = fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback(), teachers)
+    lessons = Lessons(np.tile(np.float32([0.2, 0.4, 0.4]), (1, len(told), 1)), np.empty((1, len(told), 0), np.float16))
+    (row,) = fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback(), lessons)
     assert row.loss == pytest.approx((1 - share) * of_labels + share * of_teachers, rel=1e-4)
+
+
+def test_features_of_teachers_are_predicted_and_their_error_joins_the_loss(tmp_path):
+    recipe = standing_still(teacher_features=0.5)[1]
+    model = network(recipe)
+    trainer = compiled(model, recipe, features=6)
+    for layer in trainer.layers:
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+    features = RNG.normal(size=(1, 20, 6)).astype(np.float16)
+    (guess, probabilities) = (np.asarray(trainer.predict_on_batch(TRAIN.pixels)[name]) for name in (FEATURES, OUTPUT))
+    of_truth = -np.log(probabilities[np.arange(20), TRAIN.labels].astype(np.float64))
+    lessons = Lessons(np.eye(3, dtype=np.float32)[TRAIN.labels][None], features)
+    (row,) = fit(trainer, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback(), lessons)
+    assert row.loss == pytest.approx(of_truth.mean() + 0.5 * np.square(guess - features[0]).mean(), rel=1e-3)
+    assert row.accuracy == pytest.approx((probabilities.argmax(1) == TRAIN.labels).mean())
+
+
+def test_convolutions_may_learn_at_another_rate_than_the_head(tmp_path):
+    recipe = RECIPE.override(epochs=1, blocks_rate=0.0, weight_decay=0.0)
+    model = architecture.build(ARCHITECTURES[VGG16], 32, 3, 0.0625, recipe)
+    names = [weight.path for weight in model.trainable_variables]
+    before = [np.asarray(weight).copy() for weight in model.trainable_variables]
+    fit(compiled(model, recipe), recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback())
+    still = {
+        name for name, old, new in zip(names, before, model.trainable_variables, strict=True) if (old == new).all()
+    }
+    assert still == {name for name in names if name.startswith("block")}
 
 
 def test_class_weights_are_those_of_scikit_learn_and_weigh_the_loss(tmp_path):
@@ -195,5 +222,5 @@ def test_batches_come_in_order_whichever_thread_is_first(monkeypatch):
     data = LabeledImages(np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1), np.arange(40))
     steps = np.split(np.arange(40), 10)
     found = list(fitting._batches(steps, RECIPE, data, 0, 1))
-    assert [pixels.ravel().tolist() for pixels, _ in found] == [rows.tolist() for rows in steps]
-    assert [labels.tolist() for _, labels in found] == [rows.tolist() for rows in steps]
+    assert [rows.tolist() for rows, _ in found] == [rows.tolist() for rows in steps]
+    assert [pixels.ravel().tolist() for _, pixels in found] == [rows.tolist() for rows in steps]

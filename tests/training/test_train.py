@@ -12,17 +12,18 @@ import keras  # noqa: E402
 
 from allkit.data.index import read, scan  # noqa: E402
 from allkit.imaging.pixel_path import PixelPath  # noqa: E402
+from allkit.runs.architecture import ARCHITECTURES, VGG16  # noqa: E402
 from allkit.runs.recipe import PAPER  # noqa: E402
 from allkit.runs.run import Run  # noqa: E402
 from allkit.runs.settings import Settings  # noqa: E402
-from allkit.training import architecture, train  # noqa: E402
+from allkit.training import train  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
 
 def test_weights_that_a_checkpoint_will_replace_are_not_fetched_again(monkeypatch):
-    def fetch(model, source):
+    def fetch(model, network, source):
         raise ConnectionError(source)
 
     monkeypatch.setattr(train, "load_imagenet", fetch)
@@ -32,7 +33,7 @@ def test_weights_that_a_checkpoint_will_replace_are_not_fetched_again(monkeypatc
     model = train.build_model(settings, pretrained=False)
     trained = {layer.name for layer in model.layers if layer.trainable_weights}
     # The paper: block1_conv1 ... block4_conv3 and the head train, block 5 stays frozen.
-    assert trained == {name for name in architecture.conv_names() if name < "block5"} | {"fc", "probabilities"}
+    assert trained == {name for name in ARCHITECTURES[VGG16].conv_names if name < "block5"} | {"fc", "probabilities"}
 
 
 def test_the_statistics_of_a_finished_run_are_those_of_its_final_weights(finished_run, smears, tmp_path):

@@ -11,15 +11,10 @@ from typing import Any
 
 from allkit.data.split import Split
 from allkit.errors import AllkitError
-from allkit.runs.run import Run, begun
+from allkit.runs.run import Run, begun, fold_folder
 from allkit.runs.settings import Settings
 
 _REPEAT = "repeat the cross-validation with the options it was started with, or into another --out"
-
-
-def fold_folder(folder: Path, fold: int) -> Path:
-    """The run folder of a fold, numbered from 0, in that of the cross-validation."""
-    return folder / f"fold-{fold + 1}"
 
 
 def earlier_fold(folder: Path, folds: int) -> Run | None:

@@ -33,7 +33,17 @@ _SHARES = (
     "erase",
     "plain_statistics",
 )
-_NOT_NEGATIVE = (*_SHARES, "weight_decay", "warmup_epochs", "rotation_degrees", "hue_degrees", "gamma", "zoom")
+_NOT_NEGATIVE = (
+    *_SHARES,
+    "teacher_features",
+    "blocks_rate",
+    "weight_decay",
+    "warmup_epochs",
+    "rotation_degrees",
+    "hue_degrees",
+    "gamma",
+    "zoom",
+)
 
 
 @dataclass(frozen=True)
@@ -59,11 +69,19 @@ class Recipe:
         None, "licence and attribution of the weights file, recorded in the run, the model and its card"
     )
     teacher: tuple[str, ...] = _option(
-        (), "folder of a run whose network is imitated (distillation); repeat it for the mean of several"
+        (),
+        "folder of a run whose network is imitated (distillation), or of a cross-validation, for the same folds; "
+        "repeat it for the mean of several",
     )
     teacher_share: float = _option(0.5, "share of the teachers' probabilities in the targets, the rest is the label")
+    teacher_features: float = _option(
+        0.0, "weight in the loss of the teachers' pooled features, which the network then learns to predict as well"
+    )
+    teacher_views: int = _option(
+        32, "warps of each image that the teachers are shown, once, before the training; epochs take turns with them"
+    )
     batch_norm: bool = _option(True, "batch normalisation after each convolution; export folds it into the kernels")
-    trainable_blocks: int = _option(5, "how many of the five convolution blocks train, counted from the input")
+    trainable_blocks: int = _option(5, "how many blocks of convolutions train, counted from the input")
     normalisation: str = _option(
         "unit",
         "of pixels: unit divides by 255, imagenet subtracts the mean of Keras, torch that of torchvision",
@@ -76,6 +94,9 @@ class Recipe:
     epochs: int = _option(30, "passes over the training part")
     batch_size: int = _option(32, "images per step")
     learning_rate: float = _option(1e-3, "peak learning rate")
+    blocks_rate: float = _option(
+        1.0, "learning rate of the convolutions as a multiple of that of the head; weight decay is not changed by it"
+    )
     weight_decay: float = _option(1e-2, "decoupled weight decay of the kernels (AdamW); 0 is plain Adam")
     warmup_epochs: float = _option(1.0, "epochs of linear warm-up")
     schedule: str = _option("cosine", "learning rate after the warm-up", ("cosine", "constant"))
@@ -112,7 +133,7 @@ class Recipe:
             raise AllkitError("a field of the recipe is not a finite number: give finite numbers")
         if bad := next((name for name in _SHARES if (getattr(self, name) or 0) > 1), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be above 1")
-        positive = ("epochs", "batch_size", "learning_rate")
+        positive = ("epochs", "batch_size", "learning_rate", "teacher_views")
         if bad := next((name for name in positive if getattr(self, name) <= 0), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must be above 0")
         if bad := next((name for name in _NOT_NEGATIVE if (getattr(self, name) or 0) < 0), None):

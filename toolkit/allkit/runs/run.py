@@ -54,7 +54,7 @@ class Run:
         seen in a run that its weights come from or that it imitates, or what that one has learned from has seen."""
         if not _no_epoch_in(folder):
             raise AllkitError(f"{folder} is not empty: give another --out, or --resume to continue the run in it")
-        _check_teachers(settings)
+        _check_teachers(settings, split)
         _refuse_seen(split, settings.recipe)
         check_class_names(settings.classes)
         if unprintable(settings.data):
@@ -165,6 +165,11 @@ class Run:
         write_text(self.folder / name, text.getvalue())
 
 
+def fold_folder(folder: Path, fold: int) -> Path:
+    """The run folder of a fold, numbered from 0, in that of the cross-validation."""
+    return folder / f"fold-{fold + 1}"
+
+
 def fold_folders(folder: Path) -> list[Path]:
     """The runs in the folder of a cross-validation, by name; none where it is something else."""
     return sorted(path.parent for path in folder.glob("fold-*/run.json"))
@@ -197,21 +202,27 @@ def earlier_run(recipe: Recipe) -> Run | None:
     return Run.open(recipe.weights) if named else None
 
 
-def _check_teachers(settings: Settings) -> None:
-    for teacher in map(Run.open, settings.recipe.teacher):
+def teachers_of(recipe: Recipe, split: Split) -> list[Run]:
+    """The runs that a training with this split imitates: of a cross-validation the fold of the same number."""
+    return [
+        Run.open(fold_folder(folder, split.parameters.get("fold", 0)) if fold_folders(folder) else folder)
+        for folder in map(Path, recipe.teacher)
+    ]
+
+
+def _check_teachers(settings: Settings, split: Split) -> None:
+    for teacher in teachers_of(settings.recipe, split):
         teacher.require_finished()
-        for name in ("pixels", "classes"):
-            own, wanted = getattr(teacher.settings, name), getattr(settings, name)
-            if own != wanted:
-                raise AllkitError(
-                    f"the teacher {teacher.folder} has other {name} ({own}) than this training ({wanted}): give its "
-                    "--size, --jpeg-scale and --shrink and images of its classes, or another --teacher"
-                )
+        if teacher.settings.classes != settings.classes:
+            raise AllkitError(
+                f"the teacher {teacher.folder} has other classes ({', '.join(teacher.settings.classes)}) than this "
+                f"training ({', '.join(settings.classes)}): give images of its classes, or another --teacher"
+            )
 
 
 def _refuse_seen(split: Split, recipe: Recipe) -> None:
     tested = {split.hashes[path] for part in ("validation", "test") for path in split.parts[part]}
-    waiting, walked = _learnt_from(recipe), set()
+    waiting, walked = _learnt_from(recipe, split), set()
     while waiting:
         earlier = waiting.pop()
         if earlier.folder.resolve() in walked:
@@ -229,10 +240,10 @@ def _refuse_seen(split: Split, recipe: Recipe) -> None:
                     f"{earlier.folder} learned from {named}, which is gone, so it is unknown whether the test images "
                     "were trained on: restore it, or train from scratch"
                 )
-        waiting += _learnt_from(recipe)
+        waiting += _learnt_from(recipe, earlier.split)
 
 
-def _learnt_from(recipe: Recipe) -> list[Run]:
+def _learnt_from(recipe: Recipe, split: Split) -> list[Run]:
     """The runs that a training goes on from or imitates."""
     weights = earlier_run(recipe)
-    return [*map(Run.open, recipe.teacher), *([weights] if weights else [])]
+    return [*teachers_of(recipe, split), *([weights] if weights else [])]

@@ -2,7 +2,8 @@
 
 On the ALL set colour nearly gives the class away, so a network has to see cells in other colours if it is to learn
 their shape. Augmentation uses NumPy and OpenCV, so that every Keras backend trains on the same pixels. Each image's
-draw depends only on (seed, epoch, row), so a resumed training sees the same images as an uninterrupted one.
+draw depends only on (seed, epoch, row), so a resumed training sees the same images as an uninterrupted one. Warps and
+colours are drawn apart: a teacher sees the same warp in the image's own colours.
 """
 
 from __future__ import annotations
@@ -22,26 +23,30 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 _YUV = np.stack([_LUMA, 0.492 * (np.array([0, 0, 1]) - _LUMA), 0.877 * (np.array([1, 0, 0]) - _LUMA)])
 
 
-def augment(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
-    """Return one random variant of a uint8 RGB image (S, S, 3), of the same shape and dtype.
-
-    The erased square lies anywhere with its centre inside the image: DeVries and Taylor 2017, arXiv:1708.04552.
-    """
+def warped(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
+    """The image (S, S, 3) uint8 turned, mirrored and zoomed at random, its colours as they are; the same for any S."""
     angle = rng.uniform(-recipe.rotation_degrees, recipe.rotation_degrees)
     flip_x, flip_y = rng.choice((-1.0, 1.0), 2) if recipe.reflection else (1.0, 1.0)
-    gains = rng.uniform(1 - recipe.brightness, 1 + recipe.brightness) * rng.uniform(
-        1 - recipe.channel_gain, 1 + recipe.channel_gain, 3
-    )
-    offsets = rng.uniform(-recipe.channel_offset, recipe.channel_offset, 3)
-    exponent, zoom = (np.exp(rng.uniform(-1, 1) * np.log1p(most)) for most in (recipe.gamma, recipe.zoom))
-    hue = rng.uniform(-recipe.hue_degrees, recipe.hue_degrees)
-    saturation = rng.uniform(1 - recipe.saturation, 1 + recipe.saturation) * (rng.random() >= recipe.grey)
-
+    zoom = _drawn_factor(recipe.zoom, rng)
     cos, sin = np.cos(np.deg2rad(angle)) / zoom, np.sin(np.deg2rad(angle)) / zoom
     linear = np.array([[cos * flip_x, -sin * flip_y], [sin * flip_x, cos * flip_y]])
     centre = np.full(2, (image.shape[0] - 1) / 2)
     matrix = np.column_stack([linear, centre - linear @ centre])
-    image = cv2.warpAffine(image, matrix, image.shape[:2], flags=_WARP, borderMode=cv2.BORDER_REFLECT_101)
+    return cv2.warpAffine(image, matrix, image.shape[:2], flags=_WARP, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def recoloured(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
+    """The image (S, S, 3) uint8 with its colours changed and a square erased at random; `image` may be overwritten.
+
+    The erased square lies anywhere with its centre inside the image: DeVries and Taylor 2017, arXiv:1708.04552.
+    """
+    gains = rng.uniform(1 - recipe.brightness, 1 + recipe.brightness) * rng.uniform(
+        1 - recipe.channel_gain, 1 + recipe.channel_gain, 3
+    )
+    offsets = rng.uniform(-recipe.channel_offset, recipe.channel_offset, 3)
+    exponent = _drawn_factor(recipe.gamma, rng)
+    hue = rng.uniform(-recipe.hue_degrees, recipe.hue_degrees)
+    saturation = rng.uniform(1 - recipe.saturation, 1 + recipe.saturation) * (rng.random() >= recipe.grey)
     if (hue, saturation) != (0, 1):
         image = cv2.transform(image, colour_matrix(hue, saturation))
     if recipe.erase:
@@ -51,6 +56,11 @@ def augment(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.n
         image[hole] = np.rint(image.mean((0, 1)))
     table = _LEVELS[:, None] ** exponent * gains + offsets
     return cv2.LUT(image, np.rint(np.clip(table, 0, 1) * 255).astype(np.uint8)[None])
+
+
+def _drawn_factor(most: float, rng: np.random.Generator) -> float:
+    """From 1 / (1 + most) to 1 + most, as often above 1 as below."""
+    return np.exp(rng.uniform(-1, 1) * np.log1p(most))
 
 
 def colour_matrix(hue_degrees: float, saturation: float) -> np.ndarray:
@@ -63,6 +73,25 @@ def colour_matrix(hue_degrees: float, saturation: float) -> np.ndarray:
     return np.linalg.inv(_YUV) @ np.block([[np.ones((1, 1)), np.zeros((1, 2))], [np.zeros((2, 1)), chroma]]) @ _YUV
 
 
+def warped_batch(pixels: np.ndarray, rows: np.ndarray, recipe: Recipe, seed: int, epoch: int) -> np.ndarray:
+    """The given rows of `pixels` (n, S, S, 3) warped as in `augmented_batch`: uint8 (len(rows), S, S, 3)."""
+    return np.stack([warped(pixels[row], recipe, _generator(seed, view_of(recipe, epoch), row)) for row in rows])
+
+
 def augmented_batch(pixels: np.ndarray, rows: np.ndarray, recipe: Recipe, seed: int, epoch: int) -> np.ndarray:
     """Augmented images of the given rows of `pixels` (n, S, S, 3): uint8 (len(rows), S, S, 3)."""
-    return np.stack([augment(pixels[row], recipe, np.random.default_rng((seed, epoch, int(row)))) for row in rows])
+    return np.stack([_augmented(pixels, int(row), recipe, seed, epoch) for row in rows])
+
+
+def _augmented(pixels: np.ndarray, row: int, recipe: Recipe, seed: int, epoch: int) -> np.ndarray:
+    image = warped(pixels[row], recipe, _generator(seed, view_of(recipe, epoch), row))
+    return recoloured(image, recipe, _generator(seed, epoch, row, 1))
+
+
+def view_of(recipe: Recipe, epoch: int) -> int:
+    """Which of its views an image is shown in, counted from 0; without teachers every epoch has a new one."""
+    return (epoch - 1) % recipe.teacher_views if recipe.teacher else epoch - 1
+
+
+def _generator(*key: int) -> np.random.Generator:
+    return np.random.default_rng([int(part) for part in key])

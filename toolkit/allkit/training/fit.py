@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,12 +25,17 @@ from allkit.runs.history import Epoch
 from allkit.runs.recipe import Recipe
 from allkit.support.cpus import cores
 from allkit.training import checkpoint
-from allkit.training.augment import augmented_batch
+from allkit.training.augment import augmented_batch, view_of
 from allkit.training.callback import TrainingCallback
+from allkit.training.distillation import Lessons
 
 _PREDICT_BATCH = 64
 # Batches that are augmented ahead of the model, one thread each: a GPU takes more than one core can augment.
 _MOST_AHEAD = 8
+
+# Outputs of what trains a network, and the accuracy of the first as Keras names it beside the second.
+OUTPUT, FEATURES = "probabilities", "features"
+_ACCURACY = f"{OUTPUT}_accuracy"
 
 
 @dataclass(frozen=True)
@@ -60,46 +66,70 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
     return (len(labels) / (classes * np.bincount(labels, minlength=classes))).astype(np.float32)
 
 
-def compile_model(model: keras.Model, recipe: Recipe) -> None:
-    """Attach the recipe's optimiser (AdamW; Adam when the decay is 0) and cross-entropy to float32 (n, classes)."""
-    if recipe.weight_decay:
-        optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
-        # Decay is for kernels: shrinking a scale or an offset only shifts what the network must relearn.
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    else:
-        optimizer = keras.optimizers.Adam(recipe.learning_rate)
-    optimizer.build(model.trainable_variables)
+class _DepthRates(keras.optimizers.AdamW):
+    """AdamW whose rate for the convolutions is a multiple of that of the head."""
+
+    def __init__(self, blocks_rate: float, *args: Any, **options: Any):
+        super().__init__(*args, name="adamw", **options)
+        self._blocks_rate = blocks_rate
+
+    def build(self, variables):
+        super().build(variables)
+        self._shares = [self._blocks_rate if one.path.startswith("block") else 1.0 for one in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        share = self._shares[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * share)
+
+
+def compiled(model: keras.Model, recipe: Recipe, features: int = 0) -> keras.Model:
+    """What trains `model`: its layers under the recipe's optimiser (AdamW; Adam when the decay is 0) and its losses.
+
+    The targets are a dictionary: `probabilities` float32 (n, classes), under cross-entropy, and, where there are
+    teachers' features to predict, `features` float32 (n, features), under the mean squared error.
+    """
+    outputs, losses = {OUTPUT: model.output}, {OUTPUT: "categorical_crossentropy"}
+    weights = {OUTPUT: 1.0}
+    if features:
+        predicted = keras.layers.Dense(features, dtype="float32", name=FEATURES)
+        outputs[FEATURES] = predicted(model.get_layer("dropout").input)
+        losses[FEATURES], weights[FEATURES] = "mean_squared_error", recipe.teacher_features
+    trainer = keras.Model(model.inputs, outputs)
+    optimizer = _DepthRates(recipe.blocks_rate, recipe.learning_rate, weight_decay=recipe.weight_decay)
+    # Decay is for kernels: shrinking a scale or an offset only shifts what the network must relearn.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.build(trainer.trainable_variables)
     # XLA was a third slower than oneDNN's kernels on CPUs; other backends take Keras' choice.
     jit = False if keras.backend.backend() == "tensorflow" else "auto"
-    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
+    trainer.compile(optimizer, losses, loss_weights=weights, metrics={OUTPUT: ["accuracy"]}, jit_compile=jit)
+    return trainer
 
 
 def fit(
-    model: keras.Model,
+    trainer: keras.Model,
     recipe: Recipe,
     train: LabeledImages,
     validation: LabeledImages,
     seed: int,
     checkpoint_path: Path,
     callback: TrainingCallback,
-    teachers: Sequence[keras.Model] = (),
+    lessons: Lessons | None = None,
 ) -> list[Epoch]:
-    """Train a compiled model for the recipe's epochs; returns the history, one row per epoch.
+    """Train what `compiled` returned for the recipe's epochs; returns the history, one row per epoch.
 
-    teachers: networks for the same pixels; their mean probabilities for an augmented image are a share of its target,
-    `recipe.teacher_share` (Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022, arXiv:2106.05237, for the same
-    augmented view).
+    lessons: what teachers say of the training part; their probabilities are a share of the target,
+    `recipe.teacher_share`.
     After each epoch all variables and the history go to `checkpoint_path`; where that file exists already, training
     goes on after its last epoch. AllkitError when it is damaged.
     """
-    history = _restore(model, checkpoint_path, recipe.epochs) if checkpoint_path.exists() else []
+    history = _restore(trainer, checkpoint_path, recipe.epochs) if checkpoint_path.exists() else []
     # A checkpoint is written while the next epoch computes: at full width it holds gigabytes.
     with ThreadPoolExecutor(1) as writer:
         written = None
         for epoch in range(len(history) + 1, recipe.epochs + 1):
             start = time.perf_counter()
-            loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, callback, teachers)
-            probabilities = predict(model, validation.pixels)
+            loss, accuracy, rate = _train_epoch(trainer, recipe, train, seed, epoch, callback, lessons)
+            probabilities = predict(trainer, validation.pixels)
             if not (math.isfinite(loss) and np.isfinite(probabilities).all()):
                 raise AllkitError(f"the training diverged in epoch {epoch}: start again with a lower --learning-rate")
             of_truth = probabilities[np.arange(len(validation.labels)), validation.labels]
@@ -115,7 +145,7 @@ def fit(
             history.append(row)
             if written:
                 written.result()
-            arrays = [keras.ops.convert_to_numpy(variable).copy() for variable in _variables(model)]
+            arrays = [keras.ops.convert_to_numpy(variable).copy() for variable in _variables(trainer)]
             written = writer.submit(checkpoint.save, checkpoint_path, arrays, list(history))
             callback.on_epoch(history)
         if written:
@@ -139,7 +169,8 @@ def predict(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
     padding = -count % _PREDICT_BATCH
     # One batch size for all: a second one would be compiled once more.
     rows = np.concatenate([np.arange(count), np.zeros(padding, np.int64)]).reshape(-1, _PREDICT_BATCH)
-    return np.concatenate([np.asarray(model.predict_on_batch(pixels[batch])) for batch in rows])[:count]
+    answers = [model.predict_on_batch(pixels[batch]) for batch in rows]
+    return np.concatenate([answer[OUTPUT] if isinstance(answer, dict) else answer for answer in answers])[:count]
 
 
 def _train_epoch(
@@ -149,22 +180,29 @@ def _train_epoch(
     seed: int,
     epoch: int,
     callback: TrainingCallback,
-    teachers: Sequence[keras.Model],
+    lessons: Lessons | None,
 ) -> tuple[float, float, float]:
-    rows = chunks(len(train.labels), recipe.batch_size, seed, epoch)
-    steps = len(rows)
-    weights = class_weights(train.labels, model.output_shape[-1]) if recipe.class_weights else None
+    batches = chunks(len(train.labels), recipe.batch_size, seed, epoch)
+    steps = len(batches)
+    classes = model.get_layer(OUTPUT).units
+    weights = class_weights(train.labels, classes) if recipe.class_weights else None
     _seed_dropout(model, seed, epoch)
     totals = np.zeros(2)
     rate = 0.0
-    for step, (pixels, labels) in enumerate(_batches(rows, recipe, train, seed, epoch), 1):
+    for step, (rows, pixels) in enumerate(_batches(batches, recipe, train, seed, epoch), 1):
         rate = learning_rate(recipe, (epoch - 1) * steps + step - 1, steps)
         model.optimizer.learning_rate = rate
-        targets = np.eye(model.output_shape[-1], dtype=np.float32)[labels]
-        if teachers:
-            told = np.mean([np.asarray(teacher.predict_on_batch(pixels)) for teacher in teachers], axis=0)
-            targets = (1 - recipe.teacher_share) * targets + recipe.teacher_share * told
-        totals += model.train_on_batch(pixels, targets, None if weights is None else weights[labels])
+        labels = train.labels[rows]
+        targets = {OUTPUT: np.eye(classes, dtype=np.float32)[labels]}
+        if lessons:
+            view = view_of(recipe, epoch)
+            told = lessons.probabilities[view, rows]
+            targets[OUTPUT] = (1 - recipe.teacher_share) * targets[OUTPUT] + recipe.teacher_share * told
+            if lessons.features.shape[-1]:
+                targets[FEATURES] = lessons.features[view, rows].astype(np.float32)
+        weight = None if weights is None else dict.fromkeys(targets, weights[labels])
+        result = model.train_on_batch(pixels, targets, weight, return_dict=True)
+        totals += result["loss"], result[_ACCURACY if FEATURES in targets else "accuracy"]
         loss, accuracy = (totals / step).tolist()
         callback.on_step(epoch, step, steps, loss, accuracy)
     return loss, accuracy, rate
@@ -173,7 +211,7 @@ def _train_epoch(
 def _batches(
     steps: list[np.ndarray], recipe: Recipe, train: LabeledImages, seed: int, epoch: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Augmented batches in order; those that follow are made in threads while the model computes."""
+    """The rows and augmented images of each step; those that follow are made in threads while the model computes."""
     waiting = iter(steps)
     ahead = min(_MOST_AHEAD, cores())
     with ThreadPoolExecutor(ahead) as pool:
@@ -185,7 +223,7 @@ def _batches(
         for rows in steps:
             pixels = coming.popleft().result()
             coming.extend(map(begin, islice(waiting, 1)))
-            yield pixels, train.labels[rows]
+            yield rows, pixels
 
 
 def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,9 @@ from allkit.data.index import Images, load, scan
 from allkit.data.protocol import FOLDS, PROTOCOLS, remarks
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
-from allkit.runs.folds import check_next_fold, earlier_fold, fold_folder
+from allkit.runs.folds import check_next_fold, earlier_fold
 from allkit.runs.recipe import Recipe
-from allkit.runs.run import Run, begun
+from allkit.runs.run import Run, begun, fold_folder, fold_folders
 from allkit.support.extras import require
 from allkit.support.files import check_folder, content_hash
 from allkit.training.callback import TrainingCallback
@@ -95,7 +95,8 @@ def cross_validate(
         raise AllkitError("a cross-validation needs a folder: give out")
     if options.split not in PROTOCOLS:
         raise AllkitError("a cross-validation makes its own splits: give the split grouped or random, not a file")
-    named = (*options.recipe.teacher, options.recipe.weights)
+    # Teachers that are a cross-validation of their own teach the fold that has their split.
+    named = [name for name in options.recipe.teacher if not fold_folders(Path(name))] + [options.recipe.weights]
     if earlier := next((name for name in named if Path(name).is_dir()), None):
         raise AllkitError(
             f"all folds but one would be tested on images that {earlier} was trained on: train the folds one by one, "
@@ -130,7 +131,7 @@ class _Job:
         self._resume = resume
         self._callback = callback
         self._given = given
-        self._images = lru_cache(maxsize=1)(self._read)
+        self._images = lru_cache(maxsize=2)(self._read)
 
     def train(self, folder: Path, fold: int, folds: int | None, first: Run | None) -> TrainResult:
         """Start or resume the run in `folder`. first: another fold of the same cross-validation, if there is one."""
@@ -149,7 +150,9 @@ class _Job:
 
         self._callback.on_begin(run, device())
         try:
-            metrics, baseline = train_run(run, images, self._callback, self._options.tensorboard)
+            metrics, baseline = train_run(
+                run, images, self._callback, self._options.tensorboard, partial(self._images, root)
+            )
         except AllkitError:
             run.discard_if_empty()
             raise

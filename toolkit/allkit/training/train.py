@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,23 +12,26 @@ import keras
 from allkit.charts.training import confusion, learning_curves
 from allkit.data.index import BASELINE, Images
 from allkit.errors import AllkitError
+from allkit.imaging.pixel_path import PixelPath
 from allkit.metrics import Interval, proportion
 from allkit.metrics.classification import Metrics, score
+from allkit.runs.architecture import ARCHITECTURES, VGG16
 from allkit.runs.history import Epoch
-from allkit.runs.run import Run, earlier_run
+from allkit.runs.run import Run, earlier_run, teachers_of
 from allkit.runs.settings import SCHEMA_VERSION, Settings
 from allkit.support.files import replacing
 from allkit.training import architecture
 from allkit.training.backend import device, versions
 from allkit.training.batchnorm import recompute_batchnorm_statistics
 from allkit.training.callback import TrainingCallback
-from allkit.training.fit import LabeledImages, compile_model, fit, predict
+from allkit.training.distillation import Lessons, Teacher, ask
+from allkit.training.fit import LabeledImages, compiled, fit, predict
 from allkit.training.tensorboard import TensorBoard
 from allkit.training.weights import load_imagenet, load_run, network
 
 
 def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
-    """The network of the settings with its initial weights, compiled; the same for the same seed.
+    """The network of the settings with its initial weights; the same for the same seed.
 
     pretrained: whether to load the weights that the recipe names; a checkpoint that follows replaces them all.
     """
@@ -36,35 +39,40 @@ def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
     keras.utils.clear_session()
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bf16" else "float32")
-    model = architecture.build(settings.pixels.size_px, len(settings.classes), settings.width, recipe)
+    network = ARCHITECTURES[settings.architecture]
+    model = architecture.build(network, settings.pixels.size_px, len(settings.classes), settings.width, recipe)
     if pretrained and (earlier := earlier_run(recipe)):
         load_run(model, earlier)
     elif pretrained and recipe.weights != "random":
         if recipe.weights == "imagenet" or Path(recipe.weights).is_file():
             _check_imagenet_fits(settings)
-        load_imagenet(model, recipe)
+        load_imagenet(model, network, recipe)
     for layer in model.layers:
         if layer.name.startswith("block"):
             layer.trainable = int(layer.name[len("block")]) <= recipe.trainable_blocks
-    compile_model(model, recipe)
     return model
 
 
 def _check_imagenet_fits(settings: Settings) -> None:
-    if settings.width != 1 or settings.recipe.batch_norm:
+    of_vgg16 = ARCHITECTURES[settings.architecture].begins_like(ARCHITECTURES[VGG16])
+    if not of_vgg16 or settings.width != 1 or settings.recipe.batch_norm:
         raise AllkitError(
-            f"weights {settings.recipe.weights} are for the full-width network without batch normalisation: "
-            "give --width 1 and --recipe paper, or --weights random"
+            f"weights {settings.recipe.weights} are for VGG16, or its first blocks, at full width without batch "
+            "normalisation: give --architecture vgg16, --width 1 and --recipe paper, or --weights random"
         )
 
 
 def train(
-    run: Run, images: Images, callback: TrainingCallback, tensorboard: Path | None = None
+    run: Run,
+    images: Images,
+    callback: TrainingCallback,
+    tensorboard: Path | None = None,
+    read: Callable[[PixelPath], Images] | None = None,
 ) -> tuple[Metrics, Interval]:
     """Train, or go on training, the run's network; fill its folder; return metrics and baseline of the test part.
 
     `images` must be those that the run's split was made from (AllkitError otherwise). tensorboard: folder below which
-    the curves are written for TensorBoard.
+    the curves are written for TensorBoard. read: the same images by another pixel path, for teachers that have one.
     """
     settings, split = run.settings, run.split
     split.check(images.hashes_by_path)
@@ -72,9 +80,10 @@ def train(
     model = build_model(settings, pretrained=not run.checkpoint.exists())
     board = TensorBoard(tensorboard / run.folder.name) if tensorboard else None
     recorder = _Recorder(run, callback, board)
-    teachers = [network(Run.open(folder)) for folder in settings.recipe.teacher if settings.recipe.teacher_share]
+    lessons = _ask_teachers(run, read, callback)
+    trainer = compiled(model, settings.recipe, lessons.features.shape[-1] if lessons else 0)
     history = fit(
-        model, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder, teachers
+        trainer, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder, lessons
     )
     began = time.perf_counter()
     recompute_batchnorm_statistics(model, settings.recipe, part["train"].pixels, settings.seed)
@@ -113,6 +122,18 @@ def train(
     )
     run.checkpoint.unlink(missing_ok=True)
     return metrics, baseline
+
+
+def _ask_teachers(run: Run, read: Callable[[PixelPath], Images], callback: TrainingCallback) -> Lessons | None:
+    """What the recipe's teachers say of the training part; None without teachers."""
+    recipe, paths = run.settings.recipe, run.split.parts["train"]
+    if not recipe.teacher:
+        return None
+    teachers = [
+        Teacher(network(teacher), _labelled(read(teacher.settings.pixels), paths).pixels)
+        for teacher in teachers_of(recipe, run.split)
+    ]
+    return ask(teachers, recipe, run.settings.seed, callback)
 
 
 def save_model(model: keras.Model, run: Run) -> None:
