@@ -27,8 +27,8 @@ STRONG = {
     "weight_decay": 0.05,
     "zoom": 0.15,
 }
-# The numeric precision does not matter here, and the epochs have a column of their own.
-APART = ("precision", "epochs")
+# The numeric precision does not matter here, the epochs have a column of their own, and the weights file its name.
+APART = ("precision", "epochs", "weights_sha256", "weights_license")
 
 
 def changes(recipe: dict) -> str:
@@ -68,7 +68,7 @@ def row(path: Path) -> tuple[str, ...]:
     settings = record["settings"]
     return (
         path.stem,
-        f"x{settings['width']:g}, {settings['pixels']['size_px']} px",
+        f"{settings['architecture']} x{settings['width']:g}, {settings['pixels']['size_px']} px",
         changes(settings["recipe"]),
         str(settings["recipe"]["epochs"]),
         f"{record['training_seconds'] / 60:.0f}",
