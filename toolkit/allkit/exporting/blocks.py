@@ -150,6 +150,9 @@ class _Convolution:
                 read.update(node.input)
         self._graph.ClearField("node")
         self._graph.node.extend(reversed(kept))
+        for name, constant in self._constants.items():
+            if name not in read:
+                self._graph.initializer.remove(constant)
 
     def _replace(self, tensor: str, values: np.ndarray) -> None:
         self._constants[tensor].CopyFrom(numpy_helper.from_array(values, tensor))
