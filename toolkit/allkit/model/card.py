@@ -51,9 +51,9 @@ Made with {markdown(", ".join(f"{name} {version}" for name, version in contract.
 
 ## Sources
 
-Architecture: Najjar, Abd Kadum, Kadhimi, Ramadhan, "Acute Lymphoblastic Leukemia Classification Using Modified
-VGG16 Architecture", Iraqi Journal of Science, 2025. If trained on the ALL image dataset: Aria et al., doi
-10.34740/KAGGLE/DSV/2175623; Ghaderzadeh et al. 2022, doi 10.1002/int.22753.
+Task, and the architecture vgg16: Najjar, Abd Kadum, Kadhimi, Ramadhan, "Acute Lymphoblastic Leukemia Classification
+Using Modified VGG16 Architecture", Iraqi Journal of Science, 2025. If trained on the ALL image dataset: Aria et al.,
+doi 10.34740/KAGGLE/DSV/2175623; Ghaderzadeh et al. 2022, doi 10.1002/int.22753.
 """
 
 
@@ -63,7 +63,7 @@ def _facts(path: Path, contract: Contract) -> dict[str, str]:
     size_px = contract.pixels.size_px
     return {
         "task": f"one label for a blood-smear image: {', '.join(map(markdown, contract.classes))}",
-        "architecture": f"{contract.architecture}, width {contract.width:g}, after Najjar et al. 2025",
+        "architecture": f"{contract.architecture}, width {contract.width:g}",
         "file": f"{markdown(path.name)}, {path.stat().st_size / 2**20:.2f} MiB, {contract.precision}",
         "input": f"`image`: uint8 [batch, {size_px}, {size_px}, 3], RGB, normalised inside the graph",
         "pixel path": _pixel_path(contract),
