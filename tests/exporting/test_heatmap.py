@@ -9,7 +9,10 @@ from allkit.exporting.heatmap import add_heatmap
 from allkit.exporting.measure import open_session, outputs
 from allkit.exporting.quantise import calibrate, quantise
 from allkit.imaging.pixel_path import PixelPath
-from networks import random_network
+from allkit.metrics import log_probabilities, softmax
+from allkit.runs.architecture import ARCHITECTURES
+from allkit.runs.recipe import PAPER, SCRATCH
+from networks import TEMPERATURE, random_network
 
 
 def with_map(proto, network):
@@ -36,6 +39,17 @@ def test_the_map_is_that_of_automatic_differentiation(either, noise):
     got = maps(with_map(either.proto, either), noise)
     assert got.shape == (12, *either.feature_shape[1:])
     assert relative(got, gradient_maps(either.model, either.architecture.last_map, noise, either.temperature)) < 1e-4
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("recipe", [SCRATCH, PAPER.override(weights="random", normalisation="torch")])
+def test_so_it_is_for_every_architecture_and_its_graph_says_what_the_network_says(name, recipe):
+    network = random_network(recipe, size_px=64, architecture=name)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3)).astype(np.uint8)
+    got, probabilities = outputs(open_session(with_map(network.proto, network)), ["heatmap", "probabilities"], pixels)
+    assert relative(got, gradient_maps(network.model, network.architecture.last_map, pixels, TEMPERATURE)) < 1e-4
+    expected = softmax(log_probabilities(network.model.predict_on_batch(pixels)), TEMPERATURE)
+    assert np.allclose(probabilities, expected, atol=1e-4)
 
 
 def test_so_it_is_on_real_images(network, shared_data):
