@@ -59,8 +59,8 @@ def in_blocks(graph: onnx.GraphProto, name: str, side: int) -> None:
     before.add("Transpose", perm=_CHANNELS_LAST)
     if padded > side:
         # Rows stay whole in memory: pixels that stand for zero are added to the end of each.
-        before.add("Reshape", conv.constant("rows", [-1, side, side * depth]))
-        before.add("Pad", conv.constant("pads", [0, 0, 0, 0, 0, (padded - side) * depth]), conv.entry.input[2])
+        before.add("Reshape", conv.constant(".rows", [-1, side, side * depth]))
+        before.add("Pad", conv.constant(".pads", [0, 0, 0, 0, 0, (padded - side) * depth]), conv.entry.input[2])
     before.add("Reshape", conv.constant(BLOCKS, [-1, side, padded // length, length * depth]))
     before.add("Transpose", perm=_CHANNELS_FIRST)
     conv.surround(before, _back_in_pixels(conv, side, padded, count))
