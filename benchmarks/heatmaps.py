@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -25,7 +26,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from allkit import Classifier
+from allkit import Classifier, Prediction
 from allkit.data.split import Split, class_of
 from allkit.exporting.measure import open_session, outputs
 from allkit.imaging.pixel_path import PixelPath
@@ -82,8 +83,8 @@ def main(model: str, data: str, split: str) -> None:
         lifts[prediction.label].append(lift(prediction.heatmap, nucleus_share(image, prediction.heatmap.shape, stride)))
     everything = np.concatenate([np.array(values) for values in lifts.values()])
 
-    def accuracy(of: np.ndarray) -> float:
-        return round(float(np.mean([one.label == name for one, name in zip(classifier(of), truth, strict=True)])), 4)
+    def accuracy(said: Iterable[Prediction]) -> float:
+        return round(float(np.mean([one.label == name for one, name in zip(said, truth, strict=True)])), 4)
 
     record = {
         "model": Path(model).name,
@@ -94,9 +95,9 @@ def main(model: str, data: str, split: str) -> None:
             **{name: summary(np.array(values)) for name, values in lifts.items()},
         },
         "accuracy": {
-            "as they are": accuracy(images),
-            "nuclei alone": accuracy(np.stack([painted(image, nuclei=False) for image in images])),
-            "without nuclei": accuracy(np.stack([painted(image, nuclei=True) for image in images])),
+            "as they are": accuracy(predictions),
+            "nuclei alone": accuracy(classifier(np.stack([painted(image, nuclei=False) for image in images]))),
+            "without nuclei": accuracy(classifier(np.stack([painted(image, nuclei=True) for image in images]))),
         },
     }
     if other := randomised(Path(model)):
