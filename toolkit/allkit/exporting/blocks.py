@@ -67,20 +67,20 @@ def in_blocks(graph: onnx.GraphProto, name: str, side: int) -> None:
 
 
 def patches_in_blocks(graph: onnx.GraphProto, name: str, image: str, size_px: int, patch_px: int) -> None:
-    """Make the named first convolution, 3 x 3 over patches of pixels, read the image without moving a byte. In place.
+    """Make the named first convolution, K x K over patches of pixels, read the image without moving a byte. In place.
 
     A block of L neighbouring patches is patch_px rows of 3 L patch_px bytes, which already lie together in each row of
-    the image (S, S, 3) seen as (S, S/(L patch_px), 3 L patch_px). Filters of 3 patch_px rows and three blocks, patch_px
-    rows apart, see what the filters over patches see. image: name of the uint8 input. size_px: its side S.
+    the image (S, S, 3) seen as (S, S/(L patch_px), 3 L patch_px). Filters of K patch_px rows and K blocks, patch_px
+    rows apart, see what the filters over patches see; K is 2 or 3. image: name of the uint8 input. size_px: its side S.
     """
     conv = _Convolution(graph, name)
-    side, count = size_px // patch_px, len(conv.filters)
+    side, count, kernel = size_px // patch_px, len(conv.filters), conv.filters.shape[2]
     length = block_length(side, 3 * patch_px**2, count)
     # (O, rows, columns, RGB) of a patch apart, then rows of patches and of pixels together.
-    filters = conv.filters.reshape(count, patch_px, 3 * patch_px, 3, 3).transpose(0, 2, 3, 1, 4)
-    filters = filters.reshape(count, 3 * patch_px, 3 * patch_px, 3)
+    filters = conv.filters.reshape(count, patch_px, 3 * patch_px, kernel, kernel).transpose(0, 2, 3, 1, 4)
+    filters = filters.reshape(count, 3 * patch_px, kernel * patch_px, kernel)
     conv.replace_filters(block_filters(filters, length), length)
-    conv.reshape_kernel(rows=3 * patch_px, stride=patch_px)
+    conv.reshape_kernel(kernel, patch_px)
     before = _Chain(f"{name}_in", image)
     before.add("Reshape", conv.constant(BLOCKS, [-1, size_px, side // length, 3 * length * patch_px]))
     before.add("Transpose", perm=_CHANNELS_FIRST)
@@ -101,7 +101,7 @@ def _back_in_pixels(conv: _Convolution, side: int, padded: int, count: int) -> _
 class _Convolution:
     """An int8 convolution of a QDQ graph: the DequantizeLinear that it reads, its filters, the QuantizeLinear after it.
 
-    filters: int8 (O, C, 3, 3).
+    filters: int8 (O, C, K, K).
     """
 
     def __init__(self, graph: onnx.GraphProto, name: str):
@@ -125,10 +125,12 @@ class _Convolution:
             if self._constants[tensor].dims:
                 self._replace(tensor, np.tile(numpy_helper.to_array(self._constants[tensor]), length))
 
-    def reshape_kernel(self, rows: int, stride: int) -> None:
-        """Let it read `rows` rows by 3, `stride` rows apart, with a border of zeros of a third of its rows."""
+    def reshape_kernel(self, side: int, rows: int) -> None:
+        """Let its kernel, `side` places wide and high, have `rows` rows in place of each, and move by as many."""
         del self._node.attribute[:]
-        attributes = {"kernel_shape": [rows, 3], "strides": [stride, 1], "pads": [rows // 3, 1, rows // 3, 1]}
+        before, after = _before(side), side - 1 - _before(side)
+        pads = [before * rows, before, after * rows, after]
+        attributes = {"kernel_shape": [side * rows, side], "strides": [rows, 1], "pads": pads}
         self._node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
 
     def surround(self, before: _Chain, after: _Chain) -> None:
@@ -172,12 +174,17 @@ class _Chain:
 
 
 def block_filters(filters: np.ndarray, length: int) -> np.ndarray:
-    """Filters (O, C, H, 3) over pixels as filters (P O, P C, H, 3) over blocks of P pixels along the width."""
+    """Filters (O, C, H, W) over pixels as filters (P O, P C, H, W) over blocks of P pixels along the width; W <= 3."""
     channels, depth, height, width = filters.shape
     blocks = np.zeros((length, channels, length, depth, height, width), filters.dtype)
     for place in range(length):
         for column in range(width):
             # The pixel that this column sees lies in the block before, this one or the next.
-            block, seen = divmod(place + column - width // 2, length)
-            blocks[place, :, seen, :, :, block + width // 2] = filters[:, :, :, column]
+            block, seen = divmod(place + column - _before(width), length)
+            blocks[place, :, seen, :, :, block + _before(width)] = filters[:, :, :, column]
     return blocks.reshape(length * channels, length * depth, height, width)
+
+
+def _before(width: int) -> int:
+    """How many places of a kernel lie before the one that it answers for, as Keras and ONNX pad."""
+    return (width - 1) // 2

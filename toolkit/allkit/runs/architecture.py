@@ -10,14 +10,15 @@ class Architecture:
     """Blocks of 3x3 convolutions, each block at half the resolution of the one before, and a head.
 
     blocks: output channels and number of convolutions of each block, at width 1. patch_px: side of the square patches
-    of pixels that the first convolution reads as one place with 3 patch_px^2 channels; 1 for single pixels. head:
-    "dense" flattens the last map into a hidden Dense layer, which ties evidence to a place; "pooled" takes mean,
+    of pixels that the first convolution reads as one place with 3 patch_px^2 channels; 1 for single pixels.
+    first_kernel: side of that convolution's kernel, in patches. head: "dense" flattens the last map into a hidden Dense layer, which ties evidence to a place; "pooled" takes mean,
     deviation and maximum of each channel over all places. distance_layer: whose channel means tell how far an image is
     from those of the training.
     """
 
     blocks: tuple[tuple[int, int], ...]
     patch_px: int = 1
+    first_kernel: int = 3
     head: str = "dense"
     distance_layer: str = "block3_pool"
 
@@ -37,7 +38,12 @@ class Architecture:
 
     def begins_like(self, other: Architecture) -> bool:
         """Whether its blocks are the first ones of another network."""
-        return self.patch_px == other.patch_px and other.blocks[: len(self.blocks)] == self.blocks
+        stem, others = (self.patch_px, self.first_kernel), (other.patch_px, other.first_kernel)
+        return stem == others and other.blocks[: len(self.blocks)] == self.blocks
+
+    def kernel_side(self, conv_name: str) -> int:
+        """Side of a convolution's kernel, in places of its input."""
+        return self.first_kernel if conv_name == self.conv_names[0] else 3
 
     @property
     def last_map(self) -> str:

@@ -43,7 +43,7 @@ def build(architecture: Architecture, size_px: int, classes: int, width: float, 
         for name in architecture.conv_names_of(block):
             x = layers.Conv2D(
                 scaled(channels, width),
-                3,
+                architecture.kernel_side(name),
                 padding="same",
                 use_bias=not recipe.batch_norm,
                 kernel_initializer="he_normal",

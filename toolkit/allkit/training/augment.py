@@ -47,6 +47,8 @@ def recoloured(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> n
     exponent = _drawn_factor(recipe.gamma, rng)
     hue = rng.uniform(-recipe.hue_degrees, recipe.hue_degrees)
     saturation = rng.uniform(1 - recipe.saturation, 1 + recipe.saturation) * (rng.random() >= recipe.grey)
+    if recipe.recoloured < 1 and rng.random() >= recipe.recoloured:
+        gains, offsets, exponent, hue, saturation = 1, 0, 1, 0, 1
     if (hue, saturation) != (0, 1):
         image = cv2.transform(image, colour_matrix(hue, saturation))
     if recipe.erase:
@@ -54,7 +56,7 @@ def recoloured(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> n
         top, left = rng.integers(-(side // 2), image.shape[0] - side // 2, 2)
         hole = np.s_[max(top, 0) : top + side, max(left, 0) : left + side]
         image[hole] = np.rint(image.mean((0, 1)))
-    table = _LEVELS[:, None] ** exponent * gains + offsets
+    table = _LEVELS[:, None] ** exponent * gains + np.broadcast_to(offsets, 3)
     return cv2.LUT(image, np.rint(np.clip(table, 0, 1) * 255).astype(np.uint8)[None])
 
 
