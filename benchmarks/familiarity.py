@@ -24,7 +24,7 @@ import keras  # noqa: E402
 from allkit.data.index import read, scan  # noqa: E402
 from allkit.exporting.prepare import load_model  # noqa: E402
 from allkit.imaging.pixel_path import stack  # noqa: E402
-from allkit.runs.architecture import ARCHITECTURES, Architecture  # noqa: E402
+from allkit.runs.architecture import Architecture  # noqa: E402
 from allkit.runs.run import Run  # noqa: E402
 from allkit.runtime.inputs import expand  # noqa: E402
 from allkit.training.architecture import statistics  # noqa: E402
@@ -65,7 +65,7 @@ def main(run_folder: str, unfamiliar_folder: str) -> None:
     model, pixels = load_model(run), run.settings.pixels
     images = read(scan(run.settings.data), pixels)
     rows = {part: images.dataset.select(paths) for part, paths in run.split.parts.items()}
-    network = ARCHITECTURES[run.settings.architecture]
+    network = run.settings.network
     known = features(model, network, images.pixels)
     other = features(
         model, network, stack([pixels.load(path) for path in expand([Path(unfamiliar_folder)])], pixels.size_px)

@@ -18,14 +18,13 @@ import numpy as np
 from keras import layers, ops
 
 from allkit.model.contract import OUTPUT_NAME
-from allkit.runs.architecture import ARCHITECTURES
 from allkit.runs.settings import Settings
 from allkit.training import architecture
 
 
 def folded(model: keras.Model, settings: Settings) -> keras.Model:
     """A float32 network with the same function as the trained `model` in inference."""
-    recipe, network = settings.recipe, ARCHITECTURES[settings.architecture]
+    recipe, network = settings.recipe, settings.network
     scale = 1 / 255 if recipe.normalisation == "unit" else 1.0
     plain = recipe.override(
         batch_norm=False,

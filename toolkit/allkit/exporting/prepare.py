@@ -24,7 +24,7 @@ from allkit.imaging.pixel_path import PixelPath, decode, read_bytes, stack
 from allkit.metrics import fit_temperature, log_probabilities
 from allkit.model.contract import OUTPUT_NAME
 from allkit.model.training_images import TrainingImages, perceptual_hashes
-from allkit.runs.architecture import ARCHITECTURES, Architecture
+from allkit.runs.architecture import Architecture
 from allkit.runs.run import Run
 from allkit.support.cpus import cores
 from allkit.training import architecture
@@ -72,7 +72,7 @@ class Prepared:
 
     @property
     def network(self) -> Architecture:
-        return ARCHITECTURES[self.run.settings.architecture]
+        return self.run.settings.network
 
     @cached_property
     def reference(self) -> np.ndarray:
@@ -92,7 +92,7 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
         raise AllkitError(f"{stranger!r} in the split of {run.folder} belongs to no class of the run: train again")
     say("reading the images of the run")
     model = load_model(run)
-    network = ARCHITECTURES[settings.architecture]
+    network = settings.network
     tap = with_features(model, network.distance_layer)
 
     def part(name: str) -> Part:
@@ -132,8 +132,8 @@ def load_model(run: Run) -> keras.Model:
     settings = run.settings
     # A network trained in mixed bfloat16 would compute in it; its weights are float32, and so is the exported file.
     keras.config.set_dtype_policy("float32")
-    network = ARCHITECTURES[settings.architecture]
-    model = architecture.build(network, settings.pixels.size_px, len(settings.classes), settings.width, settings.recipe)
+    classes = len(settings.classes)
+    model = architecture.build(settings.network, settings.pixels.size_px, classes, settings.width, settings.recipe)
     load_run(model, run)
     return model
 

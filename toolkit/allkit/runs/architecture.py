@@ -11,9 +11,9 @@ class Architecture:
 
     blocks: output channels and number of convolutions of each block, at width 1. patch_px: side of the square patches
     of pixels that the first convolution reads as one place with 3 patch_px^2 channels; 1 for single pixels.
-    first_kernel: side of that convolution's kernel, in patches. head: "dense" flattens the last map into a hidden Dense layer, which ties evidence to a place; "pooled" takes mean,
-    deviation and maximum of each channel over all places. distance_layer: whose channel means tell how far an image is
-    from those of the training.
+    first_kernel: side of that convolution's kernel, in patches. head: "dense" flattens the last map into a hidden Dense
+    layer, which ties evidence to a place; "pooled" takes mean, deviation and maximum of each channel over all places.
+    distance_layer: whose channel means tell how far an image is from those of the training.
     """
 
     blocks: tuple[tuple[int, int], ...]

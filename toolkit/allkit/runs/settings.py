@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
-from allkit.runs.architecture import ARCHITECTURES
+from allkit.runs.architecture import ARCHITECTURES, Architecture
 from allkit.runs.recipe import Recipe
 from allkit.support.names import check_class_names
 from allkit.support.reading import as_kind
@@ -42,6 +42,10 @@ class Settings:
     def name(self) -> str:
         """Architecture, width and size, as in `vgg16x0.25-150`."""
         return model_name(self.architecture, self.width, self.pixels.size_px)
+
+    @property
+    def network(self) -> Architecture:
+        return ARCHITECTURES[self.architecture]
 
     def to_dict(self) -> dict[str, Any]:
         return {"schema_version": SCHEMA_VERSION, **asdict(self)}

@@ -39,7 +39,7 @@ def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
     keras.utils.clear_session()
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bf16" else "float32")
-    network = ARCHITECTURES[settings.architecture]
+    network = settings.network
     model = architecture.build(network, settings.pixels.size_px, len(settings.classes), settings.width, recipe)
     if pretrained and (earlier := earlier_run(recipe)):
         load_run(model, earlier)
@@ -54,7 +54,7 @@ def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
 
 
 def _check_imagenet_fits(settings: Settings) -> None:
-    of_vgg16 = ARCHITECTURES[settings.architecture].begins_like(ARCHITECTURES[VGG16])
+    of_vgg16 = settings.network.begins_like(ARCHITECTURES[VGG16])
     if not of_vgg16 or settings.width != 1 or settings.recipe.batch_norm:
         raise AllkitError(
             f"weights {settings.recipe.weights} are for VGG16, or its first blocks, at full width without batch "
