@@ -68,5 +68,7 @@ ARCHITECTURES = {
     "vgg16-block3": Architecture(_VGG16[:3], head="pooled", distance_layer="block3_conv3_relu"),
     "vgg16-block4": Architecture(_VGG16[:4], head="pooled"),
     # Blocks like VGG's on a patchify stem, as in TResNet and ConvNeXt.
-    "patchvgg": Architecture(((64, 1), (128, 3), (256, 3)), patch_px=2, head="pooled", distance_layer="block2_pool"),
+    "patchvgg": Architecture(
+        ((64, 1), (128, 2), (256, 3)), patch_px=2, first_kernel=2, head="pooled", distance_layer="block2_pool"
+    ),
 }
