@@ -58,10 +58,10 @@ def test_blocks_have_up_to_48_filters_and_a_depth_of_a_multiple_of_four(side, de
 def test_a_quantised_network_says_exactly_the_same_in_blocks(size_px, recipe, monkeypatch):
     network = random_network(recipe, size_px=size_px)
     noise = np.random.default_rng(0).integers(0, 256, (4, size_px, size_px, 3)).astype(np.uint8)
-    ranges = calibrate(network.proto, noise)["min-max"]
-    found = quantise(network.proto, network.architecture, ranges)
+    calibration = calibrate(network.proto, noise)["min-max"]
+    found = quantise(network.proto, network.architecture, calibration)
     monkeypatch.setattr(blocks, "block_length", lambda side, depth, filters: 1)
-    plain = quantise(network.proto, network.architecture, ranges)
+    plain = quantise(network.proto, network.architecture, calibration)
     assert sum("_in_" in node.name for node in found.graph.node) > 3
     assert not any("_in_" in node.name for node in plain.graph.node)
     for output in ("probabilities", "distance"):
@@ -73,11 +73,11 @@ def test_a_quantised_network_says_exactly_the_same_in_blocks(size_px, recipe, mo
 def test_a_quantised_network_on_patches_says_exactly_the_same_without_moving_them(size_px, width, monkeypatch):
     network = random_network(architecture="patchvgg", size_px=size_px, width=width)
     noise = np.random.default_rng(0).integers(0, 256, (4, size_px, size_px, 3)).astype(np.uint8)
-    ranges = calibrate(network.proto, noise)["min-max"]
-    found = quantise(network.proto, network.architecture, ranges)
+    calibration = calibrate(network.proto, noise)["min-max"]
+    found = quantise(network.proto, network.architecture, calibration)
     for name in ("in_blocks", "patches_in_blocks"):
         monkeypatch.setattr(quantising, name, lambda *_: None)
-    plain = quantise(network.proto, network.architecture, ranges)
+    plain = quantise(network.proto, network.architecture, calibration)
     for output in ("probabilities", "distance"):
         (expected,), (got,) = (outputs(open_session(proto), [output], noise) for proto in (plain, found))
         assert np.ptp(expected, axis=0).max() > 1e-3

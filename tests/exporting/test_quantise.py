@@ -11,7 +11,7 @@ from networks import random_network
 
 
 @pytest.fixture(scope="module")
-def ranges(network, noise):
+def calibrations(network, noise):
     return calibrate(network.proto, noise)
 
 
@@ -33,23 +33,23 @@ def way_to_the_first_convolution(proto):
     return way[::-1]
 
 
-def test_min_max_is_the_smallest_and_the_largest_activation(network, noise, ranges):
+def test_min_max_is_the_smallest_and_the_largest_activation(network, noise, calibrations):
     tapped = onnx.ModelProto.FromString(network.proto.SerializeToString())
     tapped.graph.output.extend(onnx.ValueInfoProto(name=name) for name in ("block3_conv2_relu", "transpose"))
     session = open_session(tapped)
     for name in ("block3_conv2_relu", "transpose"):
         (values,) = session.run([name], {"image": noise})
-        found = ranges["min-max"].data[name]
+        found = calibrations["min-max"].ranges.data[name]
         assert float(found.range_value[0]) == pytest.approx(values.min())
         assert float(found.range_value[1]) == pytest.approx(values.max(), rel=1e-6)
 
 
-def test_the_other_methods_cut_off_outliers(ranges):
-    names = [name for name in ranges["min-max"].data if name.endswith("_relu")]
+def test_the_other_methods_cut_off_outliers(calibrations):
+    names = [name for name in calibrations["min-max"].ranges.data if name.endswith("_relu")]
     assert len(names) == 14
     for method in ("entropy", "percentile"):
         found, whole = (
-            {name: [float(end) for end in ranges[kind].data[name].range_value] for name in names}
+            {name: [float(end) for end in calibrations[kind].ranges.data[name].range_value] for name in names}
             for kind in (method, "min-max")
         )
         assert all(found[name][1] <= whole[name][1] * (1 + 1e-6) for name in names)
@@ -59,15 +59,16 @@ def test_the_other_methods_cut_off_outliers(ranges):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_quantised_network_says_nearly_the_same(network, noise, ranges, method):
+def test_the_quantised_network_says_nearly_the_same(network, noise, calibrations, method):
     plain = probabilities(network.proto, noise)
-    got = probabilities(quantise(network.proto, network.architecture, ranges[method]), noise)
+    got = probabilities(quantise(network.proto, network.architecture, calibrations[method]), noise)
     assert np.abs(got - plain).max() < 0.1 * np.ptp(plain) + 0.05
 
 
-def test_weights_are_int8_with_a_scale_for_each_output_channel(network, ranges):
+def test_weights_are_int8_with_a_scale_for_each_output_channel(network, calibrations):
     constants = {
-        item.name: item for item in quantise(network.proto, network.architecture, ranges["min-max"]).graph.initializer
+        item.name: item
+        for item in quantise(network.proto, network.architecture, calibrations["min-max"]).graph.initializer
     }
     weights, scale = constants["block3_conv1.weight_quantized"], constants["block3_conv1.weight_scale"]
     assert weights.data_type == TensorProto.INT8
@@ -79,8 +80,8 @@ def test_weights_are_int8_with_a_scale_for_each_output_channel(network, ranges):
     assert (np.abs(error - original["block3_conv1.weight"]).max((1, 2, 3)) <= 0.51 * numpy_helper.to_array(scale)).all()
 
 
-def test_pixels_enter_as_they_are(network, noise, ranges):
-    proto = quantise(network.proto, network.architecture, ranges["min-max"])
+def test_pixels_enter_as_they_are(network, noise, calibrations):
+    proto = quantise(network.proto, network.architecture, calibrations["min-max"])
     assert way_to_the_first_convolution(proto) == ["Transpose", *IN_BLOCKS, "DequantizeLinear"]
     assert "Cast" not in {node.op_type for node in proto.graph.node}
     constants = {item.name: numpy_helper.to_array(item) for item in proto.graph.initializer}
@@ -99,25 +100,25 @@ def test_patches_of_pixels_are_read_where_they_lie(patched, noise):
 
 
 def test_a_first_layer_in_float_reads_patches_in_float(patched, noise):
-    ranges = calibrate(patched.proto, noise)["min-max"]
-    proto = quantise(patched.proto, patched.architecture, ranges, ["block1_conv1"])
+    calibration = calibrate(patched.proto, noise)["min-max"]
+    proto = quantise(patched.proto, patched.architecture, calibration, ["block1_conv1"])
     plain = probabilities(patched.proto, noise)
     assert np.abs(probabilities(proto, noise) - plain).max() < 0.1 * np.ptp(plain) + 0.05
 
 
-def test_layers_left_in_float_stay_in_float(network, ranges):
+def test_layers_left_in_float_stay_in_float(network, calibrations):
     names = layers(network.architecture)[:3]
-    summary = summarise(quantise(network.proto, network.architecture, ranges["min-max"], names))
+    summary = summarise(quantise(network.proto, network.architecture, calibrations["min-max"], names))
     found = {layer.name: layer.precision for layer in summary.layers}
     assert {name for name, precision in found.items() if precision == "fp32"} == {*names, "logits", "matmul"}
     assert found["block2_conv2"] == found["fc"] == "int8"
 
 
-def test_a_pool_after_float_layers_is_in_float(network, ranges):
+def test_a_pool_after_float_layers_is_in_float(network, calibrations):
     nodes = {
         node.name: node
         for node in quantise(
-            network.proto, network.architecture, ranges["min-max"], layers(network.architecture)[:2]
+            network.proto, network.architecture, calibrations["min-max"], layers(network.architecture)[:2]
         ).graph.node
     }
     assert nodes["block1_pool"].input[0] == "block1_conv2_relu"
@@ -125,8 +126,8 @@ def test_a_pool_after_float_layers_is_in_float(network, ranges):
 
 def test_a_network_that_subtracts_a_mean_is_quantised_too(noise):
     network = random_network(PAPER.override(weights="random"))
-    ranges = calibrate(network.proto, noise)
-    proto = quantise(network.proto, network.architecture, ranges["min-max"])
+    calibrations = calibrate(network.proto, noise)
+    proto = quantise(network.proto, network.architecture, calibrations["min-max"])
     assert way_to_the_first_convolution(proto) == [
         "Cast",
         "Sub",

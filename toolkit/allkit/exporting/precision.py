@@ -83,10 +83,10 @@ def kernels_for(seven_bit: bool) -> Kernels | None:
 
 def _int8(prepared: Prepared, max_drop: float, seven_bit: bool, say: Say) -> Variant:
     say(f"calibrating int8 on {len(prepared.calibration)} training images")
-    ranges = quantise.calibrate(prepared.proto, prepared.calibration)
+    calibrations = quantise.calibrate(prepared.proto, prepared.calibration)
 
     def candidate(method: str, float_layers: Sequence[str] = ()) -> _Candidate:
-        proto = quantise.quantise(prepared.proto, prepared.network, ranges[method], float_layers, seven_bit)
+        proto = quantise.quantise(prepared.proto, prepared.network, calibrations[method], float_layers, seven_bit)
         return _Candidate(tuple(float_layers), proto, _judge(proto, prepared, max_drop))
 
     methods = {}

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantType
 from onnxruntime.quantization.calibrate import HistogramCollector, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+from allkit.exporting.bias import correct_biases
 from allkit.exporting.blocks import in_blocks, patches_in_blocks
 from allkit.exporting.measure import open_session
 from allkit.exporting.tidy import FLATTEN, HIDDEN, LOGITS
@@ -41,14 +43,26 @@ _BATCH = 8
 _MOVES = {"Reshape", "Transpose", "Cast"}
 
 
-def calibrate(proto: onnx.ModelProto, pixels: np.ndarray) -> dict[str, TensorsData]:
-    """The ranges of the activations by each method, from uint8 images (n, S, S, 3), in one pass over them."""
+@dataclass(frozen=True)
+class Calibration:
+    """What a method makes of the activations. ranges: lowest and highest value of each tensor. means: of each channel
+    of the input of each layer with weights, by its name, float64 (C,)."""
+
+    ranges: TensorsData
+    means: Mapping[str, np.ndarray]
+
+
+def calibrate(proto: onnx.ModelProto, pixels: np.ndarray) -> dict[str, Calibration]:
+    """The calibration by each method, from uint8 images (n, S, S, 3), in one pass over them."""
     tapped = onnx.ModelProto.FromString(proto.SerializeToString())
     relus = [node for node in proto.graph.node if node.op_type == "Relu"]
     names = [node.output[0] for node in relus]
     first = next(node for node in proto.graph.node if node.op_type == "Conv")
     names.append(first.input[0])
-    tapped.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    readers = {node.name: node.input[0] for node in proto.graph.node if node.op_type in ("Conv", "Gemm")}
+    read = list(dict.fromkeys([*names, *readers.values()]))
+    sums = dict.fromkeys(readers.values(), 0.0)
+    tapped.graph.output.extend(onnx.ValueInfoProto(name=name) for name in read)
     session = open_session(tapped)
     low, high = dict.fromkeys(names, np.float32(np.inf)), dict.fromkeys(names, np.float32(-np.inf))
     collectors = {
@@ -59,7 +73,11 @@ def calibrate(proto: onnx.ModelProto, pixels: np.ndarray) -> dict[str, TensorsDa
     with contextlib.redirect_stdout(io.StringIO()):
         for start in range(0, len(pixels), _BATCH):
             batch = pixels[start : start + _BATCH]
-            values = dict(zip(names, session.run(names, {INPUT_NAME: batch}), strict=True))
+            values = dict(zip(read, session.run(read, {INPUT_NAME: batch}), strict=True))
+            for name in sums:
+                # Over places, then over images.
+                sums[name] += values[name].mean((2, 3) if values[name].ndim == 4 else (), np.float64).sum(0)
+            values = {name: values[name] for name in names}
             for name, array in values.items():
                 low[name], high[name] = min(low[name], array.min()), max(high[name], array.max())
             for collector in collectors.values():
@@ -73,7 +91,11 @@ def calibrate(proto: onnx.ModelProto, pixels: np.ndarray) -> dict[str, TensorsDa
         for node in proto.graph.node:
             if node.op_type in ("MaxPool", "Reshape") and node.input[0] in ranges:
                 ranges[node.output[0]] = ranges[node.input[0]]
-    return {method: TensorsData(kinds.get(method, CalibrationMethod.Percentile), found[method]) for method in METHODS}
+    means = {reader: sums[name] / len(pixels) for reader, name in readers.items()}
+    return {
+        method: Calibration(TensorsData(kinds.get(method, CalibrationMethod.Percentile), found[method]), means)
+        for method in METHODS
+    }
 
 
 def layers(architecture: Architecture) -> list[str]:
@@ -84,7 +106,7 @@ def layers(architecture: Architecture) -> list[str]:
 def quantise(
     proto: onnx.ModelProto,
     architecture: Architecture,
-    ranges: TensorsData,
+    calibration: Calibration,
     float_layers: Sequence[str] = (),
     seven_bit: bool = False,
 ) -> onnx.ModelProto:
@@ -110,7 +132,7 @@ def quantise(
         reduce_range=seven_bit,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QUInt8,
-        tensors_range=ranges,
+        tensors_range=calibration.ranges,
         nodes_to_quantize=None,
         nodes_to_exclude=excluded,
         op_types_to_quantize=_OPERATORS,
@@ -122,6 +144,7 @@ def quantise(
     quantizer.quantize_model()
     quantizer.model.topological_sort()
     quantised = quantizer.model.model
+    correct_biases(quantised.graph, proto.graph, calibration.means)
     if raw:
         _feed_pixels(quantised.graph, pixels)
     size_px = quantised.graph.input[0].type.tensor_type.shape.dim[1].dim_value
