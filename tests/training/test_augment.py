@@ -5,7 +5,14 @@ import pytest
 
 from allkit.imaging import shifts
 from allkit.runs.recipe import SCRATCH
-from allkit.training.augment import augmented_batch, colour_matrix, recoloured, warped, warped_batch
+from allkit.training.augment import (
+    augmented_batch,
+    colour_matrix,
+    recoloured,
+    warped,
+    warped_batch,
+    with_colours_of,
+)
 
 STILL = SCRATCH.override(brightness=0.0, rotation_degrees=0.0, reflection=False, channel_gain=0.0)
 IMAGE = np.random.default_rng(0).integers(0, 200, (24, 24, 3)).astype(np.uint8)
@@ -99,6 +106,42 @@ def test_a_turn_of_the_hue_goes_the_way_that_hsv_goes(degrees):
     purple = np.array([150, 90, 170])
     before, after = (colorsys.rgb_to_hsv(*colour)[0] * 360 for colour in (purple, colour_matrix(degrees, 1) @ purple))
     assert after - before == pytest.approx(degrees, rel=0.4)
+
+
+def luma_and_differences(image):
+    red, green, blue = image.reshape(-1, 3).astype(float).T
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return np.stack([luma, blue - luma, red - luma])
+
+
+def test_an_image_takes_the_mean_and_spread_of_the_colours_of_another():
+    rng = np.random.default_rng(2)
+    image = np.clip(rng.normal((150, 120, 160), (12, 20, 8), (32, 32, 3)), 0, 255).astype(np.uint8)
+    other = np.clip(rng.normal((120, 140, 110), (6, 9, 14), (16, 20, 3)), 0, 255).astype(np.uint8)
+    got, expected = luma_and_differences(with_colours_of(other, image)), luma_and_differences(other)
+    # To the rounding of the pixels.
+    np.testing.assert_allclose(got.mean(1), expected.mean(1), atol=0.1)
+    np.testing.assert_allclose(got.std(1), expected.std(1), atol=0.2)
+    # The places stay: each of the three is moved and stretched, no more.
+    for before, after in zip(luma_and_differences(image), got, strict=True):
+        assert np.corrcoef(before, after)[0, 1] > 0.99
+    assert np.array_equal(with_colours_of(image, image), image)
+
+
+def test_an_even_image_takes_the_mean_without_a_spread():
+    flat = np.full((8, 8, 3), 90, np.uint8)
+    assert np.abs(with_colours_of(IMAGE, flat).astype(int) - IMAGE.mean((0, 1))).max() <= 1
+
+
+def test_its_share_of_the_images_takes_the_colours_of_another():
+    pixels = np.stack([np.full((8, 8, 3), level, np.uint8) for level in (40, 120, 200)])
+    recipe = STILL.override(colour_transfer=0.5)
+    levels = [augmented_batch(pixels, np.array([0]), recipe, 0, epoch)[0, 0, 0, 0] for epoch in range(1, 91)]
+    # Half keep their own, and a third of the others draw themselves: 60, 15 and 15 of 90.
+    counts = {level: levels.count(level) for level in (40, 120, 200)}
+    assert sum(counts.values()) == 90
+    assert 45 < counts[40] < 75
+    assert min(counts[120], counts[200]) > 5
 
 
 def test_bright_pixels_saturate_instead_of_wrapping_round():

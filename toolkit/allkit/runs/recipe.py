@@ -29,7 +29,7 @@ _SHARES = (
     "channel_gain",
     "channel_offset",
     "saturation",
-    "recoloured",
+    "colour_transfer",
     "grey",
     "erase",
     "plain_statistics",
@@ -109,7 +109,9 @@ class Recipe:
     gamma: float = _option(0.0, "gamma drawn from 1 / (1 + this) to 1 + this")
     hue_degrees: float = _option(0.0, "hue turned by an angle drawn from +- this")
     saturation: float = _option(0.0, "saturation factor drawn from 1 +- this")
-    recoloured: float = _option(1.0, "share of the images whose colours are changed; the others keep their own")
+    colour_transfer: float = _option(
+        0.0, "share of the images that take the mean and spread of the colours of another training image, of any class"
+    )
     grey: float = _option(0.0, "share of the images that are converted to grey, before gains and offsets")
     zoom: float = _option(0.0, "scale drawn from 1 / (1 + this) to 1 + this")
     erase: float = _option(0.0, "side of a square painted over in the mean colour, as a share of the side of the image")

@@ -15,6 +15,9 @@ from allkit.runs.recipe import Recipe
 
 _LEVELS = np.linspace(0, 1, 256)
 
+# Less spread of a colour channel, in levels, is noise, which must not be amplified.
+_LEAST_SPREAD = 1.0
+
 # The matrix maps the result to the source: zooming in by more than 1 looks at less of it.
 _WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
@@ -47,8 +50,6 @@ def recoloured(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> n
     exponent = _drawn_factor(recipe.gamma, rng)
     hue = rng.uniform(-recipe.hue_degrees, recipe.hue_degrees)
     saturation = rng.uniform(1 - recipe.saturation, 1 + recipe.saturation) * (rng.random() >= recipe.grey)
-    if recipe.recoloured < 1 and rng.random() >= recipe.recoloured:
-        gains, offsets, exponent, hue, saturation = 1, 0, 1, 0, 1
     if (hue, saturation) != (0, 1):
         image = cv2.transform(image, colour_matrix(hue, saturation))
     if recipe.erase:
@@ -56,8 +57,25 @@ def recoloured(image: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> n
         top, left = rng.integers(-(side // 2), image.shape[0] - side // 2, 2)
         hole = np.s_[max(top, 0) : top + side, max(left, 0) : left + side]
         image[hole] = np.rint(image.mean((0, 1)))
-    table = _LEVELS[:, None] ** exponent * gains + np.broadcast_to(offsets, 3)
+    table = _LEVELS[:, None] ** exponent * gains + offsets
     return cv2.LUT(image, np.rint(np.clip(table, 0, 1) * 255).astype(np.uint8)[None])
+
+
+def with_colours_of(other: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """The image (H, W, 3) uint8 with mean and standard deviation of the colours of another.
+
+    Reinhard et al. 2001, "Color transfer between images", in luma and colour differences instead of their lαβ: as these
+    are linear in RGB, the change is one affine map.
+    """
+    (mean, spread), (target, target_spread) = map(_colours, (image, other))
+    scale = target_spread / np.maximum(spread, _LEAST_SPREAD)
+    back = np.linalg.inv(_YUV)
+    return cv2.transform(image, np.column_stack([back @ (scale[:, None] * _YUV), back @ (target - scale * mean)]))
+
+
+def _colours(image: np.ndarray) -> list[np.ndarray]:
+    """Mean and standard deviation of luma and colour differences, (3,) each."""
+    return [values.ravel() for values in cv2.meanStdDev(cv2.transform(image.astype(np.float32), _YUV))]
 
 
 def _drawn_factor(most: float, rng: np.random.Generator) -> float:
@@ -87,7 +105,10 @@ def augmented_batch(pixels: np.ndarray, rows: np.ndarray, recipe: Recipe, seed: 
 
 def _augmented(pixels: np.ndarray, row: int, recipe: Recipe, seed: int, epoch: int) -> np.ndarray:
     image = warped(pixels[row], recipe, _generator(seed, view_of(recipe, epoch), row))
-    return recoloured(image, recipe, _generator(seed, epoch, row, 1))
+    rng = _generator(seed, epoch, row, 1)
+    if recipe.colour_transfer and rng.random() < recipe.colour_transfer:
+        image = with_colours_of(pixels[rng.integers(len(pixels))], image)
+    return recoloured(image, recipe, rng)
 
 
 def view_of(recipe: Recipe, epoch: int) -> int:
