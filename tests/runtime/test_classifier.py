@@ -2,6 +2,8 @@ import io
 import itertools
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -162,9 +164,26 @@ def test_what_is_no_distribution_labels_nothing(tmp_path, monkeypatch, row):
     assert "invalid probabilities" in prediction.error
 
 
-def test_a_batch_size_below_one_is_refused(tmp_path):
-    with pytest.raises(AllkitError, match="batch size 0"):
-        Classifier(tiny_model(tmp_path / "m.onnx"), batch_size=0)
+@pytest.mark.parametrize("name", ["batch_size", "workers", "threads"])
+def test_a_plan_of_less_than_one_is_refused(tmp_path, name):
+    with pytest.raises(AllkitError, match=f"{name.replace('_', ' ')} 0"):
+        Classifier(tiny_model(tmp_path / "m.onnx"), **{name: 0})
+
+
+def test_what_is_given_of_the_plan_is_taken_and_the_rest_is_chosen(tmp_path):
+    model = tiny_model(tmp_path / "m.onnx")
+    chosen = Classifier(model, device="cpu").plan
+    given = Classifier(model, device="cpu", workers=3, threads=1).plan
+    assert given == replace(chosen, workers=3, threads=1)
+
+
+def test_several_threads_may_call_it_at_once(tmp_path):
+    classify = Classifier(tiny_model(tmp_path / "m.onnx"), device="cpu", batch_size=2, workers=1, threads=1)
+    images = [[flat(10 * thread, 20 * number, 200) for number in range(12)] for thread in range(8)]
+    expected = [list(classify(some)) for some in images]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert list(pool.map(lambda some: list(classify(some)), images)) == expected
 
 
 def test_classifying_loads_nothing_of_the_training_stack(tmp_path):

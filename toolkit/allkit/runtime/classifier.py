@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
@@ -85,18 +85,22 @@ class Classifier:
     model: an ONNX file made by `allkit export`; None for the one named by ./exported/default, which `allkit export`
     writes, or else the one included in allkit. device: auto, cpu, cuda, tensorrt, or any other that onnxruntime was
     built with, such as openvino; auto uses CUDA if a session can be created with it, otherwise the CPU, and says so in
-    `notice`. batch_size: images per run of the model, None for the plan's. heatmaps: fill in `heatmap`; the model must
-    have been exported with one. mode: throughput (many images) or latency (one at a time, on all cores). lenient: read
-    what is left of damaged images, with a `warning` instead of an error. bits: number of bits, 8 to 16, that the values
-    of 16-bit images use; None to rely on the file. mark_trained: fill in `trained_on`; the model must list its training
-    images. color: channel order of arrays, "rgb", or "bgr" as in OpenCV. Raises AllkitError when there is no such
-    model, when the file is damaged or has no contract, heat map or training images, or when an explicitly named GPU
-    does not work.
+    `notice`. batch_size, workers, threads: images per run of the model, threads that each take whole batches from file
+    to result, and threads that compute one run; None for the best known on this machine (`plan`). heatmaps: fill in
+    `heatmap`; the model must have been exported with one. mode: throughput (many images) or latency (one at a time, on
+    all cores). lenient: read what is left of damaged images, with a `warning` instead of an error. bits: number of
+    bits, 8 to 16, that the values of 16-bit images use; None to rely on the file. mark_trained: fill in `trained_on`;
+    the model must list its training images. color: channel order of arrays, "rgb", or "bgr" as in OpenCV. Raises
+    AllkitError when there is no such model, when the file is damaged or has no contract, heat map or training images,
+    or when an explicitly named GPU does not work.
 
-    heatmaps, lenient, bits, mark_trained: as given. model_path: the file in use. model_identity: hash of its
-    content. chosen: why this file, if none was given, else None. contract: what the model states about itself.
-    training_images: of its split, None if it does not list them. notice: one line about a fallback to the CPU or to
-    slower kernels, or None. plan: how work is divided among cores. profile: where the time of the last call went.
+    It may be called from several threads at once; `workers=1, threads=1` then leaves the division of the cores to them.
+
+    heatmaps, lenient, bits, mark_trained: as given. model_path: the file in use. model_identity: hash of its content.
+    chosen: why this file, if none was given, else None. contract: what the model states about itself. training_images:
+    of its split, None if it does not list them. notice: one line about a fallback to the CPU or to slower kernels, or
+    None. plan: how work is divided among cores. profile: where the time of the last call went, of the one that began
+    last if there are several at once.
 
     >>> classify = Classifier()
     >>> classify("smear.jpg").label
@@ -115,22 +119,24 @@ class Classifier:
         bits: int | None = None,
         mark_trained: bool = False,
         color: str = "rgb",
+        workers: int | None = None,
+        threads: int | None = None,
     ):
         if color not in COLORS:
             raise AllkitError(f"unknown color {color!r}: give one of {', '.join(COLORS)}")
         if mode not in MODES:
             raise AllkitError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
-        if batch_size is not None and batch_size < 1:
-            raise AllkitError(f"batch size {batch_size} is out of range: give 1 or more")
+        given = {"batch_size": batch_size, "workers": workers, "threads": threads}
+        given = {name: count for name, count in given.items() if count is not None}
+        if bad := next((name for name, count in given.items() if count < 1), None):
+            raise AllkitError(f"{bad.replace('_', ' ')} {given[bad]} is out of range: give 1 or more")
         check_bits(bits)
         default = default_model() if model is None else None
         file = read_model(default.path if default else model)
         if default:
             check_default(default, hashlib.sha256(file.data).hexdigest())
         self.chosen: str | None = default and default.why
-        self._model, self.plan = _opened(file, device, mode)
-        if batch_size is not None:
-            self.plan = replace(self.plan, batch_size=batch_size)
+        self._model, self.plan = _opened(file, device, mode, given)
         if heatmaps and self._model.contract.heatmap is None:
             raise AllkitError(f"{self._model.path.name} has no heat map: export it with --heatmap")
         self.training_images: TrainingImages | None = self._model.training_images
@@ -165,7 +171,7 @@ class Classifier:
         if is_one(images):
             (prediction,) = self([images])
             return prediction
-        self.profile = Profile()
+        self.profile = profile = Profile()
         pixels = self.contract.pixels
         # Fields known before the model has answered, by the number of the image.
         notes: dict[int, dict[str, str]] = defaultdict(dict)
@@ -192,7 +198,7 @@ class Classifier:
             pixels,
             self._infer,
             self.plan,
-            self.profile,
+            profile,
             buffer=self._model.buffer,
             load=load,
             finish=finish,
@@ -247,9 +253,9 @@ def _decoded(
     return image, hashlib.sha256(data).hexdigest()
 
 
-def _opened(file: ModelFile, device: str, mode: str) -> tuple[Model, Plan]:
-    """The model, and the plan its session was created for."""
+def _opened(file: ModelFile, device: str, mode: str, given: Mapping[str, int]) -> tuple[Model, Plan]:
+    """The model, and the plan its session was created for. given: fields of the plan that are not to be chosen."""
     plan = tuned_plan(file.path) if mode == "throughput" else None
-    plan = plan or default_plan(len(file.data), mode)
+    plan = replace(plan or default_plan(len(file.data), mode), **given)
     model = Model(file, device, plan.threads, shared=plan.workers > 1)
-    return model, plan if model.provider == CPU else gpu_plan(mode)
+    return model, plan if model.provider == CPU else replace(gpu_plan(mode), **given)
