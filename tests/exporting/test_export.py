@@ -157,6 +157,18 @@ def test_a_damaged_model_file_is_named(finished_run, smears, tmp_path):
         make(Run.open(tmp_path / "run"), smears, tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["metrics.json", "predictions.csv"])
+def test_a_damaged_record_is_named_before_anything_is_computed(finished_run, smears, tmp_path, name):
+    shutil.copytree(finished_run.folder, tmp_path / "run")
+    (tmp_path / "run" / name).write_bytes(b"{}")
+    told = []
+    with pytest.raises(AllkitError, match=name):
+        export_run(
+            Run.open(tmp_path / "run"), smears, tmp_path, ExportOptions([tmp_path / "run"], tmp_path), told.append
+        )
+    assert told == []
+
+
 def test_images_that_changed_since_the_training_are_refused(finished_run, smears, tmp_path):
     shutil.copytree(smears, tmp_path / "moved")
     changed = tmp_path / "moved" / finished_run.split.parts["validation"][0]

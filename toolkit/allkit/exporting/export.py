@@ -121,8 +121,7 @@ def _write(
         embed(proto, contract, prepared.images)
         onnx.save(proto, temporary)
         onnx.checker.check_model(str(temporary), full_check=True)
-    _, _, before = prepared.run.read_predictions()
-    diagram = reliability_diagram(before, test.probabilities, prepared.test.labels)
+    diagram = reliability_diagram(prepared.predicted[1], test.probabilities, prepared.test.labels)
     diagram.save(path.with_suffix(".reliability.png"))
     card = path.with_suffix(".md")
     write_text(card, model_card(path, contract))
@@ -193,8 +192,8 @@ def _draft(
 ) -> Contract:
     """The contract before the file has been run."""
     run, network = prepared.run, prepared.network
-    settings, record = run.settings, run.metrics()
-    _, labels, probabilities = run.read_predictions()
+    settings, record = run.settings, prepared.record
+    labels, probabilities = prepared.predicted
     _, height, width = prepared.feature_shape
     # Thresholds, accuracy and calibration follow from the outputs of the file (`_measured`).
     fitted = {"threshold": 0.0, "n": len(prepared.validation.labels)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -52,13 +53,16 @@ class Part:
 class Prepared:
     """What every variant of one run is made from and validated against.
 
-    model: the trained network in float32. proto: its tidy float32 graph. calibration: training images. verification:
-    at least VERIFY_IMAGES images; expected: calibrated probabilities (n, k) and distances (n,) of the trained network
-    for them. feature_shape: channels, height and width of the last feature map. images: which images the run was
-    trained on, as the text of the metadata entry.
+    record: of the training. predicted: labels int64 (n,) and probabilities float64 (n, k) of the test part by the
+    network as trained. model: the trained network in float32. proto: its tidy float32 graph. calibration: training
+    images. verification: at least VERIFY_IMAGES images; expected: calibrated probabilities (n, k) and distances (n,) of
+    the trained network for them. feature_shape: channels, height and width of the last feature map. images: which
+    images the run was trained on, as the text of the metadata entry.
     """
 
     run: Run
+    record: Mapping[str, Any]
+    predicted: tuple[np.ndarray, np.ndarray]
     model: keras.Model
     uncertainty: Uncertainty
     proto: onnx.ModelProto
@@ -87,6 +91,8 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
     its images are not there.
     """
     run.require_finished()
+    # First of all: a damaged record must not end the work of minutes.
+    record, (_, *predicted) = run.metrics(), run.read_predictions()
     split, settings, root = run.split, run.settings, scan(data).root
     if stranger := next((path for path in split.hashes if class_of(path) not in settings.classes), None):
         raise AllkitError(f"{stranger!r} in the split of {run.folder} belongs to no class of the run: train again")
@@ -114,6 +120,8 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
     _, height, width, channels = model.get_layer(network.last_map).output.shape
     return Prepared(
         run=run,
+        record=record,
+        predicted=tuple(predicted),
         model=model,
         uncertainty=uncertainty,
         proto=proto,
