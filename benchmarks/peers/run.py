@@ -34,7 +34,7 @@ from allkit.support.cpus import cores
 
 ROUNDS, CALIBRATION = 7, 300
 # Images per round: about a second each.
-SLICE, SLICE_OF_WIDE = 256, 16
+SLICE, SLICE_OF_WIDE = 1024, 16
 LEAST_AGREEMENT = 0.8
 # Some go by several names.
 LIBRARIES = ("allkit", "onnxruntime", "onnxruntime-gpu", "tensorflow", "tensorflow-cpu", "keras")
