@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from allkit import Classifier
 from allkit.cli.main import cli
 from allkit.errors import AllkitError
+from allkit.exporting.options import ExportOptions
 from allkit.model.card import model_card
 from allkit.model.contract import METADATA_KEY
 from allkit.model.graph import read_graph
@@ -184,3 +185,23 @@ def test_texts_in_a_card_are_no_markup(exported, finished_run):
     for line in card.splitlines():
         if line.startswith("| ") and "script" in line:
             assert len(re.split(r"(?<!\\)\|", line)) == 4
+
+
+def test_a_model_repository_of_the_files_that_are_safe(finished_run, tmp_path):
+    words = ("export", "--run", finished_run.folder, "--out", tmp_path / "out", "--triton", tmp_path / "repository")
+    result = invoke(*words, "--precision", "fp32,int8", "--max-drop", 1)
+    assert result.exit_code == 0
+    made = {path.name for path in (tmp_path / "repository").iterdir()}
+    assert made == {"vgg16x0.0625-32-fp32", "vgg16x0.0625-32-fp32-files"}
+    assert "holds vgg16x0.0625-32-fp32, vgg16x0.0625-32-fp32-files" in result.stdout
+    again = invoke("export", "--model", tmp_path / "out" / "vgg16x0.0625-32-fp32.onnx", "--triton", tmp_path / "other")
+    assert again.exit_code == 0
+    assert {path.name for path in (tmp_path / "other").iterdir()} == made
+
+
+def test_a_model_is_taken_for_a_repository_alone(exported):
+    result = invoke("export", "--model", exported[0] / "vgg16x0.0625-32-fp32.onnx")
+    assert result.exit_code == 2
+    assert "--model is for --triton" in result.stderr
+    with pytest.raises(AllkitError, match="seven-bit"):
+        ExportOptions(["run"], precisions=["int8"], triton="repository")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ Examples:
   allkit export --size 150 --precision fp32,fp16,int8 --heatmap
   allkit export --run runs/mine --out models/ --max-drop 0.005
   allkit export --all                      every run, every precision, one table
+  allkit export --size 150 --triton repository/
 
 fp32 is validated against the Keras model, fp16 and int8 against fp32, on images of the
 run's validation part. A file that does not pass is not written.
@@ -85,6 +87,17 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
     show_default=True,
     help="Share of images whose prediction set should contain the true class.",
 )
+@click.option(
+    "--triton",
+    type=NamedPath(file_okay=False),
+    help="Also write a model repository for NVIDIA Triton and KServe into this folder, of all files but int8 ones "
+    "without --seven-bit.",
+)
+@click.option(
+    "--model",
+    type=NamedPath(dir_okay=False),
+    help="With --triton: take this exported file, and export nothing.",
+)
 @click.pass_context
 def export(
     ctx: click.Context,
@@ -99,10 +112,19 @@ def export(
     out: Path,
     data: Path | None,
     coverage: float,
+    triton: Path | None,
+    model: Path | None,
 ) -> None:
     """Convert trained runs to verified ONNX models in fp32, fp16 and int8."""
     if every and (folder or size_px):
         raise click.UsageError("--all takes every run: give it without --run and --size")
+    if model:
+        if not triton or every or folder or size_px:
+            raise click.UsageError("--model is for --triton alone: give it without --run, --size and --all")
+        from allkit.exporting.triton import write_repository
+
+        _print_repository(triton, write_repository([model], triton))
+        return
 
     from allkit.cli.progress import ProgressDisplay
     from allkit.cli.terminal import say
@@ -114,7 +136,9 @@ def export(
     if every and ctx.get_parameter_source("precisions") is click.core.ParameterSource.DEFAULT:
         precisions = PRECISIONS
     chosen = _chosen(runs, folder, size_px, every)
-    options = ExportOptions(chosen, out, precisions, heatmap, seven_bit, max_drop, coverage, data, keep_going=every)
+    options = ExportOptions(
+        chosen, out, precisions, heatmap, seven_bit, max_drop, coverage, data, keep_going=every, triton=triton
+    )
     with ProgressDisplay() as progress:
         result = export_runs(options, progress=progress)
     # It loads Keras, which `export` has found to be there.
@@ -130,8 +154,17 @@ def export(
         say(f"{result.default.name} is the default of {out} now\nnext: allkit classify FOLDER --model {result.default}")
     elif len(chosen) > 1:
         say(f"the default of {out} is unchanged: export one run with --run, or name a model with --model")
+    if triton:
+        _print_repository(triton, result.triton)
     if result.failed:
         ctx.exit(1)
+
+
+def _print_repository(folder: Path, names: Sequence[str]) -> None:
+    from allkit.cli.terminal import say
+
+    listed = ", ".join(names) or "no model"
+    say(f"{folder} holds {listed}: tritonserver --model-repository={folder}; the models -files need allkit there")
 
 
 def _chosen(runs: Path, folder: Path | None, size_px: int | None, every: bool) -> list[Path]:

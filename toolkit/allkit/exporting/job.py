@@ -8,6 +8,7 @@ from typing import Any
 
 from allkit.errors import AllkitError
 from allkit.exporting.options import ExportOptions
+from allkit.exporting.triton import write_repository
 from allkit.runs.run import Run
 from allkit.runtime.default_model import keep_default, name_default
 from allkit.support.files import check_folder
@@ -19,11 +20,13 @@ class ExportResult:
     """The files of an export.
 
     rows: run, precision, and the `exporting.export.ExportedModel` or the error that kept it from being written.
-    default: the model that `classify` now takes from the folder, None where that is unchanged.
+    default: the model that `classify` now takes from the folder, None where that is unchanged. triton: names of the
+    models that were written into a model repository.
     """
 
     rows: tuple[tuple[Run, str, Any], ...]
     default: Path | None
+    triton: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -41,6 +44,7 @@ class ExportResult:
                 for run, precision, one in self.rows
             ],
             "default": self.default and str(self.default),
+            "triton": list(self.triton),
         }
 
 
@@ -55,6 +59,8 @@ def export(options: ExportOptions, *, progress: Progress | None = None) -> Expor
 
     progress, out = progress or Progress(), Path(options.out)
     check_folder(out)
+    if options.triton:
+        check_folder(Path(options.triton))
     runs = [Run.open(folder) for folder in options.runs]
     prepare("tensorflow", "tf2onnx")
     from allkit.exporting.export import export_run
@@ -70,11 +76,14 @@ def export(options: ExportOptions, *, progress: Progress | None = None) -> Expor
             results = dict.fromkeys(options.precisions, error)
         rows += [(run, precision, result) for precision, result in results.items()]
     written = [result for *_, result in rows if not isinstance(result, AllkitError)]
+    default, triton = None, []
     if len(runs) == 1 and written:
         default = min(written, key=lambda model: model.milliseconds).path
         name_default(default)
-        return ExportResult(tuple(rows), default)
-    # Between several networks speed alone would choose the least accurate.
-    if len(runs) > 1:
+    elif written:
+        # Between several networks speed alone would choose the least accurate.
         keep_default(out, [model.path for model in written])
-    return ExportResult(tuple(rows), None)
+    if options.triton:
+        safe = [model.path for model in written if not model.contract.can_saturate]
+        triton = write_repository(safe, Path(options.triton))
+    return ExportResult(tuple(rows), default, tuple(triton))

@@ -20,7 +20,7 @@ class ExportOptions:
     whether int8 weights have seven bits, whose sums saturate in no kernel. max_drop: how much lower the validation
     accuracy of fp16 and int8 may be than that of fp32. coverage: share of images whose prediction set shall hold the
     truth. data: the images of the runs, if they have moved. keep_going: whether a run that cannot be exported is a
-    failure in the result and no error.
+    failure in the result and no error. triton: folder of a model repository for the files that are safe with Triton.
     """
 
     runs: Sequence[Path | str]
@@ -32,7 +32,13 @@ class ExportOptions:
     coverage: float = 0.95
     data: Path | str | None = None
     keep_going: bool = False
+    triton: Path | str | None = None
 
     def __post_init__(self):
         if wrong := [name for name in self.precisions if name not in PRECISIONS]:
             raise AllkitError(f"there is no precision {wrong[0]!r}: choose of {', '.join(PRECISIONS)}")
+        if self.triton and set(self.precisions) == {"int8"} and not self.seven_bit:
+            raise AllkitError(
+                "Triton runs the fastest int8 kernels whether or not they are exact on the processor: "
+                "export another precision, or seven-bit weights"
+            )
