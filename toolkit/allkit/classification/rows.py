@@ -43,7 +43,7 @@ def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequ
     No field is a formula to a spreadsheet, see `csvtext`. On a terminal names are shown, never obeyed.
     """
     names = columns(classes, optional)
-    lines = chain([names], (_fields(_record(path, prediction, classes), names) for path, prediction in rows))
+    lines = chain([names], (csv_fields(path, prediction, classes, optional) for path, prediction in rows))
     write_rows(stream, map(_shown, lines) if stream.isatty() else lines)
 
 
@@ -86,7 +86,9 @@ def row_file(path: Path) -> Iterator[TextIO]:
         yield stream
 
 
-def _fields(record: dict, names: Sequence[str]) -> list:
+def csv_fields(path: Path, prediction: Prediction, classes: Sequence[str], optional: Sequence[str] = ()) -> list:
+    """The fields of an image in the order of `columns`, as `write_csv` writes them."""
+    record, names = _record(path, prediction, classes), columns(classes, optional)
     if record["prediction_set"] is not None:
         record["prediction_set"] = "|".join(record["prediction_set"])
     return [path_field(record["path"]), *(_field(record[name]) for name in names[1:])]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from allkit.cli.options import NamedPath, batch_size_option, device_option
+from allkit.cli.options import NamedPath, batch_size_option, device_option, reading_options
 from allkit.cli.terminal import LOG_SECONDS, say
 from allkit.support.extras import require
 
@@ -70,23 +70,7 @@ Research use; not for diagnosis."""
 @click.option(
     "--profile", is_flag=True, help="Show on stderr where the time went and, on a CPU, how close to the limit it came."
 )
-@click.option(
-    "--lenient",
-    is_flag=True,
-    help="Classify what can be decoded of damaged images, with the damage in the column warning; otherwise each is an "
-    "error.",
-)
-@click.option(
-    "--mark-trained",
-    is_flag=True,
-    help="Mark images that the model was trained on in one more column, trained_on: exact for the same file, near for "
-    "a copy in another format, size or orientation.",
-)
-@click.option(
-    "--bits",
-    type=click.IntRange(8, 16),
-    help="Bits that the values of 16-bit images use, such as 12 for many cameras.  [what the file says]",
-)
+@reading_options
 @click.option(
     "--heatmaps",
     type=NamedPath(file_okay=False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,4 +77,32 @@ def write_record(record: Mapping[str, Any], json_file: Path | None, compact: boo
 
 batch_size_option = click.option(
     "--batch-size", type=click.IntRange(1), help="Images per inference call.  [chosen for the model and the machine]"
+)
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How images are read, and what else is said of them, by the names that `Classifier` has for it."""
+    for option in reversed(_READING):
+        command = option(command)
+    return command
+
+
+_READING = (
+    click.option(
+        "--lenient",
+        is_flag=True,
+        help="Classify what can be decoded of damaged images, with the damage in the column warning; otherwise each is "
+        "an error.",
+    ),
+    click.option(
+        "--mark-trained",
+        is_flag=True,
+        help="Mark images that the model was trained on in one more column, trained_on: exact for the same file, near "
+        "for a copy in another format, size or orientation.",
+    ),
+    click.option(
+        "--bits",
+        type=click.IntRange(8, 16),
+        help="Bits that the values of 16-bit images use, such as 12 for many cameras.  [what the file says]",
+    ),
 )

@@ -21,7 +21,7 @@ def expand(files_or_folders: Iterable[Path]) -> list[Path]:
     is left to read.
     """
     named = list(files_or_folders)
-    paths = [path for name in named for path in (_images_below(name) if os.path.isdir(name) else [name])]
+    paths = [path for name in named for path in (images_below(name) if os.path.isdir(name) else [name])]
     if not paths:
         raise AllkitError(
             f"no image in {', '.join(map(str, named))}: allkit reads files named {' '.join(sorted(SUFFIXES))}"
@@ -29,8 +29,14 @@ def expand(files_or_folders: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _images_below(folder: Path) -> list[Path]:
+def is_image_below(folder: Path, path: Path) -> bool:
+    """Whether `expand` takes a file below a folder, by its name."""
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return is_image_name(path.name) and not path.name.endswith(SUFFIX) and not hidden
+
+
+def images_below(folder: Path) -> list[Path]:
+    """The images below a folder that `expand` takes, and the folders that cannot be read, in natural order."""
     tree = walk(folder)
-    images = (path for path in tree.files if is_image_name(path.name) and not path.name.endswith(SUFFIX))
-    found = [*images, *tree.closed]
+    found = [*(path for path in tree.files if is_image_below(folder, path)), *tree.closed]
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))

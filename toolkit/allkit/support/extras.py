@@ -14,6 +14,7 @@ LIBRARIES = {
     "report": (*_EVAL, "jinja2", "matplotlib"),
     "train": (*_EVAL, "jinja2", "matplotlib", "keras"),
     "parquet": ("pyarrow",),
+    "watch": ("watchfiles",),
 }
 
 
