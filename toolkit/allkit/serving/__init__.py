@@ -1,0 +1,1 @@
+"""One classifier for many callers at once."""
