@@ -23,6 +23,7 @@ COMMANDS = {
     "train": ("allkit.cli.train", "Train a network on a class-per-folder tree."),
     "export": ("allkit.cli.export", "Turn a trained run into a verified ONNX model."),
     "classify": ("allkit.cli.classify", "Classify images with an exported model."),
+    "serve": ("allkit.cli.serve", "Classify images that come over HTTP."),
     "watch": ("allkit.cli.watch", "Classify images as they come into a folder."),
     "bench": ("allkit.cli.bench", "Measure what exported models cost and are worth on this machine."),
     "report": ("allkit.cli.report", "Show the results of trainings and models beside the paper's."),

@@ -19,13 +19,14 @@ _BACKGROUND = 200
 _LEGEND_WIDTH_PX, _LEGEND_HEIGHT_PX = 400, 50
 
 
-def load_square(path: Path, contract: Contract, bits: int | None = None) -> np.ndarray:
+def load_square(source: Path | bytes, contract: Contract, bits: int | None = None) -> np.ndarray:
     """The part of an image that the model sees, at the resolution of the file: RGB uint8 (side, side, 3).
 
-    The side is at most 1024 pixels, and at least that of the model's input. bits: as for the classifier. Damage is
-    passed over. Raises AllkitError when the file cannot be read.
+    source: a file, or its content. The side is at most 1024 pixels, and at least that of the model's input. bits: as
+    for the classifier. Damage is passed over. Raises AllkitError when the file cannot be read.
     """
-    square = central_square(decode(read_bytes(path), 1, bits, lambda words: None))
+    data = source if isinstance(source, bytes) else read_bytes(source)
+    square = central_square(decode(data, 1, bits, lambda words: None))
     side = min(max(len(square), contract.pixels.size_px), _MOST_PX)
     kernel = cv2.INTER_AREA if len(square) > side else cv2.INTER_CUBIC
     return square if len(square) == side else cv2.resize(square, (side, side), interpolation=kernel)

@@ -1,0 +1,186 @@
+"""The routes of a server: images in, rows out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import anyio.to_thread
+import cv2
+import numpy as np
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from allkit.classification.rows import columns, optional_columns
+from allkit.errors import AllkitError
+from allkit.model.card import model_card
+from allkit.runtime.classifier import Classifier, Prediction
+from allkit.runtime.evidence import load_square, overlay, share_covered, with_legend
+from allkit.serving.engine import Engine, Late, Overloaded
+from allkit.serving.figures import Figures
+from allkit.serving.protocol import metadata, parse_request, response
+
+_LENGTH = "Inference-Header-Content-Length"
+_RETRY = {"Retry-After": "1"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """most_bytes: of a body. upload_s: seconds in which a body must arrive. answer_s: seconds until an image must be
+    answered. most_waiting: images in the queue."""
+
+    most_bytes: int = 64 * 2**20
+    upload_s: float = 30.0
+    answer_s: float = 30.0
+    most_waiting: int = 256
+
+
+class Server:
+    """The routes over a classifier. figures: what is counted. engine: the queue; `ready` can be set to False."""
+
+    def __init__(self, classifier: Classifier, limits: Limits):
+        self._classifier, self._limits = classifier, limits
+        self.figures = Figures(classifier.contract.classes)
+        self.engine = Engine(classifier, limits.most_waiting, self.figures.batch)
+        self.ready = True
+        self._name = classifier.model_path.stem
+        model = f"/v2/models/{self._name}"
+        self.app = Starlette(
+            routes=[
+                Route("/classify", self._classify, methods=["POST"]),
+                Route("/card", self._card),
+                Route("/metrics", self._metrics),
+                Route("/v2", self._about),
+                Route("/v2/health/live", self._live),
+                Route("/v2/health/ready", self._health),
+                *(
+                    Route(place + ending, function, methods=[method])
+                    for place in (model, f"{model}/versions/1")
+                    for ending, function, method in (
+                        ("", self._metadata, "GET"),
+                        ("/ready", self._health, "GET"),
+                        ("/infer", self._infer, "POST"),
+                    )
+                ),
+            ],
+            exception_handlers={HTTPException: _told, AllkitError: _refused},
+        )
+
+    async def _classify(self, request: Request) -> Response:
+        wanted = request.query_params.get("heatmap")
+        if wanted not in (None, "png"):
+            raise HTTPException(400, f"there is no heat map as {wanted!r}: ask for heatmap=png")
+        if wanted and self._classifier.contract.heatmap is None:
+            raise HTTPException(400, f"{self._name} has no heat map: export it with --heatmap")
+        image = await self._body(request)
+        (prediction,) = await self._answers(request, [image], heatmap=wanted is not None)
+        if wanted and prediction.error is None:
+            return Response(await anyio.to_thread.run_sync(self._overlay, image, prediction), media_type="image/png")
+        classes = self._classifier.contract.classes
+        row = {**dict.fromkeys(classes), **prediction.to_dict()}
+        names = columns(classes, optional_columns(self._classifier))[1:]
+        return JSONResponse({name: row[name] for name in names}, 200 if prediction.error is None else 422)
+
+    async def _infer(self, request: Request) -> Response:
+        body = await self._body(request)
+        length = request.headers.get(_LENGTH)
+        if length is not None and not length.isdecimal():
+            raise HTTPException(400, f"{_LENGTH} is {length!r}, no number of bytes")
+        contract = self._classifier.contract
+        asked = await anyio.to_thread.run_sync(parse_request, body, int(length) if length else None, contract)
+        if len(asked.images) > self._limits.most_waiting:
+            raise HTTPException(413, f"send at most {self._limits.most_waiting} images at once")
+        predictions = await self._answers(request, asked.images)
+        text, length = response(asked, predictions, contract, self._name)
+        if length is None:
+            return Response(text, media_type="application/json")
+        return Response(text, headers={_LENGTH: str(length)}, media_type="application/octet-stream")
+
+    async def _body(self, request: Request) -> bytes:
+        """The body, counted while it arrives: a length that is announced need not be true."""
+        parts, count = [], 0
+        try:
+            async with asyncio.timeout(self._limits.upload_s):
+                async for part in request.stream():
+                    count += len(part)
+                    if count > self._limits.most_bytes:
+                        raise HTTPException(413, f"the body is larger than {self._limits.most_bytes // 2**20} MiB")
+                    parts.append(part)
+        except TimeoutError as error:
+            raise HTTPException(408, f"the body did not arrive within {self._limits.upload_s:g} s") from error
+        return b"".join(parts)
+
+    async def _answers(
+        self, request: Request, images: Sequence[bytes | np.ndarray], heatmap: bool = False
+    ) -> list[Prediction]:
+        """The predictions; images of a client that goes away are taken out of the queue."""
+        futures = self.engine.submit(images, self._limits.answer_s, heatmap)
+        answers = asyncio.gather(*map(asyncio.wrap_future, futures))
+        # After the body a client has nothing to say but that it is gone.
+        gone = asyncio.ensure_future(request.receive())
+        try:
+            await asyncio.wait({answers, gone}, timeout=self._limits.answer_s, return_when=asyncio.FIRST_COMPLETED)
+            if answers.done():
+                return _result(answers)
+            if gone.done():
+                raise ClientDisconnect
+            raise Late(f"no answer within {self._limits.answer_s:g} s: try again in a moment")
+        finally:
+            gone.cancel()
+            answers.cancel()
+            _cancel(futures)
+
+    def _overlay(self, image: bytes, prediction: Prediction) -> bytes:
+        contract = self._classifier.contract
+        square = load_square(image, contract, self._classifier.bits)
+        drawn = overlay(square, prediction.heatmap, share_covered(contract))
+        return cv2.imencode(".png", with_legend(drawn, prediction.label)[..., ::-1])[1].tobytes()
+
+    async def _card(self, request: Request) -> Response:
+        card = model_card(self._classifier.model_path, self._classifier.contract)
+        return PlainTextResponse(card, media_type="text/markdown")
+
+    async def _metrics(self, request: Request) -> Response:
+        return Response(self.figures.text(self.engine.waiting), media_type="text/plain; version=0.0.4")
+
+    async def _about(self, request: Request) -> Response:
+        return JSONResponse({"name": "allkit", "version": "2", "extensions": ["binary_tensor_data"]})
+
+    async def _live(self, request: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def _health(self, request: Request) -> Response:
+        return JSONResponse({"ready": self.ready}, 200 if self.ready else 503)
+
+    async def _metadata(self, request: Request) -> Response:
+        return JSONResponse(metadata(self._classifier.contract, self._name))
+
+
+def _result(answers: asyncio.Future[list[Prediction]]) -> list[Prediction]:
+    try:
+        return answers.result()
+    except (Overloaded, Late):
+        raise
+    except AllkitError as error:
+        # The model failed, not the request.
+        raise HTTPException(500, str(error)) from error
+
+
+def _cancel(futures: Sequence[Future]) -> None:
+    for future in futures:
+        future.cancel()
+
+
+async def _told(request: Request, error: HTTPException) -> Response:
+    # What is left of the body is not read.
+    return JSONResponse({"error": error.detail}, error.status_code, {"Connection": "close", **(error.headers or {})})
+
+
+async def _refused(request: Request, error: AllkitError) -> Response:
+    status = {Overloaded: 503, Late: 503}.get(type(error), 400)
+    return JSONResponse({"error": str(error)}, status, _RETRY if status == 503 else None)
