@@ -266,3 +266,13 @@ def test_int8_leaves_the_layers_in_float_that_lose_most(finished_run, smears, tm
     assert record["float_layers"] == ["block3_conv1"]
     assert [row["passed"] for row in record["candidates"]] == [False] * 5 + [True]
     assert [row["ms"] is None for row in record["candidates"]] == [True] * 5 + [False]
+
+
+def test_int8_is_calibrated_by_the_method_that_is_nearest_to_float(finished_run, smears, tmp_path, monkeypatch):
+    # The one that is farthest gets an image more right.
+    found = iter([Gate(100, 0.98, 0.0, 0.01, 1.0, 0.002, 0.01), Gate(100, 0.99, -0.01, 0.2, 0.9, 0.5, 0.01)])
+    nearest = Gate(100, 0.98, 0.0, 0.01, 1.0, 0.001, 0.01)
+    monkeypatch.setattr(precision_room, "_judge", lambda *_: next(found, nearest))
+    record = make(finished_run, smears, tmp_path, precisions=("int8",))["int8"].contract.quantisation
+    assert list(record["methods"]) == ["min-max", "entropy", "percentile"]
+    assert record["method"] == "percentile"
