@@ -19,17 +19,18 @@ from allkit.metrics import paired_ratio
 
 def main(path: str) -> None:
     measured = load(Path(path))["rows"]
-    rows = {(row["width"], row["size_px"], row["precision"]): row for row in measured}
+    # A file is named by its network and its precision.
+    rows = {tuple(Path(row["model"]).stem.rsplit("-", 1)): row for row in measured}
     print("| network | fp32 / int8, ms | int8 is faster by | rounds |\n| --- | --- | --- | --- |")
-    for (width, size_px, precision), row in rows.items():
-        other = rows.get((width, size_px, "int8"))
+    for (network, precision), row in rows.items():
+        other = rows.get((network, "int8"))
         if precision != "fp32" or other is None:
             continue
         slow, fast = (medians(one["single"]["model_ms"]) for one in (row, other))
         found = paired_ratio(slow, fast)
         told = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "too few rounds"
         middle = f"{statistics.median(slow):.2f} / {statistics.median(fast):.2f}"
-        print(f"| x{width:g}, {size_px} px | {middle} | {told} | {len(slow)} |")
+        print(f"| {network} | {middle} | {told} | {len(slow)} |")
 
 
 if __name__ == "__main__":
