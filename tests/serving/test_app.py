@@ -53,6 +53,20 @@ def test_a_heat_map_is_laid_over_the_image(client):
     assert client.post("/classify?heatmap=png", content=b"no image").status_code == 422
 
 
+def test_the_page_needs_nothing_from_elsewhere(client, classifier):
+    for place, kind in (("/", "text/html"), ("/style.css", "text/css"), ("/script.js", "text/javascript")):
+        answer = client.get(place)
+        assert answer.headers["content-type"].startswith(kind)
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert "http" not in answer.text
+    assert client.get("/about").json() == {
+        "model": classifier.model_path.stem,
+        "classes": list(classifier.contract.classes),
+        "heatmap": True,
+    }
+
+
 def test_the_protocol_answers_and_refuses(client, classifier):
     model = f"/v2/models/{classifier.model_path.stem}"
     for place in (model, f"{model}/versions/1"):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio.to_thread
 import cv2
@@ -13,7 +14,7 @@ import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from allkit.classification.rows import columns, optional_columns
@@ -27,6 +28,17 @@ from allkit.serving.protocol import metadata, parse_request, response
 
 _LENGTH = "Inference-Header-Content-Length"
 _RETRY = {"Retry-After": "1"}
+
+_PAGE_FOLDER = Path(__file__).with_name("page")
+_PAGE = {"/": "index.html", "/style.css": "style.css", "/script.js": "script.js"}
+# The page needs nothing from elsewhere, and no other page may contain it. Styles: the width of a bar.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' blob: data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,8 @@ class Server:
         model = f"/v2/models/{self._name}"
         self.app = Starlette(
             routes=[
+                *(Route(place, _page_file(name)) for place, name in _PAGE.items()),
+                Route("/about", self._page_facts),
                 Route("/classify", self._classify, methods=["POST"]),
                 Route("/card", self._card),
                 Route("/metrics", self._metrics),
@@ -69,6 +83,12 @@ class Server:
                 ),
             ],
             exception_handlers={HTTPException: _told, AllkitError: _refused},
+        )
+
+    async def _page_facts(self, request: Request) -> Response:
+        contract = self._classifier.contract
+        return JSONResponse(
+            {"model": self._name, "classes": list(contract.classes), "heatmap": contract.heatmap is not None}
         )
 
     async def _classify(self, request: Request) -> Response:
@@ -159,6 +179,13 @@ class Server:
 
     async def _metadata(self, request: Request) -> Response:
         return JSONResponse(metadata(self._classifier.contract, self._name))
+
+
+def _page_file(name: str) -> Callable[[Request], Awaitable[Response]]:
+    async def send(request: Request) -> Response:
+        return FileResponse(_PAGE_FOLDER / name, headers=_PAGE_HEADERS)
+
+    return send
 
 
 def _result(answers: asyncio.Future[list[Prediction]]) -> list[Prediction]:
