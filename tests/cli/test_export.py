@@ -205,3 +205,10 @@ def test_a_model_is_taken_for_a_repository_alone(exported):
     assert "--model is for --triton" in result.stderr
     with pytest.raises(AllkitError, match="seven-bit"):
         ExportOptions(["run"], precisions=["int8"], triton="repository")
+
+
+def test_export_of_a_size_without_a_run_names_those_there_are(finished_run):
+    with pytest.raises(AllkitError, match="runs at 32 px"):
+        invoke("export", "--runs", finished_run.folder.parent, "--size", 200)
+    with pytest.raises(AllkitError, match="trained at 32 px, not 64"):
+        invoke("export", "--run", finished_run.folder, "--size", 64)
