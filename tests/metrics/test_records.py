@@ -195,6 +195,8 @@ def fuzz(tmp_path, readers, count) -> object:
 
 def test_the_fuzz_script_finds_a_careless_reader_and_none_in_allkit(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # Where a script finds what lies beside it.
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "fuzz")
     careless = fuzz(tmp_path / "a", {"split": lambda path: json.loads(path.read_text())["hash"]}, 30)
     assert any("JSONDecodeError" in fault for fault in careless.faults)
     careful = fuzz(tmp_path / "b", {"split": Split.load, "bench": load}, 60)
