@@ -32,7 +32,7 @@ def modules(requirements):
             for extra in extras.split(","):
                 found |= modules(PROJECT["optional-dependencies"][extra])
         else:
-            found.add(MODULES.get(name, name))
+            found.add(MODULES.get(name, name.replace("-", "_")))
     return found
 
 
@@ -98,6 +98,8 @@ def test_without_the_extras_models_classify_and_are_inspected(image):
         ("evaluate MODEL --data DATA", "eval"),
         ("data audit DATA", "eval"),
         ("data audit DATA --html new.html", "report"),
+        ("serve", "serve"),
+        ("watch DATA --output new.csv", "watch"),
         ("bench MODEL", "bench"),
         ("bench --from MODEL", "bench"),
         ("bench --compare MODEL MODEL", "bench"),

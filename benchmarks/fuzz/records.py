@@ -42,6 +42,7 @@ from allkit.runs.history import Epoch
 from allkit.runs.recipe import SCRATCH
 from allkit.runs.run import Run
 from allkit.runs.settings import Settings
+from allkit.support.files import content_hash
 from allkit.training import checkpoint
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -148,12 +149,13 @@ def read_checkpoint(path: Path) -> None:
 def tasks(run: Path) -> list[Task]:
     """What is changed and read; a kind with a single file is listed several times."""
     found = [Task("bench", RESULTS / "bench.json", bench)] * 8
+    files = {content_hash(path) for path in EXPORTED.glob("*.onnx")}
     for path in sorted(RESULTS.rglob("*.json")):
         if isinstance(record := json.loads(path.read_text()), dict) and "metrics" in record:
             if "settings" in record:
                 found.append(Task("training", path, report))
-            elif "sha256" in record:
-                # Older evaluations do not identify their file and are refused.
+            elif record.get("sha256") in files:
+                # Evaluations of other files, and older ones that do not identify theirs, are refused.
                 found.append(Task("evaluation", path, evaluation))
     for name in ("run.json", "split.json", "metrics.json", "history.csv", "predictions.csv"):
         found += [Task(name, run / name, run_folder)] * 6
