@@ -108,6 +108,20 @@ def test_lengths_are_not_believed(address):
     assert fine.recv(20).startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_client_that_goes_away_is_no_error(process, address):
+    for sent in (IMAGE[:50], IMAGE):
+        for _ in range(5):
+            connected(address, head(address, len(IMAGE)) + sent).close()
+    fine = connected(address, head(address, len(IMAGE)) + IMAGE)
+    assert fine.recv(20).startswith(b"HTTP/1.1 200 ")
+    fine.close()
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "Traceback" not in told
+    assert "POST /classify 499" in told
+
+
 @pytest.mark.parametrize("ends", [signal.SIGTERM, signal.SIGINT])
 def test_what_has_begun_is_answered_before_the_end(process, address, ends):
     begun = connected(address, head(address, len(IMAGE)) + IMAGE[:100])

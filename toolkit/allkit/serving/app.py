@@ -28,6 +28,8 @@ from allkit.serving.protocol import metadata, parse_request, response
 
 _LENGTH = "Inference-Header-Content-Length"
 _RETRY = {"Retry-After": "1"}
+# Of a length; Python reads no number of thousands.
+_MOST_DIGITS = 16
 
 _PAGE_FOLDER = Path(__file__).with_name("page")
 _PAGE = {"/": "index.html", "/style.css": "style.css", "/script.js": "script.js"}
@@ -82,7 +84,7 @@ class Server:
                     )
                 ),
             ],
-            exception_handlers={HTTPException: _told, AllkitError: _refused},
+            exception_handlers={HTTPException: _told, AllkitError: _refused, ClientDisconnect: _gone},
         )
 
     async def _page_facts(self, request: Request) -> Response:
@@ -109,7 +111,7 @@ class Server:
     async def _infer(self, request: Request) -> Response:
         body = await self._body(request)
         length = request.headers.get(_LENGTH)
-        if length is not None and not length.isdecimal():
+        if length is not None and not (length.isdecimal() and len(length) < _MOST_DIGITS):
             raise HTTPException(400, f"{_LENGTH} is {length!r}, no number of bytes")
         contract = self._classifier.contract
         asked = await anyio.to_thread.run_sync(parse_request, body, int(length) if length else None, contract)
@@ -206,6 +208,11 @@ def _cancel(futures: Sequence[Future]) -> None:
 async def _told(request: Request, error: HTTPException) -> Response:
     # What is left of the body is not read.
     return JSONResponse({"error": error.detail}, error.status_code, {"Connection": "close", **(error.headers or {})})
+
+
+async def _gone(request: Request, error: ClientDisconnect) -> Response:
+    # Nobody reads it; the status is for the log, and that of nginx.
+    return Response(status_code=499)
 
 
 async def _refused(request: Request, error: AllkitError) -> Response:
