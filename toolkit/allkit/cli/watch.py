@@ -91,14 +91,14 @@ def watch(folder: Path, output: Path, existing: str, rest_s: float, **options: A
 
 
 class _Report:
-    """A line on stderr after the first image, and one a minute."""
+    """A line a minute on stderr, of what has been classified since the start."""
 
     def __init__(self):
-        self._last, self._done = time.monotonic() - LOG_SECONDS, 0
+        self._last, self._done = time.monotonic(), 0
 
     def __call__(self, tally: Tally) -> None:
         done, now = tally.labels.total(), time.monotonic()
-        if not done or now - self._last < LOG_SECONDS:
+        if now - self._last < LOG_SECONDS:
             return
         rate = (done - self._done) / (now - self._last)
         self._last, self._done = now, done
