@@ -104,6 +104,19 @@ def test_a_body_is_counted_while_it_arrives(client):
     assert client.post("/classify", content=without_length()).status_code == 413
 
 
+def test_all_bodies_together_have_a_bound(client, server, classifier):
+    room_left = 1000
+    server._held = server._limits.most_held - room_left
+    answer = client.post("/classify", content=b"x" * (room_left + 1))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert client.post("/classify", content=IMAGE).status_code == 200
+    # Whatever became of a request, it holds nothing any more.
+    for content in (b"x" * 100_001, b"no image"):
+        client.post("/classify", content=content)
+    client.post(f"/v2/models/{classifier.model_path.stem}/infer", content=b"{")
+    assert server._held == server._limits.most_held - room_left
+
+
 def test_a_full_queue_asks_to_come_back(client, server, classifier, monkeypatch):
     opened = threading.Event()
     run = classifier._model.run

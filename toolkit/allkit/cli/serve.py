@@ -94,7 +94,7 @@ def serve(
     from allkit.serving.job import ServeOptions
     from allkit.serving.job import serve as serve_classifier
 
-    limits = Limits(most_mb * 2**20, seconds, seconds, most_waiting)
+    limits = Limits(most_mb * 2**20, upload_s=seconds, answer_s=seconds, most_waiting=most_waiting)
     options = ServeOptions(host, port, _token(token_file), host_names, limits)
     classifier = Classifier(model, device, batch_size)
     if classifier.notice:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +46,11 @@ _PAGE_HEADERS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """most_bytes: of a body. upload_s: seconds in which a body must arrive. answer_s: seconds until an image must be
-    answered. most_waiting: images in the queue."""
+    """most_bytes: of a body. most_held: bytes of all bodies that are not answered yet. upload_s: seconds in which a
+    body must arrive. answer_s: seconds until an image must be answered. most_waiting: images in the queue."""
 
     most_bytes: int = 64 * 2**20
+    most_held: int = 512 * 2**20
     upload_s: float = 30.0
     answer_s: float = 30.0
     most_waiting: int = 256
@@ -62,6 +64,7 @@ class Server:
         self.figures = Figures(classifier.contract.classes)
         self.engine = Engine(classifier, limits.most_waiting, self.figures.batch)
         self.ready = True
+        self._held = 0
         self._name = classifier.model_path.stem
         model = f"/v2/models/{self._name}"
         self.app = Starlette(
@@ -99,43 +102,51 @@ class Server:
             raise HTTPException(400, f"there is no heat map as {wanted!r}: ask for heatmap=png")
         if wanted and self._classifier.contract.heatmap is None:
             raise HTTPException(400, f"{self._name} has no heat map: export it with --heatmap")
-        image = await self._body(request)
-        (prediction,) = await self._answers(request, [image], heatmap=wanted is not None)
-        if wanted and prediction.error is None:
-            return Response(await anyio.to_thread.run_sync(self._overlay, image, prediction), media_type="image/png")
+        async with self._body(request) as image:
+            (prediction,) = await self._answers(request, [image], heatmap=wanted is not None)
+            if wanted and prediction.error is None:
+                picture = await anyio.to_thread.run_sync(self._overlay, image, prediction)
+                return Response(picture, media_type="image/png")
         classes = self._classifier.contract.classes
         row = {**dict.fromkeys(classes), **prediction.to_dict()}
         names = columns(classes, optional_columns(self._classifier))[1:]
         return JSONResponse({name: row[name] for name in names}, 200 if prediction.error is None else 422)
 
     async def _infer(self, request: Request) -> Response:
-        body = await self._body(request)
         length = request.headers.get(_LENGTH)
         if length is not None and not (length.isdecimal() and len(length) < _MOST_DIGITS):
             raise HTTPException(400, f"{_LENGTH} is {length!r}, no number of bytes")
         contract = self._classifier.contract
-        asked = await anyio.to_thread.run_sync(parse_request, body, int(length) if length else None, contract)
-        if len(asked.images) > self._limits.most_waiting:
-            raise HTTPException(413, f"send at most {self._limits.most_waiting} images at once")
-        predictions = await self._answers(request, asked.images)
+        async with self._body(request) as body:
+            asked = await anyio.to_thread.run_sync(parse_request, body, int(length) if length else None, contract)
+            if len(asked.images) > self._limits.most_waiting:
+                raise HTTPException(413, f"send at most {self._limits.most_waiting} images at once")
+            predictions = await self._answers(request, asked.images)
         text, length = response(asked, predictions, contract, self._name)
         if length is None:
             return Response(text, media_type="application/json")
         return Response(text, headers={_LENGTH: str(length)}, media_type="application/octet-stream")
 
-    async def _body(self, request: Request) -> bytes:
+    @asynccontextmanager
+    async def _body(self, request: Request) -> AsyncIterator[bytes]:
         """The body, counted while it arrives: a length that is announced need not be true."""
-        parts, count = [], 0
+        parts, count, limits = [], 0, self._limits
         try:
-            async with asyncio.timeout(self._limits.upload_s):
-                async for part in request.stream():
-                    count += len(part)
-                    if count > self._limits.most_bytes:
-                        raise HTTPException(413, f"the body is larger than {self._limits.most_bytes // 2**20} MiB")
-                    parts.append(part)
-        except TimeoutError as error:
-            raise HTTPException(408, f"the body did not arrive within {self._limits.upload_s:g} s") from error
-        return b"".join(parts)
+            try:
+                async with asyncio.timeout(limits.upload_s):
+                    async for part in request.stream():
+                        count += len(part)
+                        self._held += len(part)
+                        if count > limits.most_bytes:
+                            raise HTTPException(413, f"the body is larger than {limits.most_bytes // 2**20} MiB")
+                        if self._held > limits.most_held:
+                            raise Overloaded("too much is arriving at the moment: try again in a moment")
+                        parts.append(part)
+            except TimeoutError as error:
+                raise HTTPException(408, f"the body did not arrive within {limits.upload_s:g} s") from error
+            yield b"".join(parts)
+        finally:
+            self._held -= count
 
     async def _answers(
         self, request: Request, images: Sequence[bytes | np.ndarray], heatmap: bool = False

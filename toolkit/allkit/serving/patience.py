@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # From the connection, or the first byte of a further request, to the end of its headers.
 HEADERS_S = 10.0
 
 
-class PatientProtocol(H11Protocol):
+class PatientProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which closes idle connections, but waits without end for headers that come slowly."""
 
     _waiting: asyncio.TimerHandle | None = None
@@ -20,12 +19,14 @@ class PatientProtocol(H11Protocol):
         super().connection_made(transport)
         self._wait()
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._stop()
-        elif self._waiting is None:
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._waiting is None:
             self._wait()
+
+    def on_headers_complete(self) -> None:
+        self._stop()
+        super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()

@@ -15,7 +15,7 @@ LIBRARIES = {
     "train": (*_EVAL, "jinja2", "matplotlib", "keras"),
     "parquet": ("pyarrow",),
     "watch": ("watchfiles",),
-    "serve": ("starlette", "uvicorn", "prometheus_client"),
+    "serve": ("starlette", "uvicorn", "httptools", "prometheus_client"),
 }
 
 
