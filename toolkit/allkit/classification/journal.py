@@ -8,11 +8,9 @@ was truncated, or changed since, does not fit its checksum, and its image is cla
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +20,8 @@ import numpy as np
 
 from allkit.errors import AllkitError, reason
 from allkit.runtime.classifier import Prediction
-from allkit.support.files import OPEN_FLAGS, make_folder
-from allkit.support.locks import claim, is_named
+from allkit.support.files import make_folder, open_claimed
+from allkit.support.locks import is_named
 from allkit.support.reading import parse_json
 
 # Far more than a line has: a journal without line ends must not be read in one piece.
@@ -78,10 +76,11 @@ class Journal:
         # Where the line of each image begins, and its length.
         self._at: dict[str, tuple[int, int]] = {}
         self._files: dict[str, tuple[int, int] | None] = {}
+        foreign = f"{self.path} is a link or no regular file, and no journal of allkit: remove it"
         try:
             make_folder(output.parent)
             with contextlib.ExitStack() as stack:
-                self._stream = stack.enter_context(_open(self.path))
+                self._stream = stack.enter_context(open_claimed(self.path, foreign, alone=True))
                 self._begin(resume, heatmaps)
                 stack.pop_all()
         except BlockingIOError as error:
@@ -184,25 +183,6 @@ class Journal:
         except OSError as error:
             raise _unwritable(self.path, error) from error
         self._end += len(line)
-
-
-def _open(path: Path) -> io.FileIO:
-    """The file of a journal, with its lock; BlockingIOError where another process holds it."""
-    foreign = f"{path} is a link or no regular file, and no journal of allkit: remove it"
-    while True:
-        with contextlib.ExitStack() as stack:
-            try:
-                # Without a buffer: what a full disk did not take must not be tried again when the file is closed.
-                stream = os.fdopen(os.open(path, OPEN_FLAGS | os.O_CREAT, 0o666), "r+b", buffering=0)
-            except OSError as error:
-                raise AllkitError(foreign) if error.errno == errno.ELOOP else error from error
-            stack.enter_context(stream)
-            facts = os.fstat(stream.fileno())
-            if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
-                raise AllkitError(foreign)
-            if claim(stream.fileno(), path):
-                stack.pop_all()
-                return stream
 
 
 def _row(line: bytes) -> _Row | None:

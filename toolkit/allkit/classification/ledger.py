@@ -7,10 +7,8 @@ was begun of a row and knows which images are there.
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import os
-import stat
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,8 +17,7 @@ from allkit.classification.rows import ENCODING, columns, csv_fields
 from allkit.errors import AllkitError, reason
 from allkit.runtime.classifier import Prediction
 from allkit.support.csvtext import write_rows
-from allkit.support.files import OPEN_FLAGS, make_folder
-from allkit.support.locks import claim
+from allkit.support.files import make_folder, open_claimed
 
 
 class Ledger:
@@ -33,10 +30,11 @@ class Ledger:
     def __init__(self, output: Path, classes: Sequence[str], optional: Sequence[str] = ()):
         self.output = output
         self._classes, self._optional = classes, optional
+        foreign = f"{output} is a link or no regular file: give another --output"
         try:
             make_folder(output.parent)
             with ExitStack() as stack:
-                self._stream = stack.enter_context(_open(output))
+                self._stream = stack.enter_context(open_claimed(output, foreign))
                 self.done = self._begin()
                 stack.pop_all()
         except BlockingIOError as error:
@@ -81,23 +79,6 @@ class Ledger:
 
     def _unwritable(self, error: OSError) -> AllkitError:
         return AllkitError(f"cannot write {self.output}: {reason(error)}; fix that, then give the same command again")
-
-
-def _open(path: Path) -> io.FileIO:
-    """The file with its lock; BlockingIOError where another process holds it."""
-    while True:
-        with ExitStack() as stack:
-            try:
-                # Without a buffer: a row is one write.
-                stream = os.fdopen(os.open(path, OPEN_FLAGS | os.O_CREAT, 0o666), "r+b", buffering=0)
-            except OSError as error:
-                raise AllkitError(f"{path} is a link: remove it") if error.errno == errno.ELOOP else error from error
-            stack.enter_context(stream)
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise AllkitError(f"{path} is no regular file: give another --output")
-            if claim(stream.fileno(), path):
-                stack.pop_all()
-                return stream
 
 
 def _line(fields: Sequence) -> bytes:

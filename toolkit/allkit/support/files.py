@@ -6,7 +6,9 @@ process are removed by the next one that writes to the same folder.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -14,7 +16,7 @@ import secrets
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ _TEMPORARY = re.compile(r"\.allkit-[0-9a-f]{16}(\..*)?", re.DOTALL)
 _NOT_TEXT = frozenset({".bmp", ".jpeg", ".jpg", ".keras", ".onnx", ".png", ".tif", ".tiff", ".webp"})
 
 # In a folder that others can write to, a predictable name may be a link placed there by someone else.
-OPEN_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_OPEN_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
@@ -109,6 +111,28 @@ def check_folder(folder: Path, name: str = "") -> None:
         raise AllkitError(f"cannot write to {folder}: {found} is not writable")
 
 
+def open_claimed(path: Path, foreign: str, alone: bool = False) -> io.FileIO:
+    """Open a file for reading and appending, made where there is none, with its lock until it is closed.
+
+    foreign: the message of the AllkitError for a link, or what is no regular file. alone: refuse a file with further
+    names, too. Raises BlockingIOError where another process holds the lock.
+    """
+    while True:
+        with ExitStack() as stack:
+            try:
+                # Without a buffer: what a full disk did not take must not be tried again when the file is closed.
+                stream = os.fdopen(os.open(path, _OPEN_FLAGS | os.O_CREAT, 0o666), "r+b", buffering=0)
+            except OSError as error:
+                raise AllkitError(foreign) if error.errno == errno.ELOOP else error from error
+            stack.enter_context(stream)
+            facts = os.fstat(stream.fileno())
+            if not stat.S_ISREG(facts.st_mode) or (alone and facts.st_nlink > 1):
+                raise AllkitError(foreign)
+            if claim(stream.fileno(), path):
+                stack.pop_all()
+                return stream
+
+
 def listing(folder: Path) -> list[Path]:
     """The entries of a folder whose names do not begin with a dot, sorted; empty if the folder does not exist.
 
@@ -135,7 +159,7 @@ def remove_abandoned(folder: Path) -> None:
     for path in (folder / name for name in names if _TEMPORARY.fullmatch(name)):
         # A held lock, or another user's file: not ours to remove.
         with suppress(OSError):
-            descriptor = os.open(path, OPEN_FLAGS)
+            descriptor = os.open(path, _OPEN_FLAGS)
             try:
                 if claim(descriptor, path):
                     path.unlink()
@@ -147,7 +171,7 @@ def _create_temporary(folder: Path, suffix: str) -> tuple[Path, int | None]:
     """Create an empty file; return it with the descriptor that holds its lock."""
     while True:
         temporary = folder / f".allkit-{secrets.token_hex(8)}{suffix}"
-        descriptor = os.open(temporary, OPEN_FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
+        descriptor = os.open(temporary, _OPEN_FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
         if sys.platform == "win32":
             # Windows cannot rename an open file, so nothing is locked or removed there.
             os.close(descriptor)
