@@ -50,8 +50,7 @@ def write_csv(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequ
 def write_jsonl(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
     """One JSON object per line with the names of the CSV columns, the prediction set as a list; null if undefined."""
     for path, prediction in rows:
-        record = _record(path, prediction, classes)
-        stream.write(json.dumps({name: record[name] for name in columns(classes, optional)}) + "\n")
+        stream.write(json.dumps({"path": str(path), **row_of(prediction, classes, optional)}) + "\n")
 
 
 def write_parquet(rows: Rows, classes: Sequence[str], stream: TextIO, optional: Sequence[str] = ()) -> None:
@@ -73,9 +72,9 @@ def write_parquet(rows: Rows, classes: Sequence[str], stream: TextIO, optional: 
     with parquet.ParquetWriter(stream.buffer, schema) as writer:
         remaining = iter(rows)
         while some := list(islice(remaining, _ROW_GROUP)):
-            records = [_record(path, prediction, classes) for path, prediction in some]
-            for record in records:
-                record["path"] = visible(record["path"])
+            records = [
+                {"path": visible(str(path)), **row_of(prediction, classes, optional)} for path, prediction in some
+            ]
             writer.write_table(pa.Table.from_pylist(records, schema))
 
 
@@ -88,10 +87,16 @@ def row_file(path: Path) -> Iterator[TextIO]:
 
 def csv_fields(path: Path, prediction: Prediction, classes: Sequence[str], optional: Sequence[str] = ()) -> list:
     """The fields of an image in the order of `columns`, as `write_csv` writes them."""
-    record, names = _record(path, prediction, classes), columns(classes, optional)
-    if record["prediction_set"] is not None:
-        record["prediction_set"] = "|".join(record["prediction_set"])
-    return [path_field(record["path"]), *(_field(record[name]) for name in names[1:])]
+    row = row_of(prediction, classes, optional)
+    if row["prediction_set"] is not None:
+        row["prediction_set"] = "|".join(row["prediction_set"])
+    return [path_field(str(path)), *map(_field, row.values())]
+
+
+def row_of(prediction: Prediction, classes: Sequence[str], optional: Sequence[str] = ()) -> dict:
+    """What is known of an image, by the names and in the order of `columns`, without the path; None if undefined."""
+    fields = {**dict.fromkeys(classes), **prediction.to_dict()}
+    return {name: fields[name] for name in columns(classes, optional)[1:]}
 
 
 def _shown(fields: Sequence) -> list:
@@ -100,7 +105,3 @@ def _shown(fields: Sequence) -> list:
 
 def _field(value: object) -> object:
     return text_field(value) if isinstance(value, str) else value
-
-
-def _record(path: Path, prediction: Prediction, classes: Sequence[str]) -> dict:
-    return {"path": str(path), **dict.fromkeys(classes), **prediction.to_dict()}

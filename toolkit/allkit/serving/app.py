@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from allkit.classification.rows import columns, optional_columns
+from allkit.classification.rows import optional_columns, row_of
 from allkit.errors import AllkitError
 from allkit.model.card import model_card
 from allkit.runtime.classifier import Classifier, Prediction
@@ -28,7 +27,7 @@ from allkit.serving.figures import Figures
 from allkit.serving.protocol import metadata, parse_request, response
 
 _LENGTH = "Inference-Header-Content-Length"
-_RETRY = {"Retry-After": "1"}
+_TRY_AGAIN = (Overloaded, Late)
 # Of a length; Python reads no number of thousands.
 _MOST_DIGITS = 16
 
@@ -107,10 +106,8 @@ class Server:
             if wanted and prediction.error is None:
                 picture = await anyio.to_thread.run_sync(self._overlay, image, prediction)
                 return Response(picture, media_type="image/png")
-        classes = self._classifier.contract.classes
-        row = {**dict.fromkeys(classes), **prediction.to_dict()}
-        names = columns(classes, optional_columns(self._classifier))[1:]
-        return JSONResponse({name: row[name] for name in names}, 200 if prediction.error is None else 422)
+        row = row_of(prediction, self._classifier.contract.classes, optional_columns(self._classifier))
+        return JSONResponse(row, 200 if prediction.error is None else 422)
 
     async def _infer(self, request: Request) -> Response:
         length = request.headers.get(_LENGTH)
@@ -122,10 +119,10 @@ class Server:
             if len(asked.images) > self._limits.most_waiting:
                 raise HTTPException(413, f"send at most {self._limits.most_waiting} images at once")
             predictions = await self._answers(request, asked.images)
-        text, length = response(asked, predictions, contract, self._name)
-        if length is None:
+        text, json_length = response(asked, predictions, contract, self._name)
+        if json_length is None:
             return Response(text, media_type="application/json")
-        return Response(text, headers={_LENGTH: str(length)}, media_type="application/octet-stream")
+        return Response(text, headers={_LENGTH: str(json_length)}, media_type="application/octet-stream")
 
     @asynccontextmanager
     async def _body(self, request: Request) -> AsyncIterator[bytes]:
@@ -166,7 +163,8 @@ class Server:
         finally:
             gone.cancel()
             answers.cancel()
-            _cancel(futures)
+            for future in futures:
+                future.cancel()
 
     def _overlay(self, image: bytes, prediction: Prediction) -> bytes:
         contract = self._classifier.contract
@@ -204,16 +202,11 @@ def _page_file(name: str) -> Callable[[Request], Awaitable[Response]]:
 def _result(answers: asyncio.Future[list[Prediction]]) -> list[Prediction]:
     try:
         return answers.result()
-    except (Overloaded, Late):
+    except _TRY_AGAIN:
         raise
     except AllkitError as error:
         # The model failed, not the request.
         raise HTTPException(500, str(error)) from error
-
-
-def _cancel(futures: Sequence[Future]) -> None:
-    for future in futures:
-        future.cancel()
 
 
 async def _told(request: Request, error: HTTPException) -> Response:
@@ -227,5 +220,6 @@ async def _gone(request: Request, error: ClientDisconnect) -> Response:
 
 
 async def _refused(request: Request, error: AllkitError) -> Response:
-    status = {Overloaded: 503, Late: 503}.get(type(error), 400)
-    return JSONResponse({"error": str(error)}, status, _RETRY if status == 503 else None)
+    if isinstance(error, _TRY_AGAIN):
+        return JSONResponse({"error": str(error)}, 503, {"Retry-After": "1"})
+    return JSONResponse({"error": str(error)}, 400)

@@ -170,7 +170,7 @@ def _images(tensor: _Tensor, binary: bytes, contract: Contract) -> list[bytes | 
     size, in_binary = contract.pixels.size_px, tensor.parameters.binary_data_size
     if (tensor.data is None) == (in_binary is None):
         raise AllkitError(f"the input {tensor.name!r} has its data neither in JSON nor in binary, or in both: {_FIX}")
-    if in_binary != (len(binary) if in_binary is not None else None) or (in_binary is None and binary):
+    if (in_binary or 0) != len(binary):
         raise AllkitError(f"{len(binary)} bytes follow the JSON, {in_binary or 0} are announced: {_FIX}")
     if tensor.datatype == "BYTES":
         # Some clients give every tensor an axis more.
