@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from allkit.cli.options import NamedPath, batch_size_option, device_option, reading_options
+from allkit.cli.options import NamedPath, batch_size_option, device_option, model_option, reading_options
 from allkit.cli.terminal import LOG_SECONDS, say
 from allkit.support.extras import require
 
@@ -41,12 +41,7 @@ Research use; not for diagnosis."""
 
 @click.command(epilog=EPILOG)
 @click.argument("files_or_folders", nargs=-1, required=True, type=Path, metavar="FILES_OR_FOLDERS...")
-@click.option(
-    "--model",
-    type=NamedPath(dir_okay=False),
-    help="ONNX file made by `allkit export`.  [the one that ./exported/default names, which `allkit export` writes, "
-    "else the one that comes with allkit]",
-)
+@model_option
 @device_option
 @batch_size_option
 @click.option(

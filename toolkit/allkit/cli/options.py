@@ -40,6 +40,13 @@ data_option = click.option(
     help="Folder with one sub-folder of images per class.",
 )
 
+model_option = click.option(
+    "--model",
+    type=NamedPath(dir_okay=False),
+    help="ONNX file made by `allkit export`.  [the one that ./exported/default names, which `allkit export` writes, "
+    "else the one that comes with allkit]",
+)
+
 device_option = click.option(
     "--device",
     metavar="[auto|cpu|cuda|tensorrt|NAME]",

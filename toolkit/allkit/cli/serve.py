@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import click
 
-from allkit.cli.options import NamedPath, batch_size_option, device_option
+from allkit.cli.options import NamedPath, batch_size_option, device_option, model_option
 from allkit.cli.terminal import say
 from allkit.support.extras import require
 
@@ -27,7 +28,7 @@ wrong usage. Research use; not for diagnosis."""
 
 
 @click.command(epilog=EPILOG)
-@click.option("--model", type=NamedPath(dir_okay=False), help="ONNX file made by `allkit export`.  [as for classify]")
+@model_option
 @device_option
 @batch_size_option
 @click.option(
@@ -109,8 +110,6 @@ def serve(
 
 
 def _token(file: Path | None) -> str | None:
-    import os
-
     from allkit.errors import AllkitError
     from allkit.imaging.pixel_path import read_bytes
 

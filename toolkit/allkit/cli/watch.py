@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from allkit.cli.options import NamedPath, batch_size_option, device_option, reading_options
+from allkit.cli.options import NamedPath, batch_size_option, device_option, model_option, reading_options
 from allkit.cli.terminal import LOG_SECONDS, say
 from allkit.support.extras import require
 
@@ -52,7 +52,7 @@ Research use; not for diagnosis."""
     show_default=True,
     help="Seconds without a change after which a file is whole.",
 )
-@click.option("--model", type=NamedPath(dir_okay=False), help="ONNX file made by `allkit export`.  [as for classify]")
+@model_option
 @device_option
 @batch_size_option
 @reading_options
