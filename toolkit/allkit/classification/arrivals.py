@@ -97,7 +97,8 @@ def _while_there(folder: Path, identity: tuple[int, int], settling: Settling) ->
     )
     for changed in changes:
         paths = [Path(name) for _, name in changed]
-        settling.add([path for path in paths if path.is_relative_to(folder) and is_image_below(folder, path)])
+        inside = [path for path in paths if path.is_relative_to(folder)]
+        settling.add([path for path in inside if is_image_below(path.relative_to(folder))])
         begin = time.monotonic()
         if begin >= relist:
             settling.add(images_below(folder))

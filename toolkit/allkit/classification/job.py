@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from allkit.archive.shards import Packed, opened
 from allkit.classification.journal import Journal
 from allkit.classification.rows import Rows
 from allkit.runtime.classifier import Classifier, Prediction
@@ -34,7 +35,7 @@ class Tally:
     trained_on: int = 0
     damaged: int = 0
 
-    def counted(self, rows: Rows) -> Iterator[tuple[Path, Prediction]]:
+    def counted(self, rows: Rows) -> Iterator[tuple[Path | Packed, Prediction]]:
         """The rows, each counted as it is taken."""
         for path, prediction in rows:
             self.labels[prediction.label] += 1
@@ -55,8 +56,9 @@ def journal_of(output: Path, classifier: Classifier, resume: bool = False) -> Jo
 class Classification:
     """The classification of images, once.
 
-    journal: that of the output file; None where rows are written as they come. heatmaps: a folder for overlays and a
-    contact sheet, with a classifier that gives heat maps; AllkitError where an overlay would replace an image.
+    paths: of images, and of those in Parquet files, see `unpacked`. journal: that of the output file; None where rows
+    are written as they come. heatmaps: a folder for overlays and a contact sheet, with a classifier that gives heat
+    maps; AllkitError where an overlay would replace an image.
 
     todo: the images that are not in the journal. classified: those that were taken, in their order. tally: of the rows
     that were written. seconds: what classifying took. stopped: whether it was ended early. sheet: the contact sheet.
@@ -65,14 +67,14 @@ class Classification:
     def __init__(
         self,
         classifier: Classifier,
-        paths: Sequence[Path],
+        paths: Sequence[Path | Packed],
         journal: Journal | None = None,
         heatmaps: Path | None = None,
     ):
         self._classifier, self._paths, self._journal = classifier, paths, journal
         self._overlays = OverlayFolder(heatmaps, paths, classifier.contract, classifier.bits) if heatmaps else None
         self.todo = journal.left(paths) if journal else paths
-        self.classified: list[Path] = []
+        self.classified: list[Path | Packed] = []
         self.tally = Tally()
         self.seconds = 0.0
         self.stopped = False
@@ -107,8 +109,8 @@ class Classification:
         for path, prediction in self._rows(watch):
             self._journal.add(path, prediction)
 
-    def _rows(self, watch: Callable[[Rows, int], Rows]) -> Iterator[tuple[Path, Prediction]]:
-        for path, prediction in watch(zip(self.todo, self._classifier(self.todo), strict=True), len(self.todo)):
+    def _rows(self, watch: Callable[[Rows, int], Rows]) -> Iterator[tuple[Path | Packed, Prediction]]:
+        for path, prediction in watch(zip(self.todo, self._classifier(opened(self.todo)), strict=True), len(self.todo)):
             if self._overlays:
                 self._overlays.add(path, prediction)
             self.classified.append(path)

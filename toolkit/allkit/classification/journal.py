@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from allkit.archive.shards import Packed
 from allkit.errors import AllkitError, reason
 from allkit.runtime.classifier import Prediction
 from allkit.support.files import make_folder, open_claimed
@@ -101,7 +102,7 @@ class Journal:
         if remove and os.name == "nt":
             self.path.unlink(missing_ok=True)
 
-    def left(self, paths: Iterable[Path]) -> list[Path]:
+    def left(self, paths: Iterable[Path | Packed]) -> list[Path | Packed]:
         """The images that were not classified yet, or whose files have changed since; to be asked before they are read.
 
         A file that changes while it is read, or after, has not the facts that are noted here.
@@ -115,7 +116,7 @@ class Journal:
                 left.append(path)
         return left
 
-    def add(self, path: Path, prediction: Prediction) -> None:
+    def add(self, path: Path | Packed, prediction: Prediction) -> None:
         """Note the prediction of an image."""
         key, heatmap = _key(path), prediction.heatmap
         failed = prediction.error is not None
@@ -132,7 +133,7 @@ class Journal:
         self._write(line)
         self._at[key] = self._end - len(line), len(line)
 
-    def rows(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Prediction]]:
+    def rows(self, paths: Iterable[Path | Packed]) -> Iterator[tuple[Path | Packed, Prediction]]:
         """The images noted so far and their predictions, in the order of `paths`."""
         for path in paths:
             key = _key(path)
@@ -201,15 +202,17 @@ def _checksum(text: bytes) -> bytes:
     return hashlib.blake2b(text, digest_size=8).hexdigest().encode()
 
 
-def _key(path: Path) -> str:
+def _key(image: Path | Packed) -> str:
     # From wherever the job is resumed; `..` stays, since it may lead out of a link.
-    return str(path.absolute())
+    if isinstance(image, Packed):
+        return f"{image.shard.absolute()}, row {image.row}: {image.name}"
+    return str(image.absolute())
 
 
-def _facts(path: Path) -> tuple[int, int] | None:
+def _facts(image: Path | Packed) -> tuple[int, int] | None:
     """Size in bytes and time of the last change in nanoseconds; None where there is no file."""
     try:
-        facts = path.stat()
+        facts = (image.shard if isinstance(image, Packed) else image).stat()
     except (OSError, ValueError):
         return None
     return facts.st_size, facts.st_mtime_ns

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from allkit.runtime.classifier import Classifier, Prediction
 from allkit.support.csvtext import path_field, text_field, write_rows
 from allkit.support.files import replacing
 from allkit.support.text import visible
 
-Rows = Iterable[tuple[Path, Prediction]]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# A path, or whatever else names an image as a text.
+Rows = Iterable[tuple[object, Prediction]]
 Writer = Callable[[Rows, Sequence[str], TextIO, Sequence[str]], None]
 
 # A file name need not be valid UTF-8; it is written as the bytes that the file system has.
@@ -58,8 +62,25 @@ def write_parquet(rows: Rows, classes: Sequence[str], stream: TextIO, optional: 
 
     stream: one over bytes. A path that is not UTF-8, which Parquet cannot hold, has its other bytes escaped.
     """
-    import pyarrow as pa
     from pyarrow import parquet
+
+    with parquet.ParquetWriter(stream.buffer, parquet_schema(classes, optional)) as writer:
+        remaining = iter(rows)
+        while some := list(islice(remaining, _ROW_GROUP)):
+            writer.write_table(parquet_table(some, classes, optional))
+
+
+def parquet_table(rows: Rows, classes: Sequence[str], optional: Sequence[str] = ()) -> pa.Table:
+    """Rows as `write_parquet` writes them."""
+    import pyarrow as pa
+
+    records = [{"path": visible(str(path)), **row_of(prediction, classes, optional)} for path, prediction in rows]
+    return pa.Table.from_pylist(records, parquet_schema(classes, optional))
+
+
+def parquet_schema(classes: Sequence[str], optional: Sequence[str] = ()) -> pa.Schema:
+    """The columns of `write_parquet` with their types."""
+    import pyarrow as pa
 
     names = columns(classes, optional)
     kinds = {
@@ -68,14 +89,7 @@ def write_parquet(rows: Rows, classes: Sequence[str], stream: TextIO, optional: 
         **dict.fromkeys(("uncertain", "unfamiliar"), pa.bool_()),
         "prediction_set": pa.list_(pa.string()),
     }
-    schema = pa.schema([(name, kinds[name]) for name in names])
-    with parquet.ParquetWriter(stream.buffer, schema) as writer:
-        remaining = iter(rows)
-        while some := list(islice(remaining, _ROW_GROUP)):
-            records = [
-                {"path": visible(str(path)), **row_of(prediction, classes, optional)} for path, prediction in some
-            ]
-            writer.write_table(pa.Table.from_pylist(records, schema))
+    return pa.schema([(name, kinds[name]) for name in names])
 
 
 @contextmanager

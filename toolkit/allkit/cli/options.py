@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from allkit.archive.storage import is_uri
 from allkit.errors import reason
 from allkit.support.files import as_json, write_json
 
@@ -28,6 +29,13 @@ class NamedPath(click.Path):
         except (OSError, ValueError) as error:
             self.fail(f"{value!r}: {reason(error)}", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Source(NamedPath):
+    """A path, or a URI such as s3://bucket/folder, which stays a text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if isinstance(value, str) and is_uri(value) else super().convert(value, param, ctx)
 
 
 data_option = click.option(
@@ -85,6 +93,25 @@ def write_record(record: Mapping[str, Any], json_file: Path | None, compact: boo
 batch_size_option = click.option(
     "--batch-size", type=click.IntRange(1), help="Images per inference call.  [chosen for the model and the machine]"
 )
+
+
+def columns_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The columns of Parquet files with images."""
+    return click.option(
+        "--columns",
+        callback=_two_names,
+        metavar="PATH,BYTES",
+        default="path,bytes",
+        show_default=True,
+        help="The columns of Parquet files that hold the names and the encoded images.",
+    )(command)
+
+
+def _two_names(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, str]:
+    names = tuple(value.split(","))
+    if len(names) != 2 or not all(names):
+        raise click.BadParameter("give two names with a comma in between", ctx, param)
+    return names
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:

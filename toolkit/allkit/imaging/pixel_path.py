@@ -107,11 +107,12 @@ def central_square(image: np.ndarray) -> np.ndarray:
     return image[top : top + side, left : left + side]
 
 
-def read_bytes(path: Path | str, most_bytes: int = MOST_BYTES) -> bytes:
+def read_bytes(path: Path | str, most_bytes: int = MOST_BYTES, name: Path | str | None = None) -> bytes:
     """The content of a regular file of at most `most_bytes`; AllkitError when it cannot be read.
 
-    FIFOs and devices are refused at once.
+    FIFOs and devices are refused at once. name: what messages call it.
     """
+    name = path if name is None else name
     try:
         # Without O_NONBLOCK, opening a FIFO waits for a writer.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -119,19 +120,19 @@ def read_bytes(path: Path | str, most_bytes: int = MOST_BYTES) -> bytes:
         try:
             facts = os.fstat(descriptor)
             if not stat.S_ISREG(facts.st_mode):
-                raise AllkitError(f"cannot read {path}: it is not a regular file")
+                raise AllkitError(f"cannot read {name}: it is not a regular file")
             if facts.st_size > most_bytes:
-                raise AllkitError(f"cannot read {path}: it is larger than {most_bytes // 2**20} MiB")
+                raise AllkitError(f"cannot read {name}: it is larger than {most_bytes // 2**20} MiB")
             # A stream would take twice as long to open as a small file to read. Other systems read less than asked.
             return b"".join(iter(lambda: os.read(descriptor, facts.st_size + 1), b""))
         finally:
             os.close(descriptor)
     except FileNotFoundError as error:
-        pattern = any(character in str(path) for character in "*?[")
+        pattern = any(character in str(name) for character in "*?[")
         advice = "; if it is a pattern, leave out the quotation marks around it, or give the folder" if pattern else ""
-        raise AllkitError(f"cannot read {path}: {reason(error)}{advice}") from error
+        raise AllkitError(f"cannot read {name}: {reason(error)}{advice}") from error
     except (OSError, ValueError) as error:
-        raise AllkitError(f"cannot read {path}: {reason(error)}") from error
+        raise AllkitError(f"cannot read {name}: {reason(error)}") from error
 
 
 def is_image_name(name: str) -> bool:

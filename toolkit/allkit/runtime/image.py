@@ -15,7 +15,7 @@ from allkit.runtime.pipeline import Source
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
-    Image = str | Path | bytes | bytearray | memoryview | np.ndarray | PilImage
+    Image = str | Path | bytes | bytearray | memoryview | np.ndarray | PilImage | AllkitError
 
 COLORS = ("rgb", "bgr")
 # Pillow modes with more than eight bits, which its conversion to RGB would cut off.
@@ -30,7 +30,12 @@ def is_one(images: object) -> bool:
 
 
 def as_source(image: Image, color: str) -> Source:
-    """A path, encoded bytes or an RGB array; AllkitError for anything else. color: channel order of arrays."""
+    """A path, encoded bytes or an RGB array; AllkitError for anything else. color: channel order of arrays.
+
+    An AllkitError in the place of an image says why there is none, and is raised.
+    """
+    if isinstance(image, AllkitError):
+        raise image
     if isinstance(image, np.ndarray):
         return image[..., ::-1] if color == "bgr" and image.ndim == 3 else image
     if isinstance(image, str | os.PathLike | bytes):

@@ -16,6 +16,7 @@ LIBRARIES = {
     "parquet": ("pyarrow",),
     "watch": ("watchfiles",),
     "serve": ("starlette", "uvicorn", "httptools", "prometheus_client"),
+    "ray": ("ray", "pyarrow"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,14 +21,24 @@ class Tree:
 
 
 def walk(folder: Path) -> Tree:
-    """List what lies below a folder at any depth; hidden folders are skipped.
+    """List what lies below a folder at any depth, see `folders`."""
+    tree = Tree()
+    for one in folders(folder):
+        tree.files.extend(one.files)
+        tree.links.extend(one.links)
+        tree.closed.update(one.closed)
+    return tree
+
+
+def folders(folder: Path) -> Iterator[Tree]:
+    """What lies in a folder and in each of those below it, one after the other; hidden folders are skipped.
 
     A folder too deep to be named counts as closed. (`os.walk` recurses once per level before Python 3.12.)
     """
-    tree = Tree()
     waiting = [folder]
     while waiting:
         place = waiting.pop()
+        tree = Tree()
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
@@ -41,7 +52,7 @@ def walk(folder: Path) -> Tree:
                         waiting.append(Path(entry.path))
         except OSError as error:
             tree.closed[place] = reason(error)
-    return tree
+        yield tree
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

@@ -1,0 +1,1 @@
+"""Images beyond a folder: in object stores, and packed into Parquet shards."""
