@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from allkit.cli.options import NamedPath, batch_size_option, device_option, model_option, reading_options
+from allkit.cli.options import (
+    NamedPath,
+    Source,
+    batch_size_option,
+    columns_option,
+    device_option,
+    model_option,
+    reading_options,
+)
 from allkit.cli.terminal import LOG_SECONDS, say
+from allkit.errors import AllkitError
 from allkit.support.extras import require
 
 if TYPE_CHECKING:
-    from allkit.classification.job import Classification
+    from allkit.classification.job import Classification, Tally
     from allkit.classification.rows import Rows
     from allkit.runtime.classifier import Classifier
 
@@ -30,6 +39,9 @@ Examples:
   allkit classify smears/ --format jsonl | head
   allkit classify smears/ --profile                    where the time goes
   allkit classify smears/ --heatmaps maps/             one overlay per image and a contact sheet
+  allkit classify packed/ --output labels.csv          Parquet files, see `allkit data pack`
+  allkit classify s3://archive/smears --ray --output s3://results/labels
+                                                       on all machines of a Ray cluster
 
 An image is marked uncertain when the classes that the model's coverage does not rule
 out are not exactly one, and unfamiliar when it is unlike the training images.
@@ -40,7 +52,7 @@ Research use; not for diagnosis."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("files_or_folders", nargs=-1, required=True, type=Path, metavar="FILES_OR_FOLDERS...")
+@click.argument("sources", nargs=-1, required=True, type=Source(), metavar="FILES_OR_FOLDERS...")
 @model_option
 @device_option
 @batch_size_option
@@ -52,9 +64,9 @@ Research use; not for diagnosis."""
 )
 @click.option(
     "--output",
-    type=NamedPath(dir_okay=False),
+    type=Source(),
     help="Write the rows to this file instead of stdout; it appears when all are there, or the work is stopped. "
-    "A link is refused, and so is an image or a model.",
+    "A link is refused, and so is an image or a model. With --ray: a folder, or a URI, for Parquet files.",
 )
 @click.option(
     "--resume",
@@ -72,18 +84,42 @@ Research use; not for diagnosis."""
     help="Write overlays of the evidence for each label into this folder, with a contact sheet of the strongest of "
     "each class; needs a model exported with --heatmap.",
 )
+@columns_option
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="",
+    metavar="[ADDRESS]",
+    help="Classify with Ray on all cores of a cluster: that at ADDRESS, such as ray://head:10001, or the one that this "
+    "machine belongs to, or this machine alone. Folders and --output may be URIs that pyarrow knows, such as s3://.",
+)
 def classify(
-    files_or_folders: tuple[Path, ...],
+    sources: tuple[Path | str, ...],
     form: str | None,
-    output: Path | None,
+    output: Path | str | None,
     resume: bool,
     profile: bool,
     heatmaps: Path | None,
+    columns: tuple[str, str],
+    ray: str | None,
     **options: Any,
 ) -> None:
     """Classify images, or all images below folders, with an exported model: one row per image."""
     if resume and output is None:
         raise click.UsageError("--resume continues a file: give --output too")
+    if ray is not None:
+        from allkit.cli.classify_ray import classify_on_ray
+
+        if profile or heatmaps or form not in (None, "parquet"):
+            raise click.UsageError(
+                "--ray writes Parquet and nothing else: leave out --format, --profile and --heatmaps"
+            )
+        classify_on_ray(sources, output, ray or None, resume, columns, **options)
+        return
+    if far := next((one for one in (*sources, output) if isinstance(one, str)), None):
+        raise click.UsageError(f"{far} is a URI: add --ray")
+    if output and output.is_dir():
+        raise click.UsageError(f"--output {output} is a folder: name a file in it, or write Parquet files with --ray")
     suffix = output.suffix.lower().removeprefix(".") if output else ""
     form = form or (suffix if suffix in FORMATS else "table")
     if form == "parquet":
@@ -92,6 +128,7 @@ def classify(
             raise click.UsageError("Parquet is no text: give --output FILE")
 
     from allkit import Classifier
+    from allkit.archive.shards import Columns, unpacked
     from allkit.classification.job import Classification, journal_of
     from allkit.runtime.inputs import expand
     from allkit.support.files import check_folder, check_replaceable, check_text_file
@@ -100,21 +137,24 @@ def classify(
         check_replaceable(output)
     if heatmaps:
         check_folder(heatmaps)
-    paths = expand(files_or_folders)
+    paths = expand(sources)
+    images = unpacked(paths, Columns(*columns))
+    if heatmaps and images != paths:
+        raise click.UsageError("heat maps are drawn beside image files: leave out --heatmaps with Parquet files")
     classifier = Classifier(heatmaps=heatmaps is not None, **options)
     if output:
         check_text_file(output, [classifier.model_path, *paths])
     if classifier.notice:
         say(classifier.notice, err=True)
     with journal_of(output, classifier, resume) if output else nullcontext() as journal:
-        job = Classification(classifier, paths, journal, heatmaps)
-        if kept := len(paths) - len(job.todo):
+        job = Classification(classifier, images, journal, heatmaps)
+        if kept := len(images) - len(job.todo):
             say(f"{kept} image(s) were classified before", err=True)
         _run(job, classifier, form, output)
-    _print_summary(job, classifier, len(paths), output, err=form != "table")
+    print_summary(job.tally, classifier, len(images), len(job.classified), job.seconds, output, err=form != "table")
     if profile and job.classified:
         _print_profile(job, classifier)
-    _exit(job, len(paths), output)
+    _exit(job, len(images), output)
 
 
 def _run(job: Classification, classifier: Classifier, form: str, output: Path | None) -> None:
@@ -163,8 +203,16 @@ def _logged(rows: Rows, count: int) -> Rows:
             say(f"{done:,} of {count:,} image(s), {done / (now - began):.1f} images/s", err=True)
 
 
-def _print_summary(job: Classification, classifier: Classifier, count: int, output: Path | None, err: bool) -> None:
-    tally, done = job.tally, len(job.classified)
+def print_summary(
+    tally: Tally,
+    classifier: Classifier,
+    count: int,
+    done: int,
+    seconds: float,
+    output: object | None,
+    err: bool = False,
+) -> None:
+    """What the rows of `count` images say, and how long the `done` of them took that were classified now."""
     say("", err=err)
     if output:
         say(f"wrote {tally.labels.total():,} row(s) to {output}", err=err)
@@ -184,18 +232,20 @@ def _print_summary(job: Classification, classifier: Classifier, count: int, outp
     chosen = f" ({classifier.chosen})" if classifier.chosen else ""
     say(
         f"{'  '.join(f'{name}: {count}' for name, count in counts)}\n"
-        f"{done} image(s), {done / job.seconds:.1f} images/s with {classifier.model_path.name}{chosen} "
+        f"{done} image(s), {done / seconds:.1f} images/s with {classifier.model_path.name}{chosen} "
         f"on {classifier.provider}; research use; not for diagnosis",
         err=err,
     )
 
 
 def _print_profile(job: Classification, classifier: Classifier) -> None:
+    from allkit.archive.shards import opened
     from allkit.cli.profile_table import print_profile
     from allkit.runtime.providers import CPU
     from allkit.runtime.tuning import stage_costs
 
-    alone = stage_costs(classifier.model_path, job.classified[:128]) if classifier.provider == CPU else None
+    some = [image for image in opened(job.classified[:128]) if not isinstance(image, AllkitError)]
+    alone = stage_costs(classifier.model_path, some) if some and classifier.provider == CPU else None
     print_profile(job.seconds, len(job.classified), classifier.profile.by_thread(), alone)
 
 
