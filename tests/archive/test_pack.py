@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 from allkit.archive import pack as packing
-from allkit.archive.shards import Columns, opened, unpacked
+from allkit.archive.shards import Columns, opened, repeated_name, unpacked
+from allkit.archive.storage import place_of
 from allkit.cli.data import data
 from allkit.errors import AllkitError
 from classified import add_broken, folder, run
@@ -145,6 +146,14 @@ def test_a_stopped_classification_goes_on(folder):
     told = run("packed", "--output", "out.csv", "--resume")
     assert "1 image(s) were classified before" in told.output
     assert Path("out.csv").read_text() == expected
+
+
+def test_a_name_that_two_rows_have_is_found(folder):
+    for name, names in (("a", ["x", "y"]), ("b", ["z", "y"])):
+        parquet.write_table(pa.table({"path": names, "bytes": [b"", b""]}), f"{name}.parquet")
+    places = [place_of("a.parquet"), place_of("b.parquet")]
+    assert repeated_name(places, Columns()) == "y"
+    assert repeated_name(places[:1], Columns()) is None
 
 
 def test_heat_maps_are_refused_and_so_are_uris(folder):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from allkit.archive.listing import Source
-from allkit.archive.shards import DEFAULT_COLUMNS, ERROR, tables
+from allkit.archive.shards import DEFAULT_COLUMNS, ERROR, names_in
 from allkit.archive.storage import Place
 from allkit.errors import AllkitError, reason
 from allkit.support.ahead import ahead
@@ -50,12 +50,7 @@ def pack(
         there = _shards_in(output)
         if there and not resume:
             raise AllkitError(f"{output.name} has Parquet files: add to them with --resume, or give another --output")
-        done = {
-            name
-            for shard in there
-            for table in tables(shard, DEFAULT_COLUMNS, data=False)
-            for name in table["path"].to_pylist()
-        }
+        done = {name for shard in there for name in names_in(shard, DEFAULT_COLUMNS)}
         packing.before = len(done)
         places = (place for source in sources for place in source if visible(place.name) not in done)
         with _Shards(output, len(there)) as shards:

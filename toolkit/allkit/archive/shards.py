@@ -11,6 +11,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from allkit.archive.storage import Place, place_of
 from allkit.errors import AllkitError, reason
 from allkit.runtime.inputs import SHARD_SUFFIX
@@ -54,7 +56,7 @@ def unpacked(paths: Iterable[Path], columns: Columns) -> list[Path | Packed]:
 
     Raises AllkitError when a Parquet file has no such columns.
     """
-    return [image for path in paths for image in (_names(path, columns) if is_shard(path) else [path])]
+    return [image for path in paths for image in (_packed(path, columns) if _is_shard(path) else [path])]
 
 
 def opened(images: Sequence[Path | Packed]) -> Iterable[Path | bytes | AllkitError]:
@@ -62,11 +64,6 @@ def opened(images: Sequence[Path | Packed]) -> Iterable[Path | bytes | AllkitErr
     if not any(isinstance(image, Packed) for image in images):
         return images
     return _opened(images)
-
-
-def is_shard(path: Path) -> bool:
-    """Whether a path is named like a Parquet file."""
-    return path.suffix.lower() == SHARD_SUFFIX
 
 
 def check_columns(place: Place, columns: Columns) -> None:
@@ -104,6 +101,12 @@ def tables(place: Place, columns: Columns, data: bool = True) -> Iterator[pa.Tab
         yield pa.Table.from_pylist([row], schema)
 
 
+def names_in(place: Place, columns: Columns) -> Iterator[str]:
+    """The names of the rows of a Parquet file, see `tables`."""
+    for table in tables(place, columns, data=False):
+        yield from table["path"].to_pylist()
+
+
 def image_of(data: bytes | None, error: str | None) -> bytes | AllkitError:
     """What a classifier takes for a row."""
     if data is not None and error is None:
@@ -111,11 +114,28 @@ def image_of(data: bytes | None, error: str | None) -> bytes | AllkitError:
     return AllkitError(error or "cannot read it: the row has no bytes")
 
 
-def _names(shard: Path, columns: Columns) -> Iterator[Packed]:
+def repeated_name(shards: Sequence[Place], columns: Columns) -> str | None:
+    """A name that two rows have, None where there is none; keeps eight bytes of each name."""
+    parts = (np.fromiter(map(hash, names_in(shard, columns)), np.int64) for shard in shards)
+    hashes, counts = np.unique(np.concatenate([np.empty(0, np.int64), *parts]), return_counts=True)
+    # Different names may have one hash, if hardly ever.
+    suspect, seen = set(hashes[counts > 1].tolist()), set()
+    for name in (name for shard in shards for name in names_in(shard, columns)) if suspect else ():
+        if hash(name) in suspect:
+            if name in seen:
+                return name
+            seen.add(name)
+    return None
+
+
+def _is_shard(path: Path) -> bool:
+    return path.suffix.lower() == SHARD_SUFFIX
+
+
+def _packed(shard: Path, columns: Columns) -> Iterator[Packed]:
     place = place_of(shard)
     check_columns(place, columns)
-    names = (name for table in tables(place, columns, data=False) for name in table["path"].to_pylist())
-    for row, name in enumerate(names):
+    for row, name in enumerate(names_in(place, columns)):
         yield Packed(shard, columns, row, name)
 
 

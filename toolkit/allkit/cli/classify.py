@@ -90,7 +90,7 @@ Research use; not for diagnosis."""
     is_flag=False,
     flag_value="",
     metavar="[ADDRESS]",
-    help="Classify with Ray on all cores of a cluster: that at ADDRESS, such as ray://head:10001, or the one that this "
+    help="Classify with Ray on all cores of a cluster: that at ADDRESS, such as head:6379, or the one that this "
     "machine belongs to, or this machine alone. Folders and --output may be URIs that pyarrow knows, such as s3://.",
 )
 def classify(

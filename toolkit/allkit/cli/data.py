@@ -104,12 +104,13 @@ def pack(given: tuple[Path | str, ...], output: Path | str, resume: bool) -> Non
     from allkit.archive.storage import place_of
     from allkit.cli.count_display import counting
 
+    sources, target = sources_of(given), place_of(output)
     with counting() as tell:
-        packing = pack_images(sources_of(given), place_of(output), resume, tell)
+        packing = pack_images(sources, target, resume, tell)
     if packing.before:
         say(f"{packing.before:,} image(s) were there before")
     size = f"{packing.size / 2**20:,.0f} MiB"
-    say(f"packed {packing.images:,} image(s), {size}, into {packing.shards} file(s) in {output}")
+    say(f"packed {packing.images:,} image(s), {size}, into {packing.shards} file(s) in {target.name}")
     if packing.failed:
         say(f"{packing.failed:,} could not be read: their rows have the error", err=True, fg="yellow")
         click.get_current_context().exit(1)

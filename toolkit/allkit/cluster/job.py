@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from threading import Event, Thread
+from contextlib import contextmanager, suppress
 
 from allkit.archive.listing import Source
-from allkit.archive.shards import DEFAULT_COLUMNS, Columns, check_columns
+from allkit.archive.shards import DEFAULT_COLUMNS, Columns, check_columns, repeated_name
 from allkit.archive.storage import Place
 from allkit.classification.job import Tally
 from allkit.errors import AllkitError, reason
@@ -32,6 +34,7 @@ import ray
 from ray.actor import ActorHandle
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
+from ray.exceptions import RayError
 
 from allkit.cluster.output import KEY, Output
 from allkit.cluster.source import IMAGES_BYTES, NAMES_BYTES, Images
@@ -41,6 +44,7 @@ from allkit.cluster.worker import Shared, Worker
 _TICK_S = 1.0
 # How long the head of a cluster may take to answer.
 _REACH_S = 10.0
+_SAID = re.compile(r"AllkitError: (.+)")
 # Shares of a core, so that what lists and writes finds room beside the workers.
 _WORKER, _LIGHT = 0.9, 0.05
 
@@ -58,7 +62,7 @@ def classify_on_cluster(
     """Classify images with a worker on each core of a cluster, and write their rows as Parquet files.
 
     classifier: names the model and how images are read; workers have their own. address: of the cluster, such as
-    ray://head:10001; None for the one of RAY_ADDRESS or of this machine, or else one that is started for this job.
+    head:6379; None for the one of RAY_ADDRESS or of this machine, or else one that is started for this job.
     columns: of Parquet files with images. resume: leave out the images that have rows, and try again what could not be
     read. on_tick: is told about every second how many images are done. Returns the tally of all rows in the
     output, and how many of them were there before.
@@ -66,9 +70,11 @@ def classify_on_cluster(
     A file that cannot be read has its row with the error. Rows are in no order. Raises AllkitError as `Output` does,
     when the cluster cannot be reached, and when a worker fails.
     """
-    for source in sources:
-        if source.kind == "shards":
-            check_columns(next(iter(source)), columns)
+    shards = [shard for source in sources if source.kind == "shards" for shard in source]
+    for shard in shards[:1]:
+        check_columns(shard, columns)
+    if twice := repeated_name(shards, columns):
+        raise AllkitError(f"two images have the name {twice}: names must tell them apart")
     reading = {"lenient": classifier.lenient, "bits": classifier.bits, "mark_trained": classifier.mark_trained}
     target = Output(output, f"{classifier.model_identity} {reading}", resume)
     with _cluster(address):
@@ -77,7 +83,7 @@ def classify_on_cluster(
         before = target.count()
         context = DataContext.get_current()
         context.enable_progress_bars = False
-        context.target_max_block_size = IMAGES_BYTES if sources[0].kind == "shards" else NAMES_BYTES
+        context.target_max_block_size = IMAGES_BYTES if shards else NAMES_BYTES
         context.checkpoint_config = CheckpointConfig(
             KEY, target.checkpoint, override_filesystem=output.filesystem, delete_checkpoint_on_success=False
         )
@@ -104,9 +110,10 @@ def classify_on_cluster(
 @contextmanager
 def _cluster(address: str | None) -> Iterator[None]:
     """Be connected to a cluster, one of this machine where there is no other; AllkitError for what fails on it."""
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # What ends a job is raised, and told once.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     _check_reachable(address)
-    with quiet():
+    with quiet(), _signals_kept():
         failure = _connect(address)
     if failure:
         raise AllkitError(
@@ -120,12 +127,21 @@ def _cluster(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Leave to the caller what SIGTERM does, which Ray changes."""
+    kept = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, kept)
+
+
 def _connect(address: str | None) -> Exception | None:
     """Connect to a cluster, or start one; the error where that fails."""
     settings = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
     try:
         ray.init(address or "auto", **settings)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
         if address or not isinstance(error, ConnectionError):
             return error
         # One more, for what takes a core beside the workers.
@@ -147,13 +163,15 @@ def _check_reachable(address: str | None) -> None:
 @contextmanager
 def _told(shared: ActorHandle, on_tick: Callable[[int], None]) -> Iterator[None]:
     """Tell about every second how far it is."""
-    ended = Event()
+    ended = threading.Event()
 
     def tell() -> None:
-        while not ended.wait(_TICK_S):
-            on_tick(ray.get(shared.done.remote()))
+        # Where the job has failed, its end says why.
+        with suppress(RayError):
+            while not ended.wait(_TICK_S):
+                on_tick(ray.get(shared.done.remote()))
 
-    thread = Thread(target=tell, daemon=True)
+    thread = threading.Thread(target=tell, daemon=True)
     thread.start()
     try:
         yield
@@ -162,11 +180,16 @@ def _told(shared: ActorHandle, on_tick: Callable[[int], None]) -> Iterator[None]
         thread.join()
 
 
-def _foreseen(error: BaseException | None) -> Exception:
-    """The AllkitError inside one of Ray, or one that says what Ray says."""
-    found, inner = error, error
+def _foreseen(error: Exception) -> Exception:
+    """The AllkitError that ended a job, or one that says what Ray says; any other error as it is."""
+    inner: BaseException | None = error
     while inner is not None:
         if isinstance(inner, AllkitError):
             return inner
-        found, inner = inner, getattr(inner, "cause", None) or inner.__cause__
-    return found
+        inner = getattr(inner, "cause", None) or inner.__cause__
+    # That of a worker that could not begin is there as a text only.
+    if found := _SAID.search(str(error)):
+        return AllkitError(found[1])
+    if not isinstance(error, RayError):
+        return error
+    return AllkitError(f"the cluster failed: {str(error).strip().splitlines()[0]}; the same job with --resume goes on")
