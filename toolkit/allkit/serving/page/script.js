@@ -1,62 +1,87 @@
 "use strict";
-// Images to rows: one request for each, a few at a time; rows appear as they are done.
+// Images to rows: one request for each, a few at a time; rows appear as they are done, in the order of the images.
 const AT_ONCE = 4, RETRY_MS = 1000;
 // Pictures and maps take memory: further rows have none, but are all in the CSV.
 const MOST_SHOWN = 500;
-const NAMES = /\.(jpe?g|png|bmp|tiff?|webp)$/i;
 const at = (id) => document.getElementById(id);
 const rows = [];
-let waiting = [], stopped = false, working = 0, given = 0, classes = [];
+let waiting = [], stopped = false, working = 0, given = 0, taken = 0, classes = [];
 
-fetch("about").then((answer) => answer.json()).then((about) => {
+const ready = fetch("about").then((answer) => answer.json()).then((about) => {
   at("model").textContent = about.model;
   classes = about.classes;
   at("maps").hidden = !about.heatmap;
 });
 
-for (const id of ["files", "folder"]) {
-  at(id).addEventListener("change", (event) => { take([...event.target.files].map(named)); event.target.value = ""; });
-}
-const drop = at("drop");
-drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
-drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-drop.addEventListener("drop", async (event) => {
+at("files").addEventListener("change", (event) => {
+  take([...event.target.files].map(image));
+  event.target.value = "";
+});
+at("folder").addEventListener("change", (event) => {
+  take(below([...event.target.files].map(image)));
+  event.target.value = "";
+});
+at("drop").addEventListener("dragover", (event) => { event.preventDefault(); at("drop").classList.add("over"); });
+at("drop").addEventListener("dragleave", () => at("drop").classList.remove("over"));
+at("drop").addEventListener("drop", async (event) => {
   event.preventDefault();
-  drop.classList.remove("over");
-  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry());
-  if (entries.some(Boolean)) {
-    for (const entry of entries.filter(Boolean)) await walk(entry);
-  } else {
-    take([...event.dataTransfer.files].map(named));
-  }
+  at("drop").classList.remove("over");
+  const files = [...event.dataTransfer.items].filter((item) => item.kind === "file");
+  // Items are empty once the event is over: all are asked before the first is awaited.
+  const entries = files.map((item) => item.webkitGetAsEntry()).filter(Boolean);
+  for (const entry of entries) take(entry.isFile ? [dropped(entry)] : below(await walk(entry)));
 });
 at("stop").addEventListener("click", () => { stopped = true; waiting = []; tell(); });
 at("save").addEventListener("click", save);
 at("heatmaps").addEventListener("change", () => rows.forEach((row) => row.picture && show(row)));
 
-function named(file) { return { file, path: file.webkitRelativePath || file.name }; }
+// An image is a path and a function that opens its file.
+function image(file) { return { path: file.webkitRelativePath || file.name, open: async () => file }; }
 
-// A folder that is dropped is read in parts.
-async function walk(entry) {
-  if (entry.isFile) {
-    const file = await new Promise((done, fail) => entry.file(done, fail));
-    take([{ file, path: entry.fullPath.replace(/^\//, "") }]);
-    return;
+function dropped(entry) {
+  return { path: entry.fullPath.slice(1), open: () => new Promise((done, fail) => entry.file(done, fail)) };
+}
+
+// All files below a folder; the folder itself where it cannot be read.
+async function walk(folder) {
+  const reader = folder.createReader(), found = [];
+  try {
+    // It is read in parts.
+    for (;;) {
+      const some = await new Promise((done, fail) => reader.readEntries(done, fail));
+      if (!some.length) break;
+      for (const entry of some) found.push(...(entry.isFile ? [dropped(entry)] : await walk(entry)));
+    }
+  } catch (error) {
+    found.push({ path: folder.fullPath.slice(1), open: async () => { throw error; }, closed: true });
   }
-  const reader = entry.createReader();
-  for (;;) {
-    const some = await new Promise((done, fail) => reader.readEntries(done, fail));
-    if (!some.length) return;
-    for (const one of some) await walk(one);
+  return found;
+}
+
+// What `allkit classify` takes of a folder, in its order: no hidden files and no heat maps, 2 before 10.
+function below(found) {
+  const inside = ({ path }) => path.slice(path.indexOf("/") + 1);
+  const wanted = (one) => /\.(jpe?g|png|bmp|tiff?|webp)$/i.test(one.path) && !one.path.endsWith(".heatmap.png")
+    && !/(^|\/)\./.test(inside(one));
+  const runs = (one) => inside(one).split(/(\d+)/).filter(Boolean).map((run) => (/\d/.test(run) ? Number(run) : run));
+  return found.filter((one) => one.closed || wanted(one)).map((one) => ({ ...one, runs: runs(one) })).sort(natural);
+}
+
+function natural({ runs: left }, { runs: right }) {
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    const [a, b] = [left[i], right[i]];
+    if (typeof a !== typeof b) return typeof a === "string" ? -1 : 1;
+    if (a !== b) return a < b ? -1 : 1;
   }
+  return left.length - right.length;
 }
 
 function take(images) {
-  const found = images.filter(({ file, path }) => NAMES.test(path) || file.type.startsWith("image/"));
-  given += found.length;
-  waiting.push(...found);
+  waiting.push(...images.map((one) => ({ ...one, number: taken++ })));
+  // Without those that an earlier stop has left.
+  given = rows.length + working + waiting.length;
   stopped = false;
-  at("work").hidden = false;
+  at("work").hidden = !given;
   tell();
   while (working < AT_ONCE && waiting.length) work();
 }
@@ -64,68 +89,85 @@ function take(images) {
 async function work() {
   working += 1;
   while (waiting.length) {
-    const image = waiting.shift();
-    const result = await classified(image);
-    if (result) { const row = { ...image, result }; rows.push(row); add(row); }
+    const row = waiting.shift();
+    row.result = await classified(row);
+    if (row.result) { rows.push(row); add(row); }
     tell();
   }
   working -= 1;
   tell();
 }
 
-async function classified({ file }) {
+// The row of an image, or null where the user does not wait for it any more.
+async function classified(row) {
+  try {
+    row.file = await row.open();
+  } catch (error) {
+    return { error: `the browser cannot read it (${error.message})` };
+  }
+  try {
+    await ready;
+    const answer = await asked("classify", row.file);
+    return answer.status === 503 ? null : await answer.json();
+  } catch (error) {
+    return { error: `no answer from the server (${error.message})` };
+  }
+}
+
+// The answer of the server; while it has too much to do, it is asked again, until the user stops.
+async function asked(place, file) {
   for (;;) {
-    try {
-      const answer = await fetch("classify", { method: "POST", body: file });
-      if (answer.status === 503 && !stopped) { await new Promise((done) => setTimeout(done, RETRY_MS)); continue; }
-      return stopped && answer.status === 503 ? null : await answer.json();
-    } catch (error) {
-      return { error: `no answer from the server (${error.message})` };
-    }
+    const answer = await fetch(place, { method: "POST", body: file });
+    if (answer.status !== 503 || stopped) return answer;
+    await new Promise((done) => setTimeout(done, RETRY_MS));
   }
 }
 
 function add(row) {
   if (rows.length > MOST_SHOWN) return;
-  const item = at("row").content.cloneNode(true), { result } = row;
+  const item = at("row").content.cloneNode(true).firstElementChild, { result } = row;
+  item.dataset.number = row.number;
   item.querySelector(".name").textContent = row.path;
   const label = item.querySelector(".label");
-  label.textContent = result.label ?? `not read: ${result.error}`;
-  label.classList.toggle("error", result.label == null);
-  const set = result.prediction_set && result.prediction_set.length ? result.prediction_set.join(" or ") : "none of the classes";
-  item.querySelector(".marks").textContent = [
-    result.uncertain ? `uncertain: ${set}` : "", result.unfamiliar ? "unfamiliar: the label means little" : "",
-  ].filter(Boolean).join("; ");
-  const body = item.querySelector("tbody");
-  for (const name of result.label == null ? [] : classes) {
-    const line = body.insertRow(), head = document.createElement("th"), share = result[name];
-    head.scope = "row";
-    head.textContent = name;
-    line.append(head);
-    const bar = line.insertCell(), number = line.insertCell();
-    bar.className = "bar";
-    bar.append(document.createElement("span"));
-    bar.firstChild.style.width = `${100 * share}%`;
-    bar.setAttribute("aria-hidden", "true");
-    number.className = "number";
-    number.textContent = `${(100 * share).toFixed(1)} %`;
-  }
-  const picture = item.querySelector("img");
-  at("rows").append(item);
   if (result.label == null) {
-    picture.remove();
+    label.textContent = `not read: ${result.error}`;
+    label.classList.add("error");
+    item.querySelector("img").remove();
   } else {
-    picture.alt = `${row.path}: ${result.label}`;
-    row.picture = picture;
+    label.textContent = result.label;
+    const set = result.prediction_set.join(" or ") || "no class is likely enough";
+    item.querySelector(".marks").textContent = [
+      result.uncertain ? `uncertain: ${set}` : "", result.unfamiliar ? "unfamiliar: the label means little" : "",
+    ].filter(Boolean).join("; ");
+    for (const name of classes) bar(item.querySelector("tbody"), name, result[name]);
+    row.picture = item.querySelector("img");
+    row.picture.alt = `${row.path}: ${result.label}`;
     show(row);
   }
+  // Images before it may still be at work.
+  const later = [...at("rows").children].find((other) => Number(other.dataset.number) > row.number);
+  at("rows").insertBefore(item, later ?? null);
+}
+
+function bar(body, name, share) {
+  const line = body.insertRow(), head = document.createElement("th");
+  head.scope = "row";
+  head.textContent = name;
+  line.append(head);
+  const drawn = line.insertCell(), number = line.insertCell();
+  drawn.className = "bar";
+  drawn.setAttribute("aria-hidden", "true");
+  drawn.append(document.createElement("span"));
+  drawn.firstChild.style.width = `${100 * share}%`;
+  number.className = "number";
+  number.textContent = `${(100 * share).toFixed(1)} %`;
 }
 
 // The image, or the image under its heat map.
 async function show(row) {
   let source = row.file;
   if (at("heatmaps").checked) {
-    const answer = await fetch("classify?heatmap=png", { method: "POST", body: row.file }).catch(() => null);
+    const answer = await asked("classify?heatmap=png", row.file).catch(() => null);
     if (answer && answer.ok) source = await answer.blob();
   }
   const before = row.picture.src;
@@ -139,13 +181,13 @@ function tell() {
   at("progress").value = done;
   const count = (mark) => rows.filter(({ result }) => result[mark]).length;
   const failed = rows.filter(({ result }) => result.label == null).length;
-  at("status").textContent = `${done} of ${given} images; ${count("uncertain")} uncertain, ${count("unfamiliar")} unfamiliar, `
-    + `${failed} not read${stopped ? "; stopped" : busy ? "" : "; done"}`
+  at("status").textContent = !given ? "No image in this folder." : `${done} of ${given} images; ${count("uncertain")} uncertain, `
+    + `${count("unfamiliar")} unfamiliar, ${failed} not read${stopped ? "; stopped" : busy ? "" : "; done"}`
     + (done > MOST_SHOWN ? `. The first ${MOST_SHOWN} are shown; the CSV has all.` : "");
   at("stop").disabled = !busy;
 }
 
-// The columns of `allkit classify`. A field that a spreadsheet would evaluate gets an apostrophe, or ./ if it is a path.
+// The file that `allkit classify` writes. A field that a spreadsheet would evaluate gets an apostrophe, or ./ if it is a path.
 function save() {
   const names = ["label", "confidence", ...classes, "error", "prediction_set", "uncertain", "unfamiliar"];
   const risky = (text) => /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(text);
@@ -153,16 +195,22 @@ function save() {
   const field = (value) => {
     if (value == null) return "";
     if (typeof value === "boolean") return value ? "True" : "False";
-    if (typeof value === "number") return String(value);
+    if (typeof value === "number") return decimal(value);
     const text = Array.isArray(value) ? value.join("|") : value;
     return quoted(risky(text) ? `'${text}` : text);
   };
-  const lines = rows.map(({ path, result }) =>
-    [quoted(risky(path) ? `./${path}` : path), ...names.map((name) => field(result[name]))].join(","));
+  const lines = [...rows].sort((a, b) => a.number - b.number).map(({ path, result }) =>
+    [quoted(risky(path) ? `./${path}` : path), ...names.map((name) => field(result[name]))]);
+  const text = [["path", ...names.map(field)], ...lines].map((fields) => `${fields.join(",")}\n`).join("");
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([["path", ...names.map(field)].join(",") + "\n", ...lines.map((line) => line + "\n")],
-    { type: "text/csv" }));
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
   link.download = "labels.csv";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+// A probability as Python writes it: 1.0, 0.25, 3e-05.
+function decimal(value) {
+  if (Number.isInteger(value)) return value.toFixed(1);
+  return value < 1e-4 ? value.toExponential().replace(/-(\d)$/, "-0$1") : String(value);
 }
