@@ -21,9 +21,10 @@ at("folder").addEventListener("change", (event) => {
   take(below([...event.target.files].map(image)));
   event.target.value = "";
 });
-at("drop").addEventListener("dragover", (event) => { event.preventDefault(); at("drop").classList.add("over"); });
-at("drop").addEventListener("dragleave", () => at("drop").classList.remove("over"));
-at("drop").addEventListener("drop", async (event) => {
+// Anywhere: what is dropped beside the frame must not take the place of the page and its rows.
+document.addEventListener("dragover", (event) => { event.preventDefault(); at("drop").classList.add("over"); });
+document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) at("drop").classList.remove("over"); });
+document.addEventListener("drop", async (event) => {
   event.preventDefault();
   at("drop").classList.remove("over");
   const files = [...event.dataTransfer.items].filter((item) => item.kind === "file");
