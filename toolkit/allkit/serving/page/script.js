@@ -133,7 +133,7 @@ function add(row) {
   if (result.label == null) {
     label.textContent = `not read: ${result.error}`;
     label.classList.add("error");
-    item.querySelector("img").remove();
+    for (const unknown of item.querySelectorAll("figure > *")) unknown.remove();
   } else {
     label.textContent = result.label;
     const set = result.prediction_set.join(" or ") || "no class is likely enough";
@@ -142,7 +142,9 @@ function add(row) {
     ].filter(Boolean).join("; ");
     for (const name of classes) bar(item.querySelector("tbody"), name, result[name]);
     row.picture = item.querySelector("img");
-    row.picture.alt = `${row.path}: ${result.label}`;
+    // Browsers do not show every format that is classified.
+    row.picture.addEventListener("load", () => preview(row.picture, true));
+    row.picture.addEventListener("error", () => preview(row.picture, false));
     show(row);
   }
   // Images before it may still be at work.
@@ -166,14 +168,23 @@ function bar(body, name, share) {
 
 // The image, or the image under its heat map.
 async function show(row) {
-  let source = row.file;
+  let source = row.file, words = `${row.path}: ${row.result.label}`;
   if (at("heatmaps").checked) {
     const answer = await asked("classify?heatmap=png", row.file).catch(() => null);
-    if (answer && answer.ok) source = await answer.blob();
+    const map = answer?.ok && await answer.blob();
+    // Meanwhile it may no longer be wanted.
+    if (!at("heatmaps").checked) return;
+    if (map) { source = map; words += ", with the evidence for it"; }
   }
   const before = row.picture.src;
   row.picture.src = URL.createObjectURL(source);
+  row.picture.alt = words;
   if (before) URL.revokeObjectURL(before);
+}
+
+function preview(picture, possible) {
+  picture.hidden = !possible;
+  picture.nextElementSibling.hidden = possible;
 }
 
 function tell() {
