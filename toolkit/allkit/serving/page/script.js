@@ -133,7 +133,7 @@ function add(row) {
   if (result.label == null) {
     label.textContent = `not read: ${result.error}`;
     label.classList.add("error");
-    for (const unknown of item.querySelectorAll("figure > *")) unknown.remove();
+    for (const unknown of item.querySelectorAll("figure > *, .marks, table")) unknown.remove();
   } else {
     label.textContent = result.label;
     const set = result.prediction_set.join(" or ") || "no class is likely enough";
