@@ -62,7 +62,9 @@ def cluster(workers: int) -> Iterator[str]:
 def timed(words: Sequence[object], workers: int | None = None) -> dict[str, float]:
     """Seconds of a command, and the most memory that it had in MiB. workers: on so many cores."""
     begin, most = time.perf_counter(), 0
-    process = psutil.Popen([BIN / "allkit", *map(str, words)], stderr=subprocess.PIPE, text=True)
+    process = psutil.Popen(
+        [BIN / "allkit", *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     if workers:
         process.cpu_affinity(list(range(workers)))
     while process.poll() is None:

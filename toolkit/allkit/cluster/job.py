@@ -45,8 +45,9 @@ _TICK_S = 1.0
 # How long the head of a cluster may take to answer.
 _REACH_S = 10.0
 _SAID = re.compile(r"AllkitError: (.+)")
-# Shares of a core, so that what lists and writes finds room beside the workers.
-_WORKER, _LIGHT = 0.9, 0.05
+# Shares of a core, so that what lists and writes finds room beside the workers, and how many of these one of those
+# serves: Ray would start a process for each share.
+_WORKER, _LIGHT, _SERVED = 0.9, 0.05, 4
 
 
 def classify_on_cluster(
@@ -89,11 +90,12 @@ def classify_on_cluster(
         )
         # What leaves out the rows of an earlier run takes a core of its own.
         workers = max(1, int(ray.cluster_resources()["CPU"]) - 1)
+        light = -(-workers // _SERVED)
         shared = Shared.remote(classifier.model_path.read_bytes())
         options = {**reading, "batch_size": batch_size}
         found = Images(sources, columns)
         # Otherwise Ray cuts what a task finds into as many blocks as it likes to have.
-        images = ray.data.read_datasource(found, num_cpus=_LIGHT, override_num_blocks=found.tasks)
+        images = ray.data.read_datasource(found, num_cpus=_LIGHT, concurrency=light, override_num_blocks=found.tasks)
         rows = images.map_batches(
             Worker,
             fn_constructor_args=(shared, classifier.model_path.name, classifier.model_identity, options, sources),
@@ -103,7 +105,9 @@ def classify_on_cluster(
             batch_format="pyarrow",
         )
         with _told(shared, on_tick):
-            rows.write_parquet(output.path, filesystem=output.filesystem, ray_remote_args={"num_cpus": _LIGHT})
+            rows.write_parquet(
+                output.path, filesystem=output.filesystem, ray_remote_args={"num_cpus": _LIGHT}, concurrency=light
+            )
     return target.tally(), before
 
 
