@@ -24,18 +24,19 @@ class Figures:
         common = {"registry": self._registry, "namespace": "allkit"}
         self._requests = Counter("requests", "Requests by route and status.", ["route", "status"], **common)
         self._seconds = Histogram("request_seconds", "From request to answer.", ["route"], buckets=_BUCKETS, **common)
-        self._labels = Counter("images", "Classified images by label.", ["label"], **common)
+        labels = Counter("images", "Classified images by label.", ["label"], **common)
         self._uncertain = Counter("uncertain_images", "Images for which not exactly one class is likely.", **common)
         self._unfamiliar = Counter("unfamiliar_images", "Images unlike those of the training.", **common)
         self._unreadable = Counter("unreadable_images", "Images that could not be read.", **common)
-        self._stages = Histogram(
+        stages = Histogram(
             "stage_seconds", "An image in the queue, and a batch in each stage.", ["stage"], buckets=_BUCKETS, **common
         )
         self._batches = Histogram("batch_images", "Images of a run.", buckets=(1, 2, 4, 8, 16, 32, 64), **common)
         self._waiting = Gauge("waiting_images", "Images in the queue.", **common)
-        for name in classes:
-            # From the beginning, so that a rate can be computed of the first one.
-            self._labels.labels(name)
+        # Looked up once: that takes longer than counting. And from the beginning, so that a rate can be computed of the
+        # first one.
+        self._of_label = {name: labels.labels(name) for name in classes}
+        self._of_stage = {name: stages.labels(name) for name in ("queue", "read", "decode", "resize", "infer")}
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request."""
@@ -45,17 +46,20 @@ class Figures:
     def batch(self, batch: Batch) -> None:
         """Count the images of a batch, in the thread of its worker."""
         for seconds in batch.waited:
-            self._stages.labels("queue").observe(seconds)
-        for stage in ("read", "decode", "resize", "infer"):
-            self._stages.labels(stage).observe(batch.seconds[stage])
+            self._of_stage["queue"].observe(seconds)
+        for stage, histogram in self._of_stage.items():
+            if stage != "queue":
+                histogram.observe(batch.seconds[stage])
         self._batches.observe(len(batch.predictions))
         for prediction in batch.predictions:
             if prediction.error is not None:
                 self._unreadable.inc()
                 continue
-            self._labels.labels(prediction.label).inc()
-            self._uncertain.inc(prediction.uncertain)
-            self._unfamiliar.inc(prediction.unfamiliar)
+            self._of_label[prediction.label].inc()
+            if prediction.uncertain:
+                self._uncertain.inc()
+            if prediction.unfamiliar:
+                self._unfamiliar.inc()
 
     def text(self, waiting: int) -> bytes:
         """All figures in the format of Prometheus. waiting: images in the queue."""
