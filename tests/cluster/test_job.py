@@ -181,6 +181,7 @@ def test_what_cannot_be_done_is_said(place):
         (["--output", "out", "--ray", "images", "m.onnx"], "took images for an address"),
         (["images", "--output", "out", "--ray", "--format", "csv"], "leave out --format"),
         (["images", "--output", "out", "--device", "cuda", "--ray"], "leave out --device"),
+        (["images", "--output", "images/out", "--ray"], "images/out lies in images"),
     ):
         status, told = run(*words)
         assert (status, advice in told) == (2, True), told

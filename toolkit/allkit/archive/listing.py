@@ -45,11 +45,17 @@ def sources_of(given: Iterable[str | Path]) -> list[Source]:
     sources = [_source(place_of(text)) for text in given]
     ordered = sorted(sources, key=lambda source: _parts(source.place))
     for first, second in pairwise(ordered):
-        if _parts(second.place)[: len(_parts(first.place))] == _parts(first.place):
+        if lies_in(second.place, first.place):
             raise AllkitError(f"{second.place.name} lies in {first.place.name} and would be taken twice: give it once")
     if len({source.kind for source in sources}) > 1:
         raise AllkitError("images and Parquet files cannot be mixed: give them one after the other")
     return sources
+
+
+def lies_in(place: Place, folder: Place) -> bool:
+    """Whether a place is a folder or lies below it, by their paths."""
+    parts = _parts(folder)
+    return _parts(place)[: len(parts)] == parts
 
 
 def is_folder(place: Place) -> bool:
