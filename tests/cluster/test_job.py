@@ -63,13 +63,13 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def many(place):
-    """Three thousand images, each of which takes its time."""
+    """Two thousand images, each of which takes its time."""
     shutil.rmtree("images")
-    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8)
     cv2.imwrite("one.png", noise)
     folder = Path("images", LONG)
     folder.mkdir(parents=True)
-    for number in range(3000):
+    for number in range(2000):
         os.link("one.png", folder / f"{number}.png")
     return place
 
@@ -163,7 +163,7 @@ def test_killed_workers_and_a_killed_driver_lose_and_repeat_nothing(many, cluste
     assert status == 0, told
     assert begun > 1
     assert Counter(row["path"] for row in rows("out")) == Counter(
-        f"images/{LONG}/{number}.png" for number in range(3000)
+        f"images/{LONG}/{number}.png" for number in range(2000)
     )
     assert {row["error"] for row in rows("out")} == {None}
 

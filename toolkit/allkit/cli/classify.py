@@ -12,11 +12,12 @@ import click
 
 from allkit.cli.options import (
     NamedPath,
-    Source,
+    NamedPathOrUri,
     batch_size_option,
     columns_option,
     device_option,
     model_option,
+    path_or_uri,
     reading_options,
 )
 from allkit.cli.terminal import LOG_SECONDS, say
@@ -52,7 +53,7 @@ Research use; not for diagnosis."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("sources", nargs=-1, required=True, type=Source(), metavar="FILES_OR_FOLDERS...")
+@click.argument("sources", nargs=-1, required=True, type=path_or_uri, metavar="FILES_OR_FOLDERS...")
 @model_option
 @device_option
 @batch_size_option
@@ -64,7 +65,7 @@ Research use; not for diagnosis."""
 )
 @click.option(
     "--output",
-    type=Source(),
+    type=NamedPathOrUri(),
     help="Write the rows to this file instead of stdout; it appears when all are there, or the work is stopped. "
     "A link is refused, and so is an image or a model. With --ray: a folder, or a URI, for Parquet files.",
 )

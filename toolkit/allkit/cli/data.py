@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from allkit.cli.audit import audit
-from allkit.cli.options import NamedPath, Source
+from allkit.cli.options import NamedPath, NamedPathOrUri, path_or_uri
 from allkit.cli.terminal import say
 
 SYNTH_EPILOG = """\b
@@ -88,9 +88,9 @@ def download() -> None:
 
 
 @data.command(epilog=PACK_EPILOG)
-@click.argument("given", nargs=-1, required=True, type=Source(), metavar="FILES_OR_FOLDERS...")
+@click.argument("given", nargs=-1, required=True, type=path_or_uri, metavar="FILES_OR_FOLDERS...")
 @click.option(
-    "--output", type=Source(file_okay=False), required=True, help="The folder, or a URI, for the Parquet files."
+    "--output", type=NamedPathOrUri(file_okay=False), required=True, help="The folder, or a URI, for the Parquet files."
 )
 @click.option("--resume", is_flag=True, help="Add to an output what is not in it yet.")
 def pack(given: tuple[Path | str, ...], output: Path | str, resume: bool) -> None:

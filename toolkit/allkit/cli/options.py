@@ -31,11 +31,16 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-class Source(NamedPath):
-    """A path, or a URI such as s3://bucket/folder, which stays a text."""
+class NamedPathOrUri(NamedPath):
+    """The same, or a URI such as s3://bucket/folder, which stays a text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value if isinstance(value, str) and is_uri(value) else super().convert(value, param, ctx)
+
+
+def path_or_uri(value: str) -> Path | str:
+    """A source: what no system can have as a path has its row with the error."""
+    return value if is_uri(value) else Path(value)
 
 
 data_option = click.option(
