@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +152,7 @@ class Server:
     ) -> list[Prediction]:
         """The predictions; images of a client that goes away are taken out of the queue."""
         futures = self.engine.submit(images, self._limits.answer_s, heatmap)
-        answers = asyncio.gather(*map(asyncio.wrap_future, futures))
+        answers = _together(futures)
         # After the body a client has nothing to say but that it is gone.
         gone = asyncio.ensure_future(request.receive())
         try:
@@ -197,6 +199,30 @@ def _page_file(name: str) -> Callable[[Request], Awaitable[Response]]:
         return FileResponse(_PAGE_FOLDER / name, headers=_PAGE_HEADERS)
 
     return send
+
+
+def _together(futures: Sequence[Future[Prediction]]) -> asyncio.Future[list[Prediction]]:
+    """The results of all, which wake the event loop once and not one by one."""
+    loop = asyncio.get_running_loop()
+    answers, done = loop.create_future(), itertools.count(1)
+
+    def end() -> None:
+        if answers.done():
+            return
+        try:
+            answers.set_result([future.result() for future in futures])
+        except Exception as error:
+            answers.set_exception(error)
+
+    def one_done(_: Future[Prediction]) -> None:
+        if next(done) == len(futures) and not loop.is_closed():
+            loop.call_soon_threadsafe(end)
+
+    for future in futures:
+        future.add_done_callback(one_done)
+    if not futures:
+        end()
+    return answers
 
 
 def _result(answers: asyncio.Future[list[Prediction]]) -> list[Prediction]:
