@@ -5,6 +5,8 @@ import sys
 SCRIPT = """
 import hashlib, signal
 from allkit.cli.interrupt import exits_at_once
+# What a shell starts in the background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with exits_at_once(lambda: print("stopped")):
     print("computing", flush=True)
     {work}
