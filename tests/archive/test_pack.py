@@ -75,6 +75,16 @@ def test_files_are_cut_by_size_and_resumed_with_what_is_new(folder, monkeypatch)
     assert [row["path"] for row in rows()] == ["images/smear2.png", "images/smear10.png", "images/smear3.png"]
 
 
+def test_no_file_is_replaced_where_an_earlier_one_was_taken_away(folder, monkeypatch):
+    monkeypatch.setattr(packing, "_GROUP_BYTES", 1)
+    monkeypatch.setattr(packing, "_SHARD_BYTES", 1)
+    pack("images", "--output", "packed")
+    os.unlink("packed/images-00000.parquet")
+    pack("images", "--output", "packed", "--resume")
+    assert sorted(os.listdir("packed")) == ["images-00001.parquet", "images-00002.parquet"]
+    assert [row["path"] for row in rows()] == ["images/smear10.png", "images/smear2.png"]
+
+
 def test_a_parquet_file_that_was_stopped_has_no_name(folder, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -12,7 +12,7 @@ from typing import Literal
 from allkit.archive.storage import Place, place_of
 from allkit.errors import AllkitError, reason
 from allkit.imaging.pixel_path import natural_key
-from allkit.runtime.inputs import SHARD_SUFFIX, is_image_below, is_shard_below
+from allkit.runtime.inputs import is_image_below, is_shard_below, is_shard_name
 from allkit.support.tree import folders
 
 _WANTED = {"images": is_image_below, "shards": is_shard_below}
@@ -72,8 +72,7 @@ def is_folder(place: Place) -> bool:
 
 def _source(place: Place) -> Source:
     if not is_folder(place):
-        shard = PurePosixPath(place.path).suffix.lower() == SHARD_SUFFIX
-        return Source(place, "shards" if shard else "images")
+        return Source(place, "shards" if is_shard_name(place.path) else "images")
     for kind in _WANTED:
         if any(True for _ in _below(place, kind)):
             return Source(place, kind)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from allkit.archive.listing import Source
-from allkit.archive.shards import DEFAULT_COLUMNS, ERROR, names_in
+from allkit.archive.shards import DEFAULT_COLUMNS, ERROR, names_in, row_schema
 from allkit.archive.storage import Place
 from allkit.errors import AllkitError, reason
+from allkit.runtime.inputs import is_shard_below
 from allkit.support.ahead import ahead
 from allkit.support.text import visible
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 # Of a Parquet file, what a worker takes at a time; of a row group, what a reader has in memory.
 _SHARD_BYTES, _GROUP_BYTES = 2**27, 2**23
+_NAME = re.compile(r"/images-(\d+)\.parquet$")
 
 
 @dataclass
@@ -38,9 +42,9 @@ def pack(
     """Write the images of folders or stores into Parquet files of about 128 MiB in the folder `output`.
 
     A row has the path, as `allkit classify` names it, and the bytes of the file as they are. A Parquet file takes its
-    name when it is whole. resume: add what is not there yet. on_image: is told how many are
-    done. Raises AllkitError when the folder has Parquet files and
-    is not to be resumed, when a source holds Parquet files, or when the folder cannot be written.
+    name when it is whole. resume: add what is not there yet. on_image: is told how many are done. Raises AllkitError
+    when the folder has Parquet files and is not to be resumed, when a source holds Parquet files, or when the folder
+    cannot be written.
     """
     if bad := next((source for source in sources if source.kind != "images"), None):
         raise AllkitError(f"{bad.place.name} holds Parquet files: give images to pack")
@@ -53,14 +57,15 @@ def pack(
         done = {name for shard in there for name in names_in(shard, DEFAULT_COLUMNS)}
         packing.before = len(done)
         places = (place for source in sources for place in source if visible(place.name) not in done)
-        with _Shards(output, len(there)) as shards:
+        first = _next_number(there)
+        with _Shards(output, first) as shards:
             for row in ahead(_row, places):
                 shards.add(row)
                 packing.images += 1
                 packing.failed += row[ERROR] is not None
                 packing.size += len(row["bytes"] or b"")
                 on_image(packing.images)
-        packing.shards = shards.number - len(there)
+        packing.shards = shards.number - first
     except OSError as error:
         raise AllkitError(f"cannot write {output.name}: {reason(error)}; fix that, then add --resume") from error
     return packing
@@ -79,9 +84,13 @@ def _shards_in(output: Place) -> list[Place]:
     from pyarrow.fs import FileSelector
 
     found = output.filesystem.get_file_info(FileSelector(output.path))
-    return [
-        output.below(info.path) for info in found if info.base_name.endswith(".parquet") and info.base_name[0] != "."
-    ]
+    return [output.below(info.path) for info in found if is_shard_below(PurePosixPath(info.base_name))]
+
+
+def _next_number(shards: Sequence[Place]) -> int:
+    """One that no file has: some of those before it may have been taken away."""
+    numbers = [int(found[1]) for shard in shards if (found := _NAME.search(shard.path))]
+    return max(numbers, default=-1) + 1
 
 
 class _Shards:
@@ -116,7 +125,7 @@ class _Shards:
         import pyarrow as pa
         from pyarrow.parquet import ParquetWriter
 
-        schema = pa.schema([("path", pa.string()), ("bytes", pa.binary()), (ERROR, pa.string())])
+        schema = row_schema()
         if self._writer is None:
             compression = {"path": "zstd", "bytes": "none", ERROR: "zstd"}
             self._writer = ParquetWriter(

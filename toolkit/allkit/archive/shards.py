@@ -15,7 +15,7 @@ import numpy as np
 
 from allkit.archive.storage import Place, place_of
 from allkit.errors import AllkitError, reason
-from allkit.runtime.inputs import SHARD_SUFFIX
+from allkit.runtime.inputs import is_shard_name
 from allkit.support.text import visible
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def unpacked(paths: Iterable[Path], columns: Columns) -> list[Path | Packed]:
 
     Raises AllkitError when a Parquet file has no such columns.
     """
-    return [image for path in paths for image in (_packed(path, columns) if _is_shard(path) else [path])]
+    return [image for path in paths for image in (_packed(path, columns) if is_shard_name(path.name) else [path])]
 
 
 def opened(images: Sequence[Path | Packed]) -> Iterable[Path | bytes | AllkitError]:
@@ -76,6 +76,13 @@ def check_columns(place: Place, columns: Columns) -> None:
         return
 
 
+def row_schema() -> pa.Schema:
+    """The columns of the rows that `pack` writes and `tables` gives, with their types."""
+    import pyarrow as pa
+
+    return pa.schema([("path", pa.string()), ("bytes", pa.binary()), (ERROR, pa.string())])
+
+
 def tables(place: Place, columns: Columns, data: bool = True) -> Iterator[pa.Table]:
     """The rows of a Parquet file, some at a time: path, bytes (null where they are not wanted) and error.
 
@@ -83,7 +90,7 @@ def tables(place: Place, columns: Columns, data: bool = True) -> Iterator[pa.Tab
     """
     import pyarrow as pa
 
-    schema = pa.schema([("path", pa.string()), ("bytes", pa.binary()), (ERROR, pa.string())])
+    schema = row_schema()
     try:
         with _file(place) as file:
             _check(file, place, columns)
@@ -126,10 +133,6 @@ def repeated_name(shards: Sequence[Place], columns: Columns) -> str | None:
                 return name
             seen.add(name)
     return None
-
-
-def _is_shard(path: Path) -> bool:
-    return path.suffix.lower() == SHARD_SUFFIX
 
 
 def _packed(shard: Path, columns: Columns) -> Iterator[Packed]:

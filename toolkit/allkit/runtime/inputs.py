@@ -11,8 +11,6 @@ from allkit.imaging.pixel_path import SUFFIXES, is_image_name, natural_key
 from allkit.runtime.overlay import SUFFIX
 from allkit.support.tree import walk
 
-SHARD_SUFFIX = ".parquet"
-
 
 def expand(files_or_folders: Iterable[Path]) -> list[Path]:
     """The files to read, in the order given; a folder stands for the images below it in natural order.
@@ -39,7 +37,12 @@ def is_image_below(relative: PurePath) -> bool:
 
 def is_shard_below(relative: PurePath) -> bool:
     """Whether `expand` takes a file as a Parquet file of images, by its path relative to the folder."""
-    return relative.suffix.lower() == SHARD_SUFFIX and not _is_hidden(relative)
+    return is_shard_name(relative.name) and not _is_hidden(relative)
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a file name ends like a Parquet file."""
+    return PurePath(name).suffix.lower() == ".parquet"
 
 
 def images_below(folder: Path) -> list[Path]:
