@@ -12,7 +12,6 @@ left of the machine. The memory is the largest that the driver had.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from pyarrow import dataset
 from allkit.runtime.inputs import expand
 from allkit.runtime.machine import processor
 from allkit.support.cpus import cores
+from allkit.support.files import as_json
 
 SHORT, FOLDER = 500, 1000
 # What a run on paper assumes of a node.
@@ -137,7 +137,7 @@ def main() -> None:
         "and driver keep up; one start",
         "on": on_paper(one["packed"]["ms_per_image"], one["packed"]["short"]["seconds"]),
     }
-    json.dump(record, sys.stdout, separators=(",", ":"))
+    print(as_json(record, compact=True))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ class Figures:
         # Looked up once: that takes longer than counting. And from the beginning, so that a rate can be computed of the
         # first one.
         self._of_label = {name: labels.labels(name) for name in classes}
-        self._of_stage = {name: stages.labels(name) for name in ("queue", "read", "decode", "resize", "infer")}
+        self._queue = stages.labels("queue")
+        self._of_stage = {name: stages.labels(name) for name in ("read", "decode", "resize", "infer")}
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request."""
@@ -46,10 +47,9 @@ class Figures:
     def batch(self, batch: Batch) -> None:
         """Count the images of a batch, in the thread of its worker."""
         for seconds in batch.waited:
-            self._of_stage["queue"].observe(seconds)
+            self._queue.observe(seconds)
         for stage, histogram in self._of_stage.items():
-            if stage != "queue":
-                histogram.observe(batch.seconds[stage])
+            histogram.observe(batch.seconds[stage])
         self._batches.observe(len(batch.predictions))
         for prediction in batch.predictions:
             if prediction.error is not None:
