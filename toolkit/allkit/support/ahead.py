@@ -13,13 +13,15 @@ Given, Made = TypeVar("Given"), TypeVar("Made")
 _THREADS, _AHEAD = 16, 64
 
 
-def ahead(work: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-    """`map` by threads, in order, a few items ahead of who takes the results."""
+def ahead(
+    work: Callable[[Given], Made], items: Iterable[Given], threads: int = _THREADS, most: int = _AHEAD
+) -> Iterator[Made]:
+    """`map` by threads, in order. most: items that are at work, or done and not taken, while one is in use."""
     waiting: deque[Future[Made]] = deque()
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) >= _AHEAD:
+            if len(waiting) > most:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ import numpy as np
 from allkit.errors import AllkitError
 from allkit.runs.history import Epoch
 from allkit.runs.recipe import Recipe
+from allkit.support.ahead import ahead
 from allkit.support.cpus import cores
 from allkit.training import checkpoint
 from allkit.training.augment import augmented_batch, view_of
@@ -212,18 +211,12 @@ def _batches(
     steps: list[np.ndarray], recipe: Recipe, train: LabeledImages, seed: int, epoch: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The rows and augmented images of each step; those that follow are made in threads while the model computes."""
-    waiting = iter(steps)
-    ahead = min(_MOST_AHEAD, cores())
-    with ThreadPoolExecutor(ahead) as pool:
+    threads = min(_MOST_AHEAD, cores())
 
-        def begin(rows: np.ndarray) -> Future[np.ndarray]:
-            return pool.submit(augmented_batch, train.pixels, rows, recipe, seed, epoch)
+    def augmented(rows: np.ndarray) -> np.ndarray:
+        return augmented_batch(train.pixels, rows, recipe, seed, epoch)
 
-        coming = deque(map(begin, islice(waiting, ahead)))
-        for rows in steps:
-            pixels = coming.popleft().result()
-            coming.extend(map(begin, islice(waiting, 1)))
-            yield rows, pixels
+    yield from zip(steps, ahead(augmented, steps, threads, threads), strict=True)
 
 
 def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
