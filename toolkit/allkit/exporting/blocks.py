@@ -135,13 +135,15 @@ class _Convolution:
 
     def surround(self, before: _Chain, after: _Chain) -> None:
         """Let it read what one chain makes, and its consumers what another does; drop what nothing reads any more."""
-        self.entry.input[0] = before.output
+        # An entry of its own: a heat map or the distance may read the same tensor.
+        entry = helper.make_node(self.entry.op_type, [before.output, *self.entry.input[1:]], [f"{self.name}_in"])
+        entry.name = self._node.input[0] = entry.output[0]
         for node in self._graph.node:
             if self.exit.output[0] in node.input:
                 node.input[0] = after.output
         ordered = []
         for node in self._graph.node:
-            ordered += before.nodes if node.name == self.entry.name else []
+            ordered += [*before.nodes, entry] if node.name == self.entry.name else []
             ordered.append(node)
             ordered += after.nodes if node.name == self.exit.name else []
         read = {value.name for value in self._graph.output}
