@@ -101,6 +101,11 @@ def compiled(model: keras.Model, recipe: Recipe, features: int = 0) -> keras.Mod
     # XLA was a third slower than oneDNN's kernels on CPUs; other backends take Keras' choice.
     jit = False if keras.backend.backend() == "tensorflow" else "auto"
     trainer.compile(optimizer, losses, loss_weights=weights, metrics={OUTPUT: ["accuracy"]}, jit_compile=jit)
+    # Keras would make the variables of losses and metrics in the first step, and TensorFlow then trace it twice.
+    nothing = {name: np.zeros((1, output.shape[-1]), np.float32) for name, output in outputs.items()}
+    trainer.compute_loss(y=nothing, y_pred=nothing)
+    trainer.compute_metrics(None, nothing, nothing)
+    trainer.reset_metrics()
     return trainer
 
 
