@@ -19,7 +19,7 @@ IMAGE = cv2.imencode(".png", flat(200, 30, 60, 20, 30))[1].tobytes()
 
 @pytest.fixture
 def client(server):
-    return TestClient(Observed(server.app, server.figures), raise_server_exceptions=False)
+    return TestClient(Observed(server, server.figures), raise_server_exceptions=False)
 
 
 def test_a_row_has_the_names_and_values_of_classify(client, classifier, tmp_path):
@@ -167,7 +167,7 @@ def test_figures_tell_what_was_answered_and_name_nothing(client, classifier):
 
 def guarded(server, token=None):
     return TestClient(
-        Guard(server.app, {"localhost", "::1", "smears.example.org"}, token), base_url="http://localhost:8000"
+        Guard(server, {"localhost", "::1", "smears.example.org"}, token), base_url="http://localhost:8000"
     )
 
 
@@ -239,7 +239,7 @@ def test_a_model_without_heat_map_says_so(tmp_path):
     from models import tiny_model
 
     server = room.Server(Classifier(tiny_model(tmp_path / "m.onnx"), device="cpu"), room.Limits())
-    answer = TestClient(server.app).post("/classify?heatmap=png", content=IMAGE)
+    answer = TestClient(server).post("/classify?heatmap=png", content=IMAGE)
     server.engine.close()
     assert answer.status_code == 400
     assert "--heatmap" in answer.json()["error"]

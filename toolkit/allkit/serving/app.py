@@ -13,11 +13,10 @@ from pathlib import Path
 import anyio.to_thread
 import cv2
 import numpy as np
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from allkit.classification.rows import optional_columns, row_of
 from allkit.errors import AllkitError
@@ -30,6 +29,9 @@ from allkit.serving.protocol import metadata, parse_request, response
 
 _LENGTH = "Inference-Header-Content-Length"
 _TRY_AGAIN = (Overloaded, Late)
+_Route = Callable[[Request], Awaitable[Response]]
+# Seconds until a client is watched: one that goes away earlier is answered in vain.
+_SOON_S = 0.1
 # Of a length; Python reads no number of thousands.
 _MOST_DIGITS = 16
 
@@ -67,29 +69,42 @@ class Server:
         self.ready = True
         self._held = 0
         self._name = classifier.model_path.stem
-        model = f"/v2/models/{self._name}"
-        self.app = Starlette(
-            routes=[
-                *(Route(place, _page_file(name)) for place, name in _PAGE.items()),
-                Route("/about", self._page_facts),
-                Route("/classify", self._classify, methods=["POST"]),
-                Route("/card", self._card),
-                Route("/metrics", self._metrics),
-                Route("/v2", self._about),
-                Route("/v2/health/live", self._live),
-                Route("/v2/health/ready", self._health),
-                *(
-                    Route(place + ending, function, methods=[method])
-                    for place in (model, f"{model}/versions/1")
-                    for ending, function, method in (
-                        ("", self._metadata, "GET"),
-                        ("/ready", self._health, "GET"),
-                        ("/infer", self._infer, "POST"),
-                    )
-                ),
-            ],
-            exception_handlers={HTTPException: _told, AllkitError: _refused, ClientDisconnect: _gone},
-        )
+        # No path has a parameter, so that a look-up is all the routing that is needed.
+        self._routes: dict[str, dict[str, _Route]] = {
+            **{place: {"GET": _page_file(name)} for place, name in _PAGE.items()},
+            "/about": {"GET": self._page_facts},
+            "/classify": {"POST": self._classify},
+            "/card": {"GET": self._card},
+            "/metrics": {"GET": self._metrics},
+            "/v2": {"GET": self._about},
+            "/v2/health/live": {"GET": self._live},
+            "/v2/health/ready": {"GET": self._health},
+        }
+        for place in (f"/v2/models/{self._name}", f"/v2/models/{self._name}/versions/1"):
+            self._routes |= {
+                place: {"GET": self._metadata},
+                f"{place}/ready": {"GET": self._health},
+                f"{place}/infer": {"POST": self._infer},
+            }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI). `scope["route"]` is its path where there is a route."""
+        try:
+            response = await self._found(scope)(Request(scope, receive))
+        except (AllkitError, HTTPException, ClientDisconnect) as error:
+            response = _told(error)
+        await response(scope, receive, send)
+
+    def _found(self, scope: Scope) -> _Route:
+        methods = self._routes.get(scope["path"])
+        if methods is None:
+            raise HTTPException(404)
+        scope["route"] = scope["path"]
+        # uvicorn leaves the body of the answer to HEAD out.
+        route = methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
+        if route is None:
+            raise HTTPException(405, headers={"Allow": ", ".join(methods)})
+        return route
 
     async def _page_facts(self, request: Request) -> Response:
         contract = self._classifier.contract
@@ -153,17 +168,22 @@ class Server:
         """The predictions; images of a client that goes away are taken out of the queue."""
         futures = self.engine.submit(images, self._limits.answer_s, heatmap)
         answers = _together(futures)
-        # After the body a client has nothing to say but that it is gone.
-        gone = asyncio.ensure_future(request.receive())
+        gone = None
         try:
-            await asyncio.wait({answers, gone}, timeout=self._limits.answer_s, return_when=asyncio.FIRST_COMPLETED)
+            # Most answers come at once, and watching a client would cost a part of that time.
+            await asyncio.wait({answers}, timeout=min(_SOON_S, self._limits.answer_s))
+            if not answers.done():
+                # After the body a client has nothing to say but that it is gone.
+                gone = asyncio.ensure_future(request.receive())
+                await asyncio.wait({answers, gone}, timeout=self._limits.answer_s, return_when=asyncio.FIRST_COMPLETED)
             if answers.done():
                 return _result(answers)
             if gone.done():
                 raise ClientDisconnect
             raise Late(f"no answer within {self._limits.answer_s:g} s: try again in a moment")
         finally:
-            gone.cancel()
+            if gone:
+                gone.cancel()
             answers.cancel()
             for future in futures:
                 future.cancel()
@@ -194,7 +214,7 @@ class Server:
         return JSONResponse(metadata(self._classifier.contract, self._name))
 
 
-def _page_file(name: str) -> Callable[[Request], Awaitable[Response]]:
+def _page_file(name: str) -> _Route:
     async def send(request: Request) -> Response:
         return FileResponse(_PAGE_FOLDER / name, headers=_PAGE_HEADERS)
 
@@ -235,17 +255,14 @@ def _result(answers: asyncio.Future[list[Prediction]]) -> list[Prediction]:
         raise HTTPException(500, str(error)) from error
 
 
-async def _told(request: Request, error: HTTPException) -> Response:
-    # What is left of the body is not read.
-    return JSONResponse({"error": error.detail}, error.status_code, {"Connection": "close", **(error.headers or {})})
-
-
-async def _gone(request: Request, error: ClientDisconnect) -> Response:
-    # Nobody reads it; the status is for the log, and that of nginx.
-    return Response(status_code=499)
-
-
-async def _refused(request: Request, error: AllkitError) -> Response:
+def _told(error: AllkitError | HTTPException | ClientDisconnect) -> Response:
+    if isinstance(error, ClientDisconnect):
+        # Nobody reads it; the status is for the log, and that of nginx.
+        return Response(status_code=499)
+    if isinstance(error, HTTPException):
+        # What is left of the body is not read.
+        headers = {"Connection": "close", **(error.headers or {})}
+        return JSONResponse({"error": error.detail}, error.status_code, headers)
     if isinstance(error, _TRY_AGAIN):
         return JSONResponse({"error": str(error)}, 503, {"Retry-After": "1"})
     return JSONResponse({"error": str(error)}, 400)

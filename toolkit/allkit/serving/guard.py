@@ -28,9 +28,6 @@ class Guard:
         self._app, self._host_names, self._token = app, frozenset(map(str.lower, host_names)), token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         headers = Headers(scope=scope)
         if refusal := self._refusal(scope["path"], headers):
             await refusal(scope, receive, send)

@@ -51,7 +51,7 @@ def serve(classifier: Classifier, options: ServeOptions, begun: Callable[[str], 
     """
     server = Server(classifier, options.limits)
     names = {*_LOOPBACK_NAMES, options.host, *options.host_names}
-    app = Observed(Guard(server.app, names, options.token), server.figures)
+    app = Observed(Guard(server, names, options.token), server.figures)
     config = uvicorn.Config(
         app,
         host=options.host,

@@ -22,9 +22,6 @@ class Observed:
         self._app, self._figures = app, figures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         # 499 as in nginx: the client has gone.
         begin, status = time.perf_counter(), 499
 
@@ -38,6 +35,6 @@ class Observed:
             await self._app(scope, receive, watched)
         finally:
             seconds = time.perf_counter() - begin
-            route = getattr(scope.get("route"), "path", _NO_ROUTE)
+            route = scope.get("route", _NO_ROUTE)
             self._figures.request(route, status, seconds)
             LOG.info("%s %s %d %.1f ms", scope["method"], route, status, 1000 * seconds)
