@@ -15,7 +15,7 @@ from allkit.runs.run import Run
 
 pytestmark = pytest.mark.slow
 
-SLIM = ["--recipe", "scratch", "--size", "32", "--width", "0.0625", "--split", "random"]
+SLIM = ["--recipe", "scratch", "--architecture", "patchvgg", "--size", "32", "--width", "0.0625", "--split", "random"]
 
 
 def invoke(*words):

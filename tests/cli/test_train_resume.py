@@ -19,7 +19,7 @@ from allkit.runs.run import Run
 
 pytestmark = pytest.mark.slow
 
-SLIM = ["--recipe", "scratch", "--size", "32", "--width", "0.0625", "--split", "random"]
+SLIM = ["--recipe", "scratch", "--architecture", "patchvgg", "--size", "32", "--width", "0.0625", "--split", "random"]
 
 
 def invoke(*words):
@@ -72,7 +72,7 @@ def test_a_training_is_gone_on_with_though_its_beginning_is_named_from_where_one
 ):
     monkeypatch.chdir(finished_run.folder.parent)
     words = ["train", "--data", smears, *SLIM[:-2], "--split", "tiny/split.json", "--epochs", "1"]
-    words += ["--weights", "tiny", "--teacher", "tiny", "--out", tmp_path / "run"]
+    words += ["--architecture", "vgg16", "--weights", "tiny", "--teacher", "tiny", "--out", tmp_path / "run"]
     assert invoke(*words).exit_code == 0
     (tmp_path / "run" / "metrics.json").unlink()
     assert invoke(*words, "--resume").exit_code == 0
