@@ -44,7 +44,7 @@ from allkit.support.files import as_json
 
 ALLKIT = [sys.executable, "-m", "allkit"]
 # 64 images by four connections fill the queue of the server, which holds 256.
-MIXTURE = [*6 * [("classify", 1)], *2 * [("infer", 1)], ("infer", 8), ("infer", 64)]
+MIXTURE = [*30 * [("classify", 1)], *8 * [("infer", 1)], ("infer", 8), ("infer", 64)]
 MIXED_CONNECTIONS, SAMPLE_S, MOST_SAMPLES = 4, 0.5, 200
 
 
@@ -169,10 +169,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data")
     parser.add_argument("model")
-    parser.add_argument("--rounds", type=int, default=9, help="6 or more; fewer give no interval")
+    parser.add_argument("--rounds", type=int, default=9, help="6 or more: fewer give no interval")
     parser.add_argument("--connections", type=int, default=16, help="of single images and small requests")
     parser.add_argument("--requests", type=int, default=0, help="of the memory check")
     given = parser.parse_args()
+    if given.rounds < 6:
+        parser.error("fewer than 6 rounds give no interval")
     if warning := busy():
         print(warning, file=sys.stderr)
     paths, several = expand([Path(given.data)]), given.connections
