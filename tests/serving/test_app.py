@@ -84,6 +84,9 @@ def test_the_protocol_answers_and_refuses(client, classifier):
     many = {**tensor, "shape": [9], "data": [text] * 9}
     assert client.post(f"{model}/infer", json={"inputs": [many]}).status_code == 413
     assert client.get("/v2/models/other").status_code == 404
+    answer = client.get("/classify")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert client.head("/v2").status_code == 200
     assert client.get("/v2/health/live").json() == {"live": True}
 
 
