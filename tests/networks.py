@@ -54,6 +54,6 @@ def random_network(
     settings = Settings(architecture, PixelPath(size_px), width, 0, recipe, ("a", "b", "c"), "")
     channels = model.get_layer(found.distance_layer).output.shape[-1]
     uncertainty = Uncertainty(TEMPERATURE, fit_familiarity(rng.normal(size=(80, channels))))
-    proto = to_onnx(with_uncertainty(folded(model, settings), found.distance_layer, uncertainty), found)
+    proto = to_onnx(with_uncertainty(folded(model, found), found.distance_layer, uncertainty))
     _, height, width, channels = model.get_layer(found.last_map).output.shape
     return Network(model, proto, TEMPERATURE, (channels, height, width), found)

@@ -8,10 +8,8 @@ prepare()
 import keras  # noqa: E402
 
 from allkit.exporting.fold import folded  # noqa: E402
-from allkit.imaging.pixel_path import PixelPath  # noqa: E402
 from allkit.runs.architecture import ARCHITECTURES, VGG16  # noqa: E402
 from allkit.runs.recipe import PAPER, SCRATCH  # noqa: E402
-from allkit.runs.settings import Settings  # noqa: E402
 from allkit.training import architecture  # noqa: E402
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
@@ -28,7 +26,7 @@ def test_the_folded_network_has_the_same_function_and_no_batch_normalisation(rec
             layer.set_weights(
                 [rng.uniform(low, high, layer.gamma.shape) for low, high in ((0.5, 2), (-1, 1), (-1, 1), (0.2, 3))]
             )
-    twin = folded(model, Settings("vgg16", PixelPath(32), 0.0625, 0, recipe, ("a", "b", "c"), ""))
+    twin = folded(model, ARCHITECTURES["vgg16"])
     assert not [layer for layer in twin.layers if isinstance(layer, keras.layers.BatchNormalization)]
     expected, got = model.predict_on_batch(IMAGES), twin.predict_on_batch(IMAGES)
     assert np.ptp(expected) > 1e-3
@@ -44,7 +42,7 @@ def test_the_normalisation_of_a_pooled_head_joins_its_last_layer(name):
     layer.set_weights(
         [rng.uniform(low, high, layer.gamma.shape) for low, high in ((0.5, 2), (-1, 1), (-1, 1), (0.2, 3))]
     )
-    twin = folded(model, Settings(name, PixelPath(32), 0.125, 0, SCRATCH, ("a", "b", "c"), ""))
+    twin = folded(model, ARCHITECTURES[name])
     assert not [layer for layer in twin.layers if isinstance(layer, keras.layers.BatchNormalization)]
     expected, got = model.predict_on_batch(IMAGES), twin.predict_on_batch(IMAGES)
     assert np.ptp(expected) > 1e-3
@@ -53,5 +51,5 @@ def test_the_normalisation_of_a_pooled_head_joins_its_last_layer(name):
 
 def test_a_recipe_that_divides_by_255_leaves_no_normalisation_in_the_graph():
     model = architecture.build(ARCHITECTURES[VGG16], 32, 3, 0.0625, SCRATCH)
-    twin = folded(model, Settings("vgg16", PixelPath(32), 0.0625, 0, SCRATCH, ("a", "b", "c"), ""))
+    twin = folded(model, ARCHITECTURES["vgg16"])
     assert not [layer for layer in twin.layers if isinstance(layer, keras.layers.Rescaling)]

@@ -2,9 +2,7 @@ import numpy as np
 import onnx
 import pytest
 
-from allkit.errors import AllkitError
 from allkit.exporting.measure import open_session, outputs
-from allkit.runs.architecture import ARCHITECTURES, VGG16
 from allkit.runs.recipe import PAPER
 from networks import random_network
 
@@ -62,13 +60,3 @@ def test_maps_of_one_position_and_layers_of_one_channel_keep_their_names(width):
     names = [node.name for node in random_network(size_px=32, width=width).proto.graph.node]
     assert names.count("flatten") == 1
     assert {"block1_conv1", "block5_conv3_relu", "fc", "logits"} <= set(names)
-
-
-def test_a_graph_of_another_network_is_refused():
-    from allkit.exporting.tidy import tidy
-
-    pools = [onnx.helper.make_node("MaxPool", [str(i)], [str(i + 1)], kernel_shape=[1, 1]) for i in range(6)]
-    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 1, 8, 8]) for name in "06"]
-    graph = onnx.helper.make_graph(pools, "g", values[:1], values[1:])
-    with pytest.raises(AllkitError, match="more MaxPool than its architecture"):
-        tidy(onnx.helper.make_model(graph), ARCHITECTURES[VGG16])

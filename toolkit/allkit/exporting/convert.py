@@ -9,13 +9,12 @@ import tf2onnx
 
 from allkit.exporting.tidy import tidy
 from allkit.model.contract import INPUT_NAME
-from allkit.runs.architecture import Architecture
 
 OPSET = 18
 
 
-def to_onnx(model: keras.Model, architecture: Architecture) -> onnx.ModelProto:
-    """Convert a network of an architecture with input uint8 (batch, S, S, 3) and outputs in a dictionary by name.
+def to_onnx(model: keras.Model) -> onnx.ModelProto:
+    """Convert a network with input uint8 (batch, S, S, 3) and outputs in a dictionary by name.
 
     The result is tidy (`tidy`), checked by onnx, and its outputs keep their names.
     """
@@ -23,5 +22,5 @@ def to_onnx(model: keras.Model, architecture: Architecture) -> onnx.ModelProto:
     proto, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET)
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    tidy(proto, architecture)
+    tidy(proto, {layer.name for layer in model.layers})
     return proto

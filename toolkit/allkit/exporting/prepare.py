@@ -116,7 +116,7 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
     uncertainty = Uncertainty(temperature, fit_familiarity(_predict(tap, familiar)[1]))
     probabilities, features = _predict(tap, verification)
     say("converting to ONNX")
-    proto = convert.to_onnx(with_uncertainty(folded(model, settings), network.distance_layer, uncertainty), network)
+    proto = convert.to_onnx(with_uncertainty(folded(model, network), network.distance_layer, uncertainty))
     _, height, width, channels = model.get_layer(network.last_map).output.shape
     return Prepared(
         run=run,

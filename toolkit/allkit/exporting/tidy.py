@@ -6,27 +6,32 @@ Later steps rely on the names: which layers stay in float, where the heat map ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 
 import onnx
 
-from allkit.errors import AllkitError
-from allkit.model.contract import DISTANCE_NAME
-from allkit.runs.architecture import Architecture
+from allkit.model.contract import DISTANCE_NAME, OUTPUT_NAME
 
 HIDDEN, LOGITS = "fc", "logits"
-# What the head makes of the last feature map.
-FLATTEN, STATISTICS = "flatten", "statistics"
+# What the head makes of the last feature map, by the operator that ends it: its means are those of each channel.
+FLATTEN, STATISTICS, AVERAGE = "flatten", "statistics", "average"
+_HEADS = {"Reshape": FLATTEN, "Concat": STATISTICS}
+
+# What moves values, or makes them another type, stands for no layer; nor do the outputs, whose names are theirs.
+_MOVES = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Cast"}
+_OUTPUTS = {OUTPUT_NAME, DISTANCE_NAME}
 
 
-def tidy(proto: onnx.ModelProto, architecture: Architecture) -> None:
+def tidy(proto: onnx.ModelProto, layers: Collection[str]) -> None:
     """Join the MatMul of a Dense layer and the Add of its bias into a Gemm, and name nodes and tensors. In place.
 
-    Tensors take the name of the node that makes them, constants that of the node that reads them: `block1_conv1`,
-    `block1_conv1_relu`, `block1_conv1.weight`. Inputs and outputs keep theirs.
+    layers: names of the layers of the Keras network. A node takes the name of its layer, further ones of the same layer
+    with their operator. Tensors take the name of the node that makes them, constants that of the node that reads them:
+    `block1_conv1`, `block1_conv1_relu`, `block1_conv1.weight`. Inputs and outputs keep theirs.
     """
     _join_dense(proto.graph)
-    _name(proto.graph, _layers(architecture), FLATTEN if architecture.head == "dense" else STATISTICS)
+    _name(proto.graph, layers)
     onnx.checker.check_model(proto, full_check=True)
 
 
@@ -48,35 +53,24 @@ def _join_dense(graph: onnx.GraphProto) -> None:
             graph.node.remove(after[0])
 
 
-def _layers(architecture: Architecture) -> dict[str, list[str]]:
-    """The layers of each operator, input first."""
-    return {
-        "Conv": architecture.conv_names,
-        "MaxPool": [f"block{block}_pool" for block in architecture.pools],
-        "Gemm": [HIDDEN, LOGITS] if architecture.head == "dense" else [LOGITS],
-    }
-
-
-def _name(graph: onnx.GraphProto, names: dict[str, list[str]], head: str) -> None:
+def _name(graph: onnx.GraphProto, layers: Collection[str]) -> None:
     fixed = {value.name for value in (*graph.input, *graph.output)}
     constants = {initializer.name: initializer for initializer in graph.initializer}
-    layers = {kind: iter(of_kind) for kind, of_kind in names.items()}
     # Not any Reshape: the transposition of a map of one position may have been made one too.
     flat = next((node.input[0] for node in graph.node if node.op_type == "Gemm"), None)
     renamed: dict[str, str] = {}
     taken: set[str] = set()
     for node in graph.node:
         kind = node.op_type.lower()
+        layer = _layer(node, layers)
         if node.output[0] == flat:
-            own = head
-        elif node.op_type in layers:
-            own = next(layers[node.op_type], None)
-            if own is None:
-                raise AllkitError(
-                    f"the graph has more {node.op_type} than its architecture: it is not a network of allkit"
-                )
+            own = _HEADS.get(node.op_type, AVERAGE)
+        elif node.op_type == "Gemm" and layer == OUTPUT_NAME:
+            own = LOGITS
+        elif layer is None or layer in _OUTPUTS or node.op_type in _MOVES:
+            own = kind
         else:
-            own = f"{renamed[node.input[0]]}_{kind}" if node.op_type == "Relu" else kind
+            own = f"{layer}_{kind}" if layer in taken else layer
         node.name = _unique(own, taken)
         renamed.update((name, node.name) for name in node.output if name not in fixed)
         read = [name for name in node.input if name in constants and name not in renamed]
@@ -87,6 +81,13 @@ def _name(graph: onnx.GraphProto, names: dict[str, list[str]], head: str) -> Non
     for old, initializer in constants.items():
         initializer.name = renamed[old]
     del graph.value_info[:]
+
+
+def _layer(node: onnx.NodeProto, layers: Collection[str]) -> str | None:
+    """The layer that a node comes from: tf2onnx names it NETWORK/LAYER/OPERATION, where names end in a number."""
+    *_, scope, _ = ("", *node.name.split("/"))
+    found = re.sub(r"_\d+$", "", scope)
+    return found if found in layers else None
 
 
 def _unique(name: str, taken: set[str]) -> str:
