@@ -70,14 +70,14 @@ def test_a_dense_layer_by_hand(transposed):
 def test_layers_in_float_and_layers_without_biases_stay(network, noise):
     names = {node.name for node in network.proto.graph.node}
     twin = onnx.ModelProto.FromString(network.proto.SerializeToString())
-    means = calibrate(network.proto, noise)["min-max"].means
+    means = calibrate(network.proto, network.architecture, noise)["min-max"].means
     assert {"block1_conv1", "fc", "logits"} <= means.keys() <= names
     correct_biases(twin.graph, network.proto.graph, means)
     assert twin.SerializeToString() == network.proto.SerializeToString()
 
 
 def test_means_are_those_of_the_inputs(network, noise):
-    means = calibrate(network.proto, noise)["entropy"].means
+    means = calibrate(network.proto, network.architecture, noise)["entropy"].means
     np.testing.assert_allclose(means["block1_conv1"], noise.mean((0, 1, 2)), rtol=1e-6)
 
 
@@ -95,7 +95,7 @@ def test_a_quantised_network_has_the_mean_of_the_float_network(name, request, mo
     network = request.getfixturevalue(name)
     # Bright, as smears are.
     bright = np.random.default_rng(0).integers(180, 256, (16, 96, 96, 3)).astype(np.uint8)
-    calibration = calibrate(network.proto, bright)["min-max"]
+    calibration = calibrate(network.proto, network.architecture, bright)["min-max"]
     corrected = quantise(network.proto, network.architecture, calibration)
     monkeypatch.setattr(quantising, "correct_biases", lambda *_: None)
     plain = quantise(network.proto, network.architecture, calibration)

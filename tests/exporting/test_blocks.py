@@ -58,7 +58,7 @@ def test_blocks_have_up_to_48_filters_and_a_depth_of_a_multiple_of_four(side, de
 def test_a_quantised_network_says_exactly_the_same_in_blocks(size_px, recipe, monkeypatch):
     network = random_network(recipe, size_px=size_px)
     noise = np.random.default_rng(0).integers(0, 256, (4, size_px, size_px, 3)).astype(np.uint8)
-    calibration = calibrate(network.proto, noise)["min-max"]
+    calibration = calibrate(network.proto, network.architecture, noise)["min-max"]
     found = quantise(network.proto, network.architecture, calibration)
     monkeypatch.setattr(blocks, "block_length", lambda side, depth, filters: 1)
     plain = quantise(network.proto, network.architecture, calibration)
@@ -73,7 +73,7 @@ def test_a_quantised_network_says_exactly_the_same_in_blocks(size_px, recipe, mo
 def test_a_quantised_network_on_patches_says_exactly_the_same_without_moving_them(size_px, width, monkeypatch):
     network = random_network(architecture="patchvgg", size_px=size_px, width=width)
     noise = np.random.default_rng(0).integers(0, 256, (4, size_px, size_px, 3)).astype(np.uint8)
-    calibration = calibrate(network.proto, noise)["min-max"]
+    calibration = calibrate(network.proto, network.architecture, noise)["min-max"]
     found = quantise(network.proto, network.architecture, calibration)
     for name in ("in_blocks", "patches_in_blocks"):
         monkeypatch.setattr(quantising, name, lambda *_: None)
@@ -88,7 +88,7 @@ def test_layers_left_in_float_have_no_blocks(network, noise):
     proto = quantise(
         network.proto,
         network.architecture,
-        calibrate(network.proto, noise)["min-max"],
+        calibrate(network.proto, network.architecture, noise)["min-max"],
         ["block1_conv1", "block1_conv2"],
     )
     assert not [node.name for node in proto.graph.node if node.name.startswith("block1") and "_in_" in node.name]

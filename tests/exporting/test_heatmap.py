@@ -12,7 +12,7 @@ from allkit.imaging.pixel_path import PixelPath
 from allkit.metrics import log_probabilities, softmax
 from allkit.runs.architecture import ARCHITECTURES
 from allkit.runs.recipe import PAPER, SCRATCH
-from networks import TEMPERATURE, random_network
+from networks import TEMPERATURE, each, random_network
 
 
 def with_map(proto, network):
@@ -32,7 +32,9 @@ def relative(got, expected):
 
 @pytest.fixture(scope="module")
 def int8(network, noise):
-    return quantise(network.proto, network.architecture, calibrate(network.proto, noise)["min-max"])
+    return quantise(
+        network.proto, network.architecture, calibrate(network.proto, network.architecture, noise)["min-max"]
+    )
 
 
 def test_the_map_is_that_of_automatic_differentiation(either, noise):
@@ -41,7 +43,7 @@ def test_the_map_is_that_of_automatic_differentiation(either, noise):
     assert relative(got, gradient_maps(either.model, either.architecture.last_map, noise, either.temperature)) < 1e-4
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", each(ARCHITECTURES))
 @pytest.mark.parametrize("recipe", [SCRATCH, PAPER.override(weights="random", normalisation="torch")])
 def test_so_it_is_for_every_architecture_and_its_graph_says_what_the_network_says(name, recipe):
     network = random_network(recipe, size_px=64, architecture=name)
@@ -84,7 +86,9 @@ def test_the_map_of_a_pooled_head_adds_up_to_the_logit_less_the_bias(patched, no
 
 
 def test_in_an_int8_graph_places_that_share_the_maximum_share_its_gradient(patched, noise):
-    int8 = quantise(patched.proto, patched.architecture, calibrate(patched.proto, noise)["min-max"])
+    int8 = quantise(
+        patched.proto, patched.architecture, calibrate(patched.proto, patched.architecture, noise)["min-max"]
+    )
     proto = with_map(int8, patched)
     names = ["heatmap", "probabilities", "block3_conv3_relu_DequantizeLinear_Output"]
     proto.graph.output.append(onnx.ValueInfoProto(name=names[2]))

@@ -7,12 +7,12 @@ from allkit.exporting.measure import open_session, outputs
 from allkit.exporting.quantise import METHODS, calibrate, layers, quantise
 from allkit.model.graph import summarise
 from allkit.runs.recipe import PAPER
-from networks import random_network
+from networks import each, random_network
 
 
 @pytest.fixture(scope="module")
 def calibrations(network, noise):
-    return calibrate(network.proto, noise)
+    return calibrate(network.proto, network.architecture, noise)
 
 
 # How an activation comes to stand in blocks of pixels.
@@ -89,7 +89,9 @@ def test_pixels_enter_as_they_are(network, noise, calibrations):
 
 
 def test_patches_of_pixels_are_read_where_they_lie(patched, noise):
-    proto = quantise(patched.proto, patched.architecture, calibrate(patched.proto, noise)["min-max"])
+    proto = quantise(
+        patched.proto, patched.architecture, calibrate(patched.proto, patched.architecture, noise)["min-max"]
+    )
     assert way_to_the_first_convolution(proto) == ["Reshape", "Transpose", "DequantizeLinear"]
     assert not {"Cast", "Pad"} & {node.op_type for node in proto.graph.node}
     # onnxruntime warns of constants that nothing reads.
@@ -100,14 +102,14 @@ def test_patches_of_pixels_are_read_where_they_lie(patched, noise):
 
 
 def test_a_first_layer_in_float_reads_patches_in_float(patched, noise):
-    calibration = calibrate(patched.proto, noise)["min-max"]
+    calibration = calibrate(patched.proto, patched.architecture, noise)["min-max"]
     proto = quantise(patched.proto, patched.architecture, calibration, ["block1_conv1"])
     plain = probabilities(patched.proto, noise)
     assert np.abs(probabilities(proto, noise) - plain).max() < 0.1 * np.ptp(plain) + 0.05
 
 
 def test_layers_left_in_float_stay_in_float(network, calibrations):
-    names = layers(network.architecture)[:3]
+    names = layers(network.proto, network.architecture)[:3]
     summary = summarise(quantise(network.proto, network.architecture, calibrations["min-max"], names))
     found = {layer.name: layer.precision for layer in summary.layers}
     assert {name for name, precision in found.items() if precision == "fp32"} == {*names, "logits", "matmul"}
@@ -118,7 +120,10 @@ def test_a_pool_after_float_layers_is_in_float(network, calibrations):
     nodes = {
         node.name: node
         for node in quantise(
-            network.proto, network.architecture, calibrations["min-max"], layers(network.architecture)[:2]
+            network.proto,
+            network.architecture,
+            calibrations["min-max"],
+            layers(network.proto, network.architecture)[:2],
         ).graph.node
     }
     assert nodes["block1_pool"].input[0] == "block1_conv2_relu"
@@ -126,7 +131,7 @@ def test_a_pool_after_float_layers_is_in_float(network, calibrations):
 
 def test_a_network_that_subtracts_a_mean_is_quantised_too(noise):
     network = random_network(PAPER.override(weights="random"))
-    calibrations = calibrate(network.proto, noise)
+    calibrations = calibrate(network.proto, network.architecture, noise)
     proto = quantise(network.proto, network.architecture, calibrations["min-max"])
     assert way_to_the_first_convolution(proto) == [
         "Cast",
@@ -138,3 +143,17 @@ def test_a_network_that_subtracts_a_mean_is_quantised_too(noise):
     ]
     plain = probabilities(network.proto, noise)
     assert (probabilities(proto, noise).argmax(1) == plain.argmax(1)).mean() > 0.8
+
+
+@pytest.mark.parametrize("name", each(["mobilenetv2", "darknet19", "resnet50", "densenet121"]))
+def test_other_networks_compute_in_int8_what_they_do_in_float(name):
+    images = np.random.default_rng(0).integers(0, 256, (24, 64, 64, 3)).astype(np.uint8)
+    # Flat ones as well, so that features differ from image to image.
+    images[::2] = images[::2, :1, :1]
+    network = random_network(architecture=name, size_px=64, width=0.35, normalised=images)
+    calibration = calibrate(network.proto, network.architecture, images)["min-max"]
+    proto = quantise(network.proto, network.architecture, calibration)
+    assert {layer.precision for layer in summarise(proto).layers if layer.operator == "Conv"} == {"int8"}
+    (expected,), (got,) = (outputs(open_session(one), ["distance"], images) for one in (network.proto, proto))
+    assert np.ptp(expected) > 0.1 * expected.mean()
+    assert np.abs(got - expected).max() < 0.1 * np.ptp(expected)

@@ -60,7 +60,9 @@ def test_int8_and_float16_have_the_same_figures_and_another_precision(network):
     from allkit.exporting.quantise import calibrate, quantise
 
     noise = np.random.default_rng(0).integers(0, 256, (4, 96, 96, 3)).astype(np.uint8)
-    int8 = quantise(network.proto, network.architecture, calibrate(network.proto, noise)["min-max"])
+    int8 = quantise(
+        network.proto, network.architecture, calibrate(network.proto, network.architecture, noise)["min-max"]
+    )
     plain, quantised, half = (summarise(proto) for proto in (network.proto, int8, halved(network.proto)))
     assert plain.macs == quantised.macs == half.macs
     assert plain.parameters == quantised.parameters == half.parameters

@@ -94,3 +94,44 @@ def test_normalisation_divides_by_255_or_subtracts_the_imagenet_mean_of_each_cha
     assert np.allclose(normalised(SCRATCH), np.array([10, 20, 30]) / 255)
     assert np.allclose(normalised(PAPER), np.array([10 - 123.68, 20 - 116.779, 30 - 103.939]), atol=1e-4)
     assert np.allclose(normalised(SCRATCH.override(normalisation="none")), [10, 20, 30])
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    # Without top, as Keras' page of models has them with it.
+    [
+        ("mobilenetv2", 2_257_984),
+        ("resnet50", 23_587_712),
+        pytest.param("resnet101", 42_658_176, marks=pytest.mark.deep),
+        pytest.param("densenet121", 7_037_504, marks=pytest.mark.deep),
+    ],
+)
+def test_published_bodies_have_the_parameters_that_are_published(name, parameters):
+    network = ARCHITECTURES[name]
+    model = architecture.build(network, 64, 4, 1.0, SCRATCH)
+    features = model.get_layer("average").output.shape[-1]
+    assert model.count_params() == parameters + 4 * features + 4
+    assert model.get_layer(network.last_map).output.shape[1:3] == (2, 2)
+
+
+def test_darknet_has_the_layers_of_its_table():
+    model = architecture.build(ARCHITECTURES["darknet19"], 224, 1000, 1.0, SCRATCH.override(batch_norm=False))
+    table = [(3, 32), (3, 64), (3, 128), (1, 64), (3, 128), (3, 256), (1, 128), (3, 256)]
+    table += [(3, 512), (1, 256), (3, 512), (1, 256), (3, 512), (3, 1024), (1, 512), (3, 1024), (1, 512), (3, 1024)]
+    found = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [(layer.kernel_size[0], layer.filters) for layer in found] == table
+    assert [layer.output.shape[1] for layer in found] == [224, 112, *[56] * 3, *[28] * 3, *[14] * 5, *[7] * 5]
+    assert {layer.negative_slope for layer in model.layers if isinstance(layer, keras.layers.ReLU)} == {0.1}
+    # The mean of the 19th convolution, 1 x 1 without an activation, is a Dense layer of the means.
+    maps = np.random.default_rng(0).normal(size=(2, 7, 7, 5))
+    kernel = np.random.default_rng(1).normal(size=(5, 3))
+    assert np.allclose((maps @ kernel).mean((1, 2)), maps.mean((1, 2)) @ kernel)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "mobilenetv2"])
+def test_without_trainable_blocks_the_head_alone_trains(name):
+    network = ARCHITECTURES[name]
+    model = architecture.build(network, 64, 4, 0.35, SCRATCH)
+    architecture.freeze(model, network, 0)
+    trained = {variable.path.partition("/")[0] for variable in model.trainable_variables}
+    assert trained == {"fc", "probabilities"} - ({"fc"} if network.head == "average" else set())

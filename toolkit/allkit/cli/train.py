@@ -101,7 +101,7 @@ def recipe_options(command):
     default=TrainOptions.architecture,
     show_default=True,
     help="vgg16: that of the paper; vgg16-blockN: its first N blocks and a pooled head; patchvgg: fast, on patches of "
-    "2 x 2 px.",
+    "2 x 2 px; the others as published, from scratch with --recipe scratch.",
 )
 @click.option(
     "--size",

@@ -44,6 +44,9 @@ def _dequantised(node: onnx.NodeProto, values: Mapping[str, np.ndarray]) -> np.n
 def _output(node: onnx.NodeProto, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     """The output (O,) of a layer with these weights for an input that is the same everywhere, (C,)."""
     if node.op_type == "Conv":
-        return weights.sum((2, 3)) @ inputs
+        # (O, C / groups): the filters of a group see its channels alone.
+        filters = weights.sum((2, 3))
+        groups = len(inputs) // filters.shape[1]
+        return (filters.reshape(groups, -1, filters.shape[1]) @ inputs.reshape(groups, -1, 1)).ravel()
     transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
     return weights @ inputs if transposed else inputs @ weights

@@ -63,7 +63,7 @@ def folded(model: keras.Model, network: Architecture) -> keras.Model:
                 weights = _with_normalisation(weights, normalised[layer.name])
             weights[0] = weights[0] * scales.get(layer.name, 1)
             layer.set_weights(weights)
-    head = _dense_head if network.head == "dense" else _pooled_head
+    head = {"dense": _dense_head, "pooled": _pooled_head, "average": _average_head}[network.head]
     return head(model, twin, model.output.shape[-1])
 
 
@@ -82,16 +82,25 @@ def _dense_head(model: keras.Model, twin: keras.Model, classes: int) -> keras.Mo
 
 
 def _pooled_head(model: keras.Model, twin: keras.Model, classes: int) -> keras.Model:
+    features = _channels_first(twin.get_layer("statistics").input)
     last = layers.Dense(classes, activation="softmax", name=OUTPUT_NAME)
-    plain = keras.Model(twin.inputs, last(_channels_first(twin.get_layer("statistics").input)))
+    plain = keras.Model(twin.inputs, last(architecture.statistics(features, (2, 3))))
     factor, offset = _affine(model.get_layer("statistics_bn"))
     kernel, bias = (weights.astype(np.float64) for weights in model.get_layer(OUTPUT_NAME).get_weights())
     last.set_weights([factor[:, None] * kernel, bias + offset @ kernel])
     return plain
 
 
+def _average_head(model: keras.Model, twin: keras.Model, classes: int) -> keras.Model:
+    features = _channels_first(twin.get_layer("average").input)
+    last = layers.Dense(classes, activation="softmax", name=OUTPUT_NAME)
+    plain = keras.Model(twin.inputs, last(ops.mean(features, (2, 3))))
+    last.set_weights(model.get_layer(OUTPUT_NAME).get_weights())
+    return plain
+
+
 def _channels_first(features: keras.KerasTensor) -> keras.KerasTensor:
-    return architecture.statistics(ops.transpose(features, (0, 3, 1, 2)), (2, 3))
+    return ops.transpose(features, (0, 3, 1, 2))
 
 
 def _readers(model: keras.Model) -> dict[int, list[keras.Operation]]:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from allkit.exporting.tidy import LOGITS
+from allkit.exporting.tidy import LOGITS, needed_for
 
 
 def halved(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -21,7 +21,7 @@ def halved(proto: onnx.ModelProto) -> onnx.ModelProto:
     """
     half = onnx.ModelProto.FromString(proto.SerializeToString())
     graph = half.graph
-    network = _needed_for(graph, LOGITS)
+    network = needed_for(graph, LOGITS)
     halves = {output for node in graph.node if node.name in network for output in node.output}
     read = {name for node in graph.node if node.name in network for name in node.input}
     for initializer in graph.initializer:
@@ -45,13 +45,3 @@ def halved(proto: onnx.ModelProto) -> onnx.ModelProto:
     graph.node.extend(nodes)
     onnx.checker.check_model(half, full_check=True)
     return half
-
-
-def _needed_for(graph: onnx.GraphProto, last: str) -> set[str]:
-    """The names of a node and of all nodes that it depends on."""
-    tensors, names = set(), set()
-    for node in reversed(graph.node):
-        if node.name == last or tensors.intersection(node.output):
-            tensors.update(node.input)
-            names.add(node.name)
-    return names

@@ -1,15 +1,17 @@
 """Where the evidence for the predicted class lies, computed inside the exported graph.
 
 The map is HiResCAM, the sum over channels of gradient * f, where f is the last feature map and the gradient that of
-the logit (Draelos and Carin 2020). For both heads it is exact: over all positions it adds up to the logit less what the
+the logit (Draelos and Carin 2020). For all heads it is exact: over all positions it adds up to the logit less what the
 biases contribute. It keeps its sign: evidence for the class is positive, evidence against it negative. No training
-framework is needed to evaluate it, since both gradients have a closed form.
+framework is needed to evaluate it, since the gradients have a closed form.
 
 A dense head has two Dense layers with a ReLU between them: the gradient of logit k with respect to f is W1 (m * w2_k),
 with the first kernel W1, the ReLU mask m and column k of the second kernel.
 
 A pooled head has one Dense layer over mean, deviation and maximum of each channel, whose gradients are 1 / N,
 (f - mean) / (N deviation), and 1 at the maximum, shared where several places have it.
+
+A head over the mean alone has the first of these; the map is then the class activation map (Zhou et al. 2016).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from allkit.exporting.tidy import HIDDEN, LOGITS, STATISTICS
+from allkit.exporting.tidy import AVERAGE, HIDDEN, LOGITS, STATISTICS
 from allkit.model.contract import HEATMAP_NAME, OUTPUT_NAME
 from allkit.runs.architecture import Architecture
 
@@ -36,7 +38,8 @@ def add_heatmap(proto: onnx.ModelProto, architecture: Architecture, shape: tuple
     build = _Builder(proto.graph)
     best = build("ArgMax", OUTPUT_NAME, axis=1, keepdims=0)
     column = build("Transpose", build("Gather", nodes[LOGITS].input[1], best, axis=1), perm=[1, 0])
-    evidence = (_of_dense if architecture.head == "dense" else _of_pooled)(build, column, nodes, shape)
+    of_head = {"dense": _of_dense, "pooled": _of_pooled, "average": _of_average}[architecture.head]
+    evidence = of_head(build, column, nodes, shape)
     build("ReduceSum", evidence, build.constant("channels", np.array([1], np.int64)), output=HEATMAP_NAME, keepdims=0)
     output = helper.make_tensor_value_info(HEATMAP_NAME, TensorProto.FLOAT, ["batch", *shape[1:]])
     proto.graph.output.append(output)
@@ -74,6 +77,14 @@ def _of_pooled(build: _Builder, column: str, nodes: dict[str, onnx.NodeProto], s
     ties = build("ReduceSum", at_largest, build.constant("places", np.array([2, 3], np.int64)), keepdims=1)
     gradient = build("Add", spread, build("Mul", of_largest, build("Div", at_largest, ties)))
     return build("Mul", gradient, features)
+
+
+def _of_average(build: _Builder, column: str, nodes: dict[str, onnx.NodeProto], shape: tuple[int, int, int]) -> str:
+    """Gradient * f [batch, c, h, w] of a head over the mean."""
+    channels, height, width = shape
+    weights = build("Reshape", column, build.constant("grid", np.array([-1, channels, 1, 1], np.int64)))
+    gradient = build("Mul", weights, build.constant("place", np.float32(1 / (height * width))))
+    return build("Mul", nodes[AVERAGE].input[0], gradient)
 
 
 def _times_kernel(build: _Builder, seed: str, kernel: str, nodes: dict[str, onnx.NodeProto]) -> str:

@@ -83,7 +83,7 @@ def kernels_for(seven_bit: bool) -> Kernels | None:
 
 def _int8(prepared: Prepared, max_drop: float, seven_bit: bool, say: Say) -> Variant:
     say(f"calibrating int8 on {len(prepared.calibration)} training images")
-    calibrations = quantise.calibrate(prepared.proto, prepared.calibration)
+    calibrations = quantise.calibrate(prepared.proto, prepared.network, prepared.calibration)
 
     def candidate(method: str, float_layers: Sequence[str] = ()) -> _Candidate:
         proto = quantise.quantise(prepared.proto, prepared.network, calibrations[method], float_layers, seven_bit)
@@ -95,7 +95,7 @@ def _int8(prepared: Prepared, max_drop: float, seven_bit: bool, say: Say) -> Var
         say(f"{method}: {methods[method]}")
     # Not by accuracy: an image more or less is chance, and one that only int8 gets right is as much of an error.
     best = min(methods, key=lambda method: methods[method].kl_divergence)
-    layers = quantise.layers(prepared.network)
+    layers = quantise.layers(prepared.proto, prepared.network)
     tried = [candidate(best, layers[:count]) for count in _FLOAT_FIRST]
     if not any(found.gate.passed for found in tried):
         say("no candidate passes: leaving the layers that lose most accuracy in float")

@@ -22,7 +22,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from allkit.exporting.bias import correct_biases
 from allkit.exporting.blocks import in_blocks, patches_in_blocks
 from allkit.exporting.measure import open_session
-from allkit.exporting.tidy import FLATTEN, HIDDEN, LOGITS
+from allkit.exporting.tidy import LOGITS, needed_for
 from allkit.model.contract import INPUT_NAME
 from allkit.runs.architecture import Architecture
 
@@ -33,7 +33,10 @@ METHODS = ("min-max", "entropy", "percentile")
 _ENTROPY = {"num_bins": 512, "num_quantized_bins": 128, "percentile": None}
 _PERCENTILE = {"num_bins": 2048, "num_quantized_bins": None, "percentile": 99.999}
 
-_OPERATORS = ["Conv", "MaxPool", "Relu", "Reshape", "Gemm"]
+_ACTIVATIONS = ("Relu", "Clip")
+# What makes no value beyond those that it reads: its output has their range.
+_SAME_RANGE = ("MaxPool", "AveragePool", "Reshape", "Pad")
+_OPERATORS = ["Conv", "Gemm", "Add", "Concat", "LeakyRelu", *_ACTIVATIONS, *_SAME_RANGE]
 
 # At full width and 200 px the activations of one image are 80 MB.
 _BATCH = 8
@@ -52,13 +55,12 @@ class Calibration:
     means: Mapping[str, np.ndarray]
 
 
-def calibrate(proto: onnx.ModelProto, pixels: np.ndarray) -> dict[str, Calibration]:
+def calibrate(proto: onnx.ModelProto, network: Architecture, pixels: np.ndarray) -> dict[str, Calibration]:
     """The calibration by each method, from uint8 images (n, S, S, 3), in one pass over them."""
     tapped = onnx.ModelProto.FromString(proto.SerializeToString())
-    relus = [node for node in proto.graph.node if node.op_type == "Relu"]
-    names = [node.output[0] for node in relus]
-    first = next(node for node in proto.graph.node if node.op_type == "Conv")
-    names.append(first.input[0])
+    graph = _Graph(proto.graph, network)
+    sources = graph.sources_of_ranges()
+    names = list(dict.fromkeys(sources.values()))
     readers = {node.name: node.input[0] for node in proto.graph.node if node.op_type in ("Conv", "Gemm")}
     read = list(dict.fromkeys([*names, *readers.values()]))
     sums = dict.fromkeys(readers.values(), 0.0)
@@ -85,27 +87,27 @@ def calibrate(proto: onnx.ModelProto, pixels: np.ndarray) -> dict[str, Calibrati
         found = {method: collector.compute_collection_result() for method, collector in collectors.items()}
     found["min-max"] = {name: (low[name], high[name]) for name in names}
     kinds = {"min-max": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy}
-    for ranges in found.values():
-        # A convolution and its ReLU become one: the quantizer asks for both ranges and uses the second.
-        ranges |= {node.input[0]: ranges[node.output[0]] for node in relus}
-        for node in proto.graph.node:
-            if node.op_type in ("MaxPool", "Reshape") and node.input[0] in ranges:
-                ranges[node.output[0]] = ranges[node.input[0]]
     means = {reader: sums[name] / len(pixels) for reader, name in readers.items()}
     return {
-        method: Calibration(TensorsData(kinds.get(method, CalibrationMethod.Percentile), found[method]), means)
+        method: Calibration(
+            TensorsData(
+                kinds.get(method, CalibrationMethod.Percentile),
+                {name: found[method][source] for name, source in sources.items()},
+            ),
+            means,
+        )
         for method in METHODS
     }
 
 
-def layers(architecture: Architecture) -> list[str]:
+def layers(proto: onnx.ModelProto, network: Architecture) -> list[str]:
     """The layers that can be int8, input first."""
-    return [*architecture.conv_names, *([HIDDEN] if architecture.head == "dense" else [])]
+    return [node.name for node in _Graph(proto.graph, network).quantised if node.op_type in ("Conv", "Gemm")]
 
 
 def quantise(
     proto: onnx.ModelProto,
-    architecture: Architecture,
+    network: Architecture,
     calibration: Calibration,
     float_layers: Sequence[str] = (),
     seven_bit: bool = False,
@@ -115,17 +117,11 @@ def quantise(
     seven_bit: weights of seven bits: two products with activations of eight then fit the 16 bits in which processors
     without VNNI add them.
     """
-    patches = [node.name for node in proto.graph.node if node.op_type == "Reshape" and node.name != FLATTEN]
-    excluded = [
-        LOGITS,
-        *patches,
-        *float_layers,
-        *(f"{name}_relu" for name in float_layers),
-        *_float_pools(architecture, float_layers),
-    ]
-    before = [*itertools.takewhile(lambda node: node.op_type != "Conv", proto.graph.node)]
-    pixels = before[-1].output[0]
-    raw = {node.op_type for node in before} <= _MOVES and architecture.conv_names[0] not in float_layers
+    graph = _Graph(proto.graph, network)
+    inside = {node.name for node in graph.quantised} - set(float_layers) - graph.beside(float_layers)
+    pixels = graph.before[-1].output[0]
+    first = next(node.name for node in graph.quantised)
+    raw = {node.op_type for node in graph.before} <= _MOVES and first not in float_layers
     quantizer = QDQQuantizer(
         model=onnx.ModelProto.FromString(proto.SerializeToString()),
         per_channel=True,
@@ -134,7 +130,7 @@ def quantise(
         activation_qType=QuantType.QUInt8,
         tensors_range=calibration.ranges,
         nodes_to_quantize=None,
-        nodes_to_exclude=excluded,
+        nodes_to_exclude=[node.name for node in proto.graph.node if node.name not in inside],
         op_types_to_quantize=_OPERATORS,
         extra_options={
             # Scale 1 and zero point 0: the pixels themselves.
@@ -147,26 +143,81 @@ def quantise(
     correct_biases(quantised.graph, proto.graph, calibration.means)
     if raw:
         _feed_pixels(quantised.graph, pixels)
-    size_px = quantised.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    side, inside = size_px // architecture.patch_px, set(architecture.conv_names) - set(float_layers)
-    if raw and architecture.patch_px > 1:
-        first = architecture.conv_names[0]
-        inside.remove(first)
-        patches_in_blocks(quantised.graph, first, INPUT_NAME, size_px, architecture.patch_px)
-    for block in range(1, len(architecture.blocks) + 1):
-        for name in architecture.conv_names_of(block):
-            if name in inside:
-                in_blocks(quantised.graph, name, side)
-        side //= 2
+    sides = graph.sides_of_blocks()
+    if raw and network.patch_px > 1:
+        size_px = quantised.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+        sides.pop(first, None)
+        patches_in_blocks(quantised.graph, first, INPUT_NAME, size_px, network.patch_px)
+    for name, side in sides.items():
+        if name in inside:
+            in_blocks(quantised.graph, name, side)
     del quantised.graph.value_info[:]
     onnx.checker.check_model(quantised, full_check=True)
     return quantised
 
 
-def _float_pools(architecture: Architecture, float_layers: Sequence[str]) -> list[str]:
-    """A pool between two float layers, or after a block that ends in float, is cheaper in float than quantised."""
-    last = {architecture.conv_names_of(block)[-1]: f"block{block}_pool" for block in architecture.pools}
-    return [pool for layer, pool in last.items() if layer in float_layers]
+class _Graph:
+    """A tidy float graph as the quantizer is to see it.
+
+    before: its nodes up to the first convolution. quantised: those that can be int8, in order: what lies between the
+    pixels and the last map, and a hidden Dense layer. Of additions those of two maps; an addition of constants is a
+    batch normalisation that no convolution could take.
+    """
+
+    def __init__(self, graph: onnx.GraphProto, network: Architecture):
+        self._graph = graph
+        self._constants = {constant.name for constant in graph.initializer}
+        self._makers = {output: node for node in graph.node for output in node.output}
+        self._readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in graph.node:
+            for tensor in node.input:
+                self._readers.setdefault(tensor, []).append(node)
+        self.before = [*itertools.takewhile(lambda node: node.op_type != "Conv", graph.node)]
+        logits = next(node for node in graph.node if node.name == LOGITS)
+        last = self._makers[logits.input[0]].name if network.head == "dense" else network.last_map
+        body = needed_for(graph, last) - {node.name for node in self.before}
+        self.quantised = [node for node in graph.node if node.name in body and self._can(node)]
+
+    def _can(self, node: onnx.NodeProto) -> bool:
+        dynamic = [tensor for tensor in node.input if tensor not in self._constants]
+        return node.op_type in _OPERATORS and (node.op_type != "Add" or len(dynamic) == 2)
+
+    def sources_of_ranges(self) -> dict[str, str]:
+        """For each tensor that may be int8, the one whose range it has."""
+        asked = [tensor for node in self.quantised for tensor in (node.input[0], *node.input[1:], *node.output)]
+        return {tensor: self._source(tensor) for tensor in asked if tensor and tensor not in self._constants}
+
+    def _source(self, tensor: str) -> str:
+        # What an activation cuts off, int8 cuts off as well: the two become one.
+        after = self._readers.get(tensor, [])
+        if len(after) == 1 and after[0].op_type in _ACTIVATIONS:
+            return after[0].output[0]
+        maker = self._makers.get(tensor)
+        if maker is not None and maker in self.quantised and maker.op_type in _SAME_RANGE:
+            return self._source(maker.input[0])
+        return tensor
+
+    def beside(self, float_layers: Sequence[str]) -> set[str]:
+        """What is cheaper in float where these layers are: their activations, and a pool of what they make."""
+        found = set()
+        for node in self._graph.node:
+            if node.name in float_layers:
+                while (after := self._readers[node.output[0]]) and after[0].op_type in (*_ACTIVATIONS, "MaxPool"):
+                    node = after[0]
+                    found.add(node.name)
+        return found
+
+    def sides_of_blocks(self) -> dict[str, int]:
+        """The 3 x 3 convolutions of all channels at all places, and the side of the square that each reads."""
+        inferred = onnx.shape_inference.infer_shapes(onnx.helper.make_model(self._graph)).graph
+        sides = {value.name: value.type.tensor_type.shape.dim[-1].dim_value for value in inferred.value_info}
+        found = {}
+        for node in self.quantised:
+            given = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+            plain = given.get("group", 1) == 1 and set(given.get("strides", [1])) == {1}
+            if node.op_type == "Conv" and given["kernel_shape"] == [3, 3] and given.get("pads") == [1] * 4 and plain:
+                found[node.name] = sides[node.input[0]]
+        return found
 
 
 def _feed_pixels(graph: onnx.GraphProto, pixels: str) -> None:

@@ -35,6 +35,16 @@ def tidy(proto: onnx.ModelProto, layers: Collection[str]) -> None:
     onnx.checker.check_model(proto, full_check=True)
 
 
+def needed_for(graph: onnx.GraphProto, last: str) -> set[str]:
+    """The names of a node and of all nodes that it depends on."""
+    tensors, names = set(), set()
+    for node in reversed(graph.node):
+        if node.name == last or tensors.intersection(node.output):
+            tensors.update(node.input)
+            names.add(node.name)
+    return names
+
+
 def _join_dense(graph: onnx.GraphProto) -> None:
     constants = {initializer.name: initializer for initializer in graph.initializer}
     readers: dict[str, list[onnx.NodeProto]] = {}
@@ -62,7 +72,7 @@ def _name(graph: onnx.GraphProto, layers: Collection[str]) -> None:
     taken: set[str] = set()
     for node in graph.node:
         kind = node.op_type.lower()
-        layer = _layer(node, layers)
+        layer = _layer(node, constants.keys() & set(node.input), layers)
         if node.output[0] == flat:
             own = _HEADS.get(node.op_type, AVERAGE)
         elif node.op_type == "Gemm" and layer == OUTPUT_NAME:
@@ -83,11 +93,13 @@ def _name(graph: onnx.GraphProto, layers: Collection[str]) -> None:
     del graph.value_info[:]
 
 
-def _layer(node: onnx.NodeProto, layers: Collection[str]) -> str | None:
-    """The layer that a node comes from: tf2onnx names it NETWORK/LAYER/OPERATION, where names end in a number."""
-    *_, scope, _ = ("", *node.name.split("/"))
-    found = re.sub(r"_\d+$", "", scope)
-    return found if found in layers else None
+def _layer(node: onnx.NodeProto, weights: Iterable[str], layers: Collection[str]) -> str | None:
+    """The layer that a node comes from: tf2onnx names it, or its weights, NETWORK/LAYER/..., with a number at the end.
+
+    A node that tf2onnx has made of two has no name but a number, its weights still have theirs.
+    """
+    parts = (part for name in (node.name, *weights) for part in name.split("/")[1:-1])
+    return next((layer for part in parts if (layer := re.sub(r"_\d+$", "", part)) in layers), None)
 
 
 def _unique(name: str, taken: set[str]) -> str:

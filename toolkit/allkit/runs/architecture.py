@@ -1,26 +1,36 @@
-"""The networks that allkit trains, as values: what distinguishes them, without the training stack."""
+"""The networks that allkit trains, as values: what distinguishes them, without the training stack.
+
+A network is a body, which makes a map of features of an image, and a head, which makes probabilities of the map:
+"dense" flattens it into a hidden Dense layer, which ties evidence to a place; "pooled" takes mean, deviation and
+maximum of each channel over all places; "average" takes the mean alone, as most networks since 2014 do.
+
+To add a network, add an entry to `ARCHITECTURES`. All of them have: head; last_map, the layer that the head reads;
+stride_px, pixels of the image from one place of that map to the next; distance_layer, whose channel means tell how far
+an image is from those of the training; patch_px, side of the square patches of pixels that the body reads as one place;
+has_width, whether its channels can be scaled.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """Blocks of 3x3 convolutions, each block at half the resolution of the one before, and a head.
+class Blocks:
+    """A body of blocks of convolutions, each block at half the resolution of the one before.
 
-    blocks: output channels and number of convolutions of each block, at width 1. patch_px: side of the square patches
-    of pixels that the first convolution reads as one place with 3 patch_px^2 channels; 1 for single pixels.
-    first_kernel: side of that convolution's kernel, in patches. head: "dense" flattens the last map into a hidden Dense
-    layer, which ties evidence to a place; "pooled" takes mean, deviation and maximum of each channel over all places.
-    distance_layer: whose channel means tell how far an image is from those of the training.
+    blocks: output channels and side of the kernel of each convolution, by block, at width 1; the first kernel counts
+    patches. leak: slope of the activation below zero.
     """
 
-    blocks: tuple[tuple[int, int], ...]
+    blocks: tuple[tuple[tuple[int, int], ...], ...]
+    head: str
+    distance_layer: str
     patch_px: int = 1
-    first_kernel: int = 3
-    head: str = "dense"
-    distance_layer: str = "block3_pool"
+    leak: float = 0.0
+
+    has_width: ClassVar[bool] = True
 
     @property
     def conv_names(self) -> list[str]:
@@ -29,21 +39,16 @@ class Architecture:
 
     def conv_names_of(self, block: int) -> list[str]:
         """Layer names of the convolutions of a block, counted from 1."""
-        return [f"block{block}_conv{i}" for i in range(1, self.blocks[block - 1][1] + 1)]
+        return [f"block{block}_conv{i}" for i in range(1, len(self.blocks[block - 1]) + 1)]
 
     @property
     def pools(self) -> range:
-        """The blocks that end in a pooling; a pooled head takes the last map as it is."""
+        """The blocks that end in a pooling; heads that pool take the last map as it is."""
         return range(1, len(self.blocks) + (self.head == "dense"))
 
-    def begins_like(self, other: Architecture) -> bool:
+    def begins_like(self, other: Blocks) -> bool:
         """Whether its blocks are the first ones of another network."""
-        stem, others = (self.patch_px, self.first_kernel), (other.patch_px, other.first_kernel)
-        return stem == others and other.blocks[: len(self.blocks)] == self.blocks
-
-    def kernel_side(self, conv_name: str) -> int:
-        """Side of a convolution's kernel, in places of its input."""
-        return self.first_kernel if conv_name == self.conv_names[0] else 3
+        return self.patch_px == other.patch_px and other.blocks[: len(self.blocks)] == self.blocks
 
     @property
     def last_map(self) -> str:
@@ -56,19 +61,61 @@ class Architecture:
         return self.patch_px * 2 ** len(self.pools)
 
 
+@dataclass(frozen=True)
+class Published:
+    """A body of `keras.applications`, by its name there, under the head that it was published with.
+
+    preprocessing: what its ImageNet weights expect, as `keras.applications.imagenet_utils.preprocess_input` names it.
+    """
+
+    name: str
+    preprocessing: str
+    last_map: str
+    distance_layer: str
+    has_width: bool = False
+    stride_px: int = 32
+    patch_px: int = 1
+    head: str = "average"
+
+
+Architecture = Blocks | Published
+
+
+def _same(*counts: tuple[int, int]) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """Blocks of 3x3 convolutions of so many channels, so many times."""
+    return tuple(((channels, 3),) * count for channels, count in counts)
+
+
+def _narrowed(channels: int, pairs: int) -> tuple[tuple[int, int], ...]:
+    """3x3 convolutions, after each but the last of which a 1x1 convolution halves the channels."""
+    return ((channels, 3), (channels // 2, 1)) * pairs + ((channels, 3),)
+
+
 # Simonyan and Zisserman 2014, configuration D.
-_VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+_VGG16 = _same((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 VGG16 = "vgg16"
 
-ARCHITECTURES = {
+ARCHITECTURES: dict[str, Architecture] = {
     # The modified VGG16 of the paper.
-    VGG16: Architecture(_VGG16),
+    VGG16: Blocks(_VGG16, "dense", "block3_pool"),
     # Its first blocks alone: what ImageNet taught them suits cells better than what follows.
-    "vgg16-block3": Architecture(_VGG16[:3], head="pooled", distance_layer="block3_conv3_relu"),
-    "vgg16-block4": Architecture(_VGG16[:4], head="pooled"),
+    "vgg16-block3": Blocks(_VGG16[:3], "pooled", "block3_conv3_relu"),
+    "vgg16-block4": Blocks(_VGG16[:4], "pooled", "block3_pool"),
     # Blocks like VGG's on a patchify stem, as in TResNet and ConvNeXt.
-    "patchvgg": Architecture(
-        ((64, 1), (128, 2), (256, 3)), patch_px=2, first_kernel=2, head="pooled", distance_layer="block2_pool"
+    "patchvgg": Blocks((((64, 2),), *_same((128, 2), (256, 3))), "pooled", "block2_pool", patch_px=2),
+    # Sandler et al. 2018, arXiv:1801.04381.
+    "mobilenetv2": Published("MobileNetV2", "tf", "out_relu", "block_6_expand_relu", has_width=True),
+    # He et al. 2016, arXiv:1512.03385.
+    "resnet50": Published("ResNet50", "caffe", "conv5_block3_out", "conv3_block4_out"),
+    "resnet101": Published("ResNet101", "caffe", "conv5_block3_out", "conv3_block4_out"),
+    # Huang et al. 2017, arXiv:1608.06993.
+    "densenet121": Published("DenseNet121", "torch", "relu", "pool3_relu"),
+    # Redmon and Farhadi 2017, arXiv:1612.08242, table 6. The mean of 1x1 convolutions is a Dense layer of the means.
+    "darknet19": Blocks(
+        (((32, 3),), ((64, 3),), _narrowed(128, 1), _narrowed(256, 1), _narrowed(512, 2), _narrowed(1024, 2)),
+        "average",
+        "block4_pool",
+        leak=0.1,
     ),
 }

@@ -23,6 +23,9 @@ def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
     return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
 
 
+# As many as VGG16 has.
+ALL_BLOCKS = 5
+
 _SHARES = (
     "teacher_share",
     "brightness",
@@ -57,7 +60,7 @@ class Recipe:
     name: str = "scratch"
     weights: str = _option(
         "random",
-        "initial weights: random, imagenet, a file of VGG16 (Keras without top, or ONNX), or the folder of a run",
+        "initial weights: random, imagenet, a file (Keras without top; ONNX for VGG16), or the folder of a run",
     )
     weights_preprocessing: str | None = _option(
         None,
@@ -82,11 +85,13 @@ class Recipe:
         32, "warps of each image that the teachers are shown, once, before the training; epochs take turns with them"
     )
     batch_norm: bool = _option(True, "batch normalisation after each convolution; export folds it into the kernels")
-    trainable_blocks: int = _option(5, "how many blocks of convolutions train, counted from the input")
+    trainable_blocks: int = _option(
+        ALL_BLOCKS, f"how many blocks of convolutions train, counted from the input; {ALL_BLOCKS} for the whole network"
+    )
     normalisation: str = _option(
         "unit",
-        "of pixels: unit divides by 255, imagenet subtracts the mean of Keras, torch that of torchvision",
-        ("unit", "imagenet", "torch", "none"),
+        "of pixels: unit divides by 255, imagenet subtracts the mean of Keras, torch that of torchvision, centre 127.5",
+        ("unit", "imagenet", "torch", "centre", "none"),
     )
     class_weights: bool = _option(
         False, "weigh each image by n / (classes * images of its class), so that every class counts alike in the loss"
@@ -144,8 +149,8 @@ class Recipe:
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be below 0")
         if not 0 <= self.dropout < 1:
             raise AllkitError(f"dropout is {self.dropout}: it must be at least 0 and below 1")
-        if not 0 <= self.trainable_blocks <= 5:
-            raise AllkitError(f"trainable_blocks is {self.trainable_blocks}: VGG16 has 5 blocks")
+        if not 0 <= self.trainable_blocks <= ALL_BLOCKS:
+            raise AllkitError(f"trainable_blocks is {self.trainable_blocks}: it must be from 0 to {ALL_BLOCKS}")
 
     def override(self, **changes: Any) -> Recipe:
         """The recipe with the given fields changed; AllkitError for one that is out of range."""

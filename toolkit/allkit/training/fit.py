@@ -36,6 +36,9 @@ _MOST_AHEAD = 8
 OUTPUT, FEATURES = "probabilities", "features"
 _ACCURACY = f"{OUTPUT}_accuracy"
 
+# The layers with weights behind the last map of features.
+_HEAD = {"fc", "statistics_bn", OUTPUT, FEATURES}
+
 
 @dataclass(frozen=True)
 class LabeledImages:
@@ -66,7 +69,7 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 class _DepthRates(keras.optimizers.AdamW):
-    """AdamW whose rate for the convolutions is a multiple of that of the head."""
+    """AdamW whose rate for the body of a network is a multiple of that of the head."""
 
     def __init__(self, blocks_rate: float, *args: Any, **options: Any):
         super().__init__(*args, name="adamw", **options)
@@ -74,7 +77,7 @@ class _DepthRates(keras.optimizers.AdamW):
 
     def build(self, variables):
         super().build(variables)
-        self._shares = [self._blocks_rate if one.path.startswith("block") else 1.0 for one in variables]
+        self._shares = [1.0 if one.path.partition("/")[0] in _HEAD else self._blocks_rate for one in variables]
 
     def update_step(self, gradient, variable, learning_rate):
         share = self._shares[self._get_variable_index(variable)]

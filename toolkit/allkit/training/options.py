@@ -12,8 +12,8 @@ from allkit.data.protocol import BLOCK_LENGTH, PROTOCOLS, make_split
 from allkit.data.split import Split
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
-from allkit.runs.architecture import ARCHITECTURES, VGG16
-from allkit.runs.recipe import PAPER, RECIPES, Recipe
+from allkit.runs.architecture import ARCHITECTURES, VGG16, Published
+from allkit.runs.recipe import ALL_BLOCKS, PAPER, RECIPES, Recipe
 from allkit.runs.settings import SIZES, Settings, model_name
 
 
@@ -71,6 +71,19 @@ class TrainOptions:
             )
         if not 0 < self.width <= 4:
             raise AllkitError(f"a width of {self.width} is out of range: give more than 0 and at most 4")
+        self._check_network()
+
+    def _check_network(self) -> None:
+        network = ARCHITECTURES[self.architecture]
+        if self.width != 1 and not network.has_width:
+            raise AllkitError(f"{self.architecture} has one width: leave out the width")
+        if isinstance(network, Published) and self.recipe.trainable_blocks not in (0, ALL_BLOCKS):
+            raise AllkitError(
+                f"the blocks of {self.architecture} cannot be frozen one by one: give recipe scratch, or 0 trainable "
+                "blocks for the head alone"
+            )
+        if isinstance(network, Published) and not self.recipe.batch_norm:
+            raise AllkitError(f"{self.architecture} has batch normalisation of its own: give recipe scratch")
 
     @property
     def name(self) -> str:

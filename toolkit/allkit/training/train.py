@@ -15,7 +15,7 @@ from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
 from allkit.metrics import Interval, proportion
 from allkit.metrics.classification import Metrics, score
-from allkit.runs.architecture import ARCHITECTURES, VGG16
+from allkit.runs.architecture import ARCHITECTURES, VGG16, Published
 from allkit.runs.history import Epoch
 from allkit.runs.run import Run, earlier_run, teachers_of
 from allkit.runs.settings import SCHEMA_VERSION, Settings
@@ -47,18 +47,19 @@ def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
         if recipe.weights == "imagenet" or Path(recipe.weights).is_file():
             _check_imagenet_fits(settings)
         load_imagenet(model, network, recipe)
-    for layer in model.layers:
-        if layer.name.startswith("block"):
-            layer.trainable = int(layer.name[len("block")]) <= recipe.trainable_blocks
+    architecture.freeze(model, network, recipe.trainable_blocks)
     return model
 
 
 def _check_imagenet_fits(settings: Settings) -> None:
-    of_vgg16 = settings.network.begins_like(ARCHITECTURES[VGG16])
-    if not of_vgg16 or settings.width != 1 or settings.recipe.batch_norm:
+    network, weights = settings.network, settings.recipe.weights
+    if isinstance(network, Published):
+        if settings.width != 1:
+            raise AllkitError(f"weights {weights} are for full width: give --width 1, or --weights random")
+    elif not network.begins_like(ARCHITECTURES[VGG16]) or settings.width != 1 or settings.recipe.batch_norm:
         raise AllkitError(
-            f"weights {settings.recipe.weights} are for VGG16, or its first blocks, at full width without batch "
-            "normalisation: give --architecture vgg16, --width 1 and --recipe paper, or --weights random"
+            f"weights {weights} are for VGG16, or its first blocks, at full width without batch normalisation: give "
+            "--architecture vgg16, --width 1 and --recipe paper, or --weights random"
         )
 
 
