@@ -15,11 +15,12 @@ from allkit.data.index import read, scan  # noqa: E402
 from allkit.data.protocol import random_split  # noqa: E402
 from allkit.errors import AllkitError  # noqa: E402
 from allkit.runs.architecture import ARCHITECTURES, VGG16  # noqa: E402
-from allkit.runs.recipe import PAPER  # noqa: E402
+from allkit.runs.recipe import PAPER, SCRATCH  # noqa: E402
 from allkit.runs.run import Run  # noqa: E402
 from allkit.support.files import write_json  # noqa: E402
 from allkit.training import architecture, weights  # noqa: E402
 from allkit.training.train import build_model  # noqa: E402
+from networks import each  # noqa: E402
 
 NETWORK = ARCHITECTURES[VGG16]
 
@@ -46,6 +47,27 @@ def test_features_equal_those_of_keras_with_its_own_preprocessing(stand_in, ours
     features = keras.Model(ours.inputs, ours.get_layer("block5_pool").output)
     got = np.asarray(features.predict_on_batch(images))
     assert np.allclose(got, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", each(["mobilenetv2", "resnet50", "densenet121"]))
+def test_published_bodies_take_a_weights_file_of_keras_and_its_preprocessing(name, tmp_path):
+    network = ARCHITECTURES[name]
+    keras.utils.set_random_seed(0)
+    base = getattr(keras.applications, network.name)(include_top=False, weights=None, input_shape=(64, 64, 3))
+    base.save_weights(tmp_path / "its.weights.h5")
+    normalisation = {"tf": "centre", "caffe": "imagenet", "torch": "torch"}[network.preprocessing]
+    recipe = SCRATCH.override(weights=str(tmp_path / "its.weights.h5"), normalisation=normalisation)
+    model = architecture.build(network, 64, 4, 1.0, recipe)
+    weights.load_imagenet(model, network, recipe)
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    # As each module of Keras prepares its images: Keras says which in `preprocess_input` there.
+    modules = {"mobilenetv2": "mobilenet_v2", "resnet50": "resnet", "densenet121": "densenet"}
+    prepared = getattr(keras.applications, modules[name]).preprocess_input(images.astype(np.float32))
+    expected = base.predict_on_batch(prepared)
+    features = keras.Model(model.inputs, model.get_layer(network.last_map).output)
+    assert np.allclose(features.predict_on_batch(images), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    with pytest.raises(AllkitError, match=f"need --normalisation {normalisation}, not unit"):
+        weights.load_imagenet(model, network, recipe.override(normalisation="unit"))
 
 
 @pytest.mark.filterwarnings("ignore:Skipping nested container")

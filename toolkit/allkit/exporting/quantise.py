@@ -177,6 +177,7 @@ class _Graph:
         last = self._makers[logits.input[0]].name if network.head == "dense" else network.last_map
         body = needed_for(graph, last) - {node.name for node in self.before}
         self.quantised = [node for node in graph.node if node.name in body and self._can(node)]
+        self._names = {node.name for node in self.quantised}
 
     def _can(self, node: onnx.NodeProto) -> bool:
         dynamic = [tensor for tensor in node.input if tensor not in self._constants]
@@ -184,7 +185,7 @@ class _Graph:
 
     def sources_of_ranges(self) -> dict[str, str]:
         """For each tensor that may be int8, the one whose range it has."""
-        asked = [tensor for node in self.quantised for tensor in (node.input[0], *node.input[1:], *node.output)]
+        asked = [tensor for node in self.quantised for tensor in (*node.input, *node.output)]
         return {tensor: self._source(tensor) for tensor in asked if tensor and tensor not in self._constants}
 
     def _source(self, tensor: str) -> str:
@@ -193,9 +194,8 @@ class _Graph:
         if len(after) == 1 and after[0].op_type in _ACTIVATIONS:
             return after[0].output[0]
         maker = self._makers.get(tensor)
-        if maker is not None and maker in self.quantised and maker.op_type in _SAME_RANGE:
-            return self._source(maker.input[0])
-        return tensor
+        same = maker is not None and maker.name in self._names and maker.op_type in _SAME_RANGE
+        return self._source(maker.input[0]) if same else tensor
 
     def beside(self, float_layers: Sequence[str]) -> set[str]:
         """What is cheaper in float where these layers are: their activations, and a pool of what they make."""
