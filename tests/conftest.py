@@ -9,10 +9,12 @@ import allkit.imaging.pixel_path  # noqa: F401
 
 
 def pytest_collection_modifyitems(items):
-    """What needs a trained network is slow."""
+    """What needs a trained network is slow; what is slow comes first, so that no process ends long after the others."""
     for item in items:
         if {"finished_run", "exported"} & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
