@@ -37,6 +37,20 @@ def test_a_distance_that_differs_by_more_than_a_hundredth_fails():
     assert not wrong.passed
 
 
+def test_a_graph_may_differ_by_what_the_network_itself_rounds():
+    wrong = np.add(EXPECTED, 0.0004)
+    rounding = check(EXPECTED, expected=np.add(EXPECTED, 0.0002))
+    assert not verify((EXPECTED, DISTANCES), (wrong, DISTANCES)).passed
+    allowed = verify((EXPECTED, DISTANCES), (wrong, DISTANCES), rounding)
+    assert (allowed.passed, allowed.tolerance) == (True, pytest.approx(0.0008))
+
+
+@pytest.mark.parametrize("rounding", [np.nan, 0.5])
+def test_rounding_without_bounds_excuses_nothing(rounding):
+    rounding = check(EXPECTED, expected=np.add(EXPECTED, rounding))
+    assert not verify((EXPECTED, DISTANCES), (np.add(EXPECTED, 0.02), DISTANCES), rounding).passed
+
+
 def test_not_a_number_fails():
     assert not check(np.array([[np.nan, 0.3], [0.2, 0.8]])).passed
     assert not check(EXPECTED, np.array([2.0, np.nan])).passed

@@ -7,19 +7,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import onnx
 import onnxruntime
 
 from allkit.charts.reliability import reliability_diagram
 from allkit.errors import AllkitError
-from allkit.exporting.gradient import gradient_maps
 from allkit.exporting.heatmap import METHOD as HEATMAP_METHOD
 from allkit.exporting.measure import in_batches, median_latencies, open_session, outputs
 from allkit.exporting.options import ExportOptions
 from allkit.exporting.precision import Variant, kernels_for, make_variant, with_heatmap
 from allkit.exporting.prepare import Prepared, Say, prepare_run
 from allkit.exporting.seal import embed, seal
+from allkit.exporting.trained import in_float64, trained_outputs
 from allkit.exporting.uncertainty import METHOD, QUANTILE, familiar_threshold
 from allkit.exporting.verify import Verification, verify
 from allkit.metrics import conformal_threshold, expected_calibration_error, proportion
@@ -130,17 +131,19 @@ def _write(
 
 def _checked(prepared: Prepared, options: ExportOptions) -> _Checked:
     """Validate the float32 graph against the trained network."""
-    pixels, expected = prepared.verification, prepared.expected
-    names = [OUTPUT_NAME, DISTANCE_NAME]
-    if options.heatmap:
-        names.append(HEATMAP_NAME)
-        temperature = prepared.uncertainty.temperature
-        maps = [
-            gradient_maps(prepared.model, prepared.network.last_map, batch, temperature) for batch in in_batches(pixels)
-        ]
-        expected = (*expected, np.concatenate(maps))
+    pixels = prepared.verification
+    names = [OUTPUT_NAME, DISTANCE_NAME, *([HEATMAP_NAME] if options.heatmap else [])]
     got = outputs(open_session(with_heatmap(prepared, prepared.proto, options.heatmap)), names, pixels)
-    return _Checked(Output(*got), verify(expected, got))
+
+    def trained(model: keras.Model) -> tuple[np.ndarray, ...]:
+        return trained_outputs(model, prepared.network, prepared.uncertainty, pixels, options.heatmap)
+
+    expected = trained(prepared.model)
+    verification = verify(expected, got)
+    if not verification.passed:
+        exact = trained(in_float64(prepared.model))
+        verification = verify(exact, got, rounding=verify(exact, expected))
+    return _Checked(Output(*got), verification)
 
 
 def _differences(prepared: Prepared, model: Model, fp32: _Checked) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from allkit.data.split import PARTS, Split, class_of
 from allkit.errors import AllkitError
 from allkit.exporting import convert
 from allkit.exporting.fold import folded
-from allkit.exporting.measure import in_batches, open_session, outputs
+from allkit.exporting.measure import open_session, outputs
+from allkit.exporting.trained import predict
 from allkit.exporting.uncertainty import Uncertainty, fit_familiarity, with_features, with_uncertainty
 from allkit.imaging.pixel_path import PixelPath, decode, read_bytes, stack
 from allkit.metrics import fit_temperature, log_probabilities
@@ -55,9 +56,8 @@ class Prepared:
 
     record: of the training. predicted: labels int64 (n,) and probabilities float64 (n, k) of the test part by the
     network as trained. model: the trained network in float32. proto: its tidy float32 graph. calibration: training
-    images. verification: at least VERIFY_IMAGES images; expected: calibrated probabilities (n, k) and distances (n,) of
-    the trained network for them. feature_shape: channels, height and width of the last feature map. images: which
-    images the run was trained on, as the text of the metadata entry.
+    images. verification: at least VERIFY_IMAGES images. feature_shape: channels, height and width of the last feature
+    map. images: which images the run was trained on, as the text of the metadata entry.
     """
 
     run: Run
@@ -70,7 +70,6 @@ class Prepared:
     test: Part
     calibration: np.ndarray
     verification: np.ndarray
-    expected: tuple[np.ndarray, np.ndarray]
     feature_shape: tuple[int, int, int]
     images: str
 
@@ -111,10 +110,9 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
     familiar = read_part(split, _spread(split.parts["train"], FAMILIAR_IMAGES), root, settings.pixels)
     verification = verification_images(split, root, settings.pixels)
     say("fitting temperature and distance")
-    probabilities, _ = _predict(tap, validation.pixels)
+    probabilities, _ = predict(tap, validation.pixels)
     temperature = fit_temperature(log_probabilities(probabilities), validation.labels)
-    uncertainty = Uncertainty(temperature, fit_familiarity(_predict(tap, familiar)[1]))
-    probabilities, features = _predict(tap, verification)
+    uncertainty = Uncertainty(temperature, fit_familiarity(predict(tap, familiar)[1]))
     say("converting to ONNX")
     proto = convert.to_onnx(with_uncertainty(folded(model, network), network.distance_layer, uncertainty))
     _, height, width, channels = model.get_layer(network.last_map).output.shape
@@ -129,7 +127,6 @@ def prepare_run(run: Run, data: Path, say: Say) -> Prepared:
         test=test,
         calibration=familiar[_evenly(len(familiar), CALIBRATION_IMAGES)],
         verification=verification,
-        expected=(uncertainty.calibrate(probabilities), uncertainty.familiarity.distances(features)),
         feature_shape=(channels, height, width),
         images=training_images(split, root).to_text(),
     )
@@ -174,13 +171,6 @@ def _read(split: Split, path: str, root: Path) -> bytes:
     if hashlib.sha256(data).hexdigest() != split.hashes[path]:
         raise AllkitError(f"{root / path} has changed since the run was trained: give --data the images it used")
     return data
-
-
-def _predict(tap: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and features of uint8 images (n, S, S, 3)."""
-    batches = [tap.predict_on_batch(batch) for batch in in_batches(pixels)]
-    probabilities, features = (np.concatenate(column) for column in zip(*batches, strict=True))
-    return probabilities, features
 
 
 def _spread(paths: Sequence[str], count: int) -> list[str]:

@@ -58,7 +58,7 @@ def build(network: Architecture, size_px: int, classes: int, width: float, recip
         x = layers.Flatten(name="flatten")(x)
         x = layers.Dense(scaled(DENSE_UNITS, width), activation="relu", kernel_initializer="he_normal", name="fc")(x)
     elif network.head == "pooled":
-        x = Statistics(name="statistics")(x)
+        x = Statistics(dtype="float32", name="statistics")(x)
         # Means, deviations and maxima of different channels differ by orders of magnitude.
         x = layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM, dtype="float32", name="statistics_bn")(x)
     else:
@@ -100,17 +100,14 @@ def _published(network: Published, x: keras.KerasTensor, width: float) -> keras.
 
 @keras.saving.register_keras_serializable("allkit")
 class Statistics(layers.Layer):
-    """Mean, standard deviation and maximum of each channel over all places: (n, h, w, c) to float32 (n, 3 c)."""
-
-    def __init__(self, **options):
-        super().__init__(**{**options, "dtype": "float32"})
+    """Mean, standard deviation and maximum of each channel over all places: (n, h, w, c) to (n, 3 c)."""
 
     def call(self, features):
         return statistics(features, (1, 2))
 
 
 def statistics(features: keras.KerasTensor, places: tuple[int, int]) -> keras.KerasTensor:
-    """Mean, standard deviation and maximum over the two axes `places`, side by side: float32 (n, 3 c).
+    """Mean, standard deviation and maximum over the two axes `places`, side by side: (n, 3 c).
 
     Each is homogeneous of degree one, so that by Euler's theorem gradient times features adds up to its value: the
     evidence map of a linear layer on them is exact (`exporting.heatmap`).
