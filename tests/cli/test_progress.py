@@ -1,10 +1,14 @@
 import io
+from types import SimpleNamespace
 
 import pytest
 
 from allkit.cli import progress
 from allkit.cli.console import PlainConsole
-from allkit.cli.progress import ProgressDisplay, duration
+from allkit.cli.progress import ProgressDisplay, TrainingDisplay, duration
+from allkit.imaging.pixel_path import PixelPath
+from allkit.runs.recipe import SCRATCH
+from allkit.runs.settings import Settings
 
 
 class Clock:
@@ -70,3 +74,19 @@ def test_each_work_is_estimated_by_its_own_pace(clock, monkeypatch):
 )
 def test_a_length_of_time_is_told_in_two_units(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("architecture", "advice"),
+    # A quarter of the width is a sixteenth of the computation, half of the side a quarter.
+    [("vgg16", "--width 0.25 --size 112 would need about 2%"), ("resnet50", "--size 112 would need about 25%")],
+)
+def test_a_very_long_training_is_told_what_would_take_less(architecture, advice, clock, monkeypatch):
+    stream = shown_on(monkeypatch, terminal=False)
+    settings = Settings(architecture, PixelPath(224), 1.0, 0, SCRATCH, ("a", "b"), "data")
+    with TrainingDisplay() as display:
+        display.on_begin(SimpleNamespace(settings=settings), "cpu:0")
+        for step in range(1, 40):
+            clock.now = 100.0 * step
+            display.on_step(1, step, 1000, 1.0, 0.5)
+    assert [line for line in stream.getvalue().splitlines() if "would need" in line] == [f"{advice} of the computation"]

@@ -114,9 +114,8 @@ class TrainingDisplay(ProgressDisplay, TrainingCallback):
             if left > _LONG_SECONDS:
                 self._log(f"{self._epochs - epoch + 1} epochs of {steps} steps: about {duration(left)}")
             if left > _VERY_LONG_SECONDS and (share := _slim_share(self._settings)) < 0.5:
-                self._log(
-                    f"--width {_SLIM_WIDTH} --size {_SLIM_SIZE_PX} would need about {share:.0%} of the computation"
-                )
+                slim = f"--width {_SLIM_WIDTH} " if self._settings.network.has_width else ""
+                self._log(f"{slim}--size {_SLIM_SIZE_PX} would need about {share:.0%} of the computation")
 
     def on_epoch(self, history: Sequence[Epoch]) -> None:
         row = history[-1]
@@ -133,7 +132,8 @@ class TrainingDisplay(ProgressDisplay, TrainingCallback):
 
 def _slim_share(settings: Settings) -> float:
     """The computation of the slim network as a share: that of a convolution grows with the square of either number."""
-    return (_SLIM_WIDTH / settings.width * _SLIM_SIZE_PX / settings.pixels.size_px) ** 2
+    narrower = _SLIM_WIDTH / settings.width if settings.network.has_width else 1
+    return (narrower * _SLIM_SIZE_PX / settings.pixels.size_px) ** 2
 
 
 class _Pace:
