@@ -64,7 +64,7 @@ def _answers(
 ) -> tuple[np.ndarray, np.ndarray]:
     outputs = {"probabilities": teacher.model.output}
     if recipe.teacher_features:
-        outputs["features"] = keras.ops.cast(teacher.model.get_layer("dropout").input, "float32")
+        outputs["features"] = teacher.model.get_layer("dropout").input
     model = keras.Model(teacher.model.inputs, outputs)
     count = len(teacher.pixels)
     probabilities = np.empty((views, count, teacher.model.output_shape[1]), np.float32)
