@@ -30,7 +30,10 @@ def drawn(chart):
 
 def test_there_is_a_line_for_each_network_and_precision_after_the_papers():
     accuracies, milliseconds = lines_of(figures(RECORD))
-    assert [line.name for line in accuracies] == [PAPER, "x1 fp32", "x1 int8", "x0.25 fp32", "x0.25 int8"]
+    assert [line.name for line in accuracies] == [
+        PAPER,
+        *(f"vgg16 {kind}" for kind in ("x1 fp32", "x1 int8", "x0.25 fp32", "x0.25 int8")),
+    ]
     assert {size: round(100 * share.value, 2) for size, share in accuracies[0].points.items()} == {
         size: accuracy for size, _, accuracy in TABLE_1
     }

@@ -128,7 +128,7 @@ def test_a_browser_shows_it_without_errors_and_without_running_out_at_the_side(t
     found = json.loads(re.search(r"<title>(\{.*?\})</title>", shown)[1].replace("&amp;", "&"))
     assert found["wide"] <= found["inside"]
     assert all(0 < chart <= found["inside"] for chart in found["charts"])
-    assert {"a", "b", "Pareto front", "x0.25 int8"} <= set(found["labels"])
+    assert {"a", "b", "Pareto front", "vgg16 x0.25 int8"} <= set(found["labels"])
     ink, paper = (sum(map(int, re.findall(r"\d+", found[name])[:3])) for name in ("ink", "paper"))
     assert (ink > paper) is (scheme == "dark")
 

@@ -15,7 +15,8 @@ from records import accuracy
 def training(label, size_px, wrong, width=1.0, **fields):
     """A run whose test images 0 ... 199 are labelled rightly but for `wrong`."""
     found = accuracy(wrong)
-    settings = {"pixels": {"size_px": size_px}, "width": width, "recipe": {"name": "scratch", "epochs": 3}}
+    settings = {"architecture": "vgg16", "pixels": {"size_px": size_px}, "width": width}
+    settings["recipe"] = {"name": "scratch", "epochs": 3}
     whole = {
         "metrics": found["metrics"],
         "baseline": found["baseline"],
@@ -37,12 +38,12 @@ def test_every_size_of_the_paper_is_there_and_what_was_not_run_is_said():
     found = table(Sources([training("a", 200, range(4)), training("b", 150, range(2), width=0.25)], []), "Image size")
     by_size = [(row[0], row[1], row[2], row[3], row[6]) for row in found.rows]
     assert by_size == [
-        ("300", "96.59", "12,024", "x1", "-"),
-        ("250", "96.31", "10,928", "x1", "-"),
-        ("200", "95.88", "9,237", "a: x1, scratch, 3 epochs", "98.00 % [96.00, 99.00]"),
+        ("300", "96.59", "12,024", "vgg16 x1", "-"),
+        ("250", "96.31", "10,928", "vgg16 x1", "-"),
+        ("200", "95.88", "9,237", "a: vgg16 x1, scratch, 3 epochs", "98.00 % [96.00, 99.00]"),
         # A slim network is no full-width one.
-        ("150", "95.11", "8,024", "b: x0.25, scratch, 3 epochs", "99.00 % [97.00, 100.00]"),
-        ("150", "95.11", "8,024", "x1", "-"),
+        ("150", "95.11", "8,024", "b: vgg16 x0.25, scratch, 3 epochs", "99.00 % [97.00, 100.00]"),
+        ("150", "95.11", "8,024", "vgg16 x1", "-"),
     ]
     assert found.rows[0][4] == "not run"
     assert found.rows[2][7:] == ("99.00%", "1,234", "cpu:0")
@@ -55,7 +56,7 @@ def test_the_paper_stands_beside_its_own_classes_alone():
     assert table(sources, "Image size").rows == [
         (
             "300",
-            "a: x1, scratch, 3 epochs",
+            "a: vgg16 x1, scratch, 3 epochs",
             "random (paper protocol)",
             "200",
             "95.00 % [93.00, 96.00]",
@@ -64,7 +65,7 @@ def test_the_paper_stands_beside_its_own_classes_alone():
             "cpu:0",
         )
     ]
-    assert table(sources, "Methods").rows == [("a (x1, 300 px)", "200", *["95.00"] * 5)]
+    assert table(sources, "Methods").rows == [("a (vgg16 x1, 300 px)", "200", *["95.00"] * 5)]
     assert not any("of the paper" in found.note for found in tables(sources))
 
 
@@ -99,12 +100,12 @@ def test_images_of_a_group_speak_once_whichever_of_the_two_keeps_them_together()
 def test_methods_stand_beside_those_of_the_paper():
     found = table(Sources([training("a", 300, range(10))], []), "Methods")
     assert found.rows[-2][:3] == ("Najjar et al. 2025 (modified VGG16, 300 px)", "-", "96.59")
-    assert found.rows[-1] == ("a (x1, 300 px)", "200", *["95.00"] * 5)
+    assert found.rows[-1] == ("a (vgg16 x1, 300 px)", "200", *["95.00"] * 5)
 
 
 def test_a_run_folder_is_read(finished_run):
     (found,) = gather([finished_run.folder]).trainings
-    assert found.name == "tiny (x0.0625, 32 px)"
+    assert found.name == "tiny (vgg16 x0.0625, 32 px)"
     assert len(found.history) == 1
     confusion = found.record["metrics"]["confusion"]
     assert sum(found.right.values()) == sum(confusion[i][i] for i in range(len(confusion)))

@@ -41,7 +41,9 @@ def _precisions(ctx: click.Context, parameter: click.Parameter, text: str) -> tu
 @click.option(
     "--run", "folder", type=NamedPath(file_okay=False), help="Export this run folder instead of the newest run."
 )
-@click.option("--all", "every", is_flag=True, help="Export the newest run of each width and size, and print a table.")
+@click.option(
+    "--all", "every", is_flag=True, help="Export the newest run of each network, width and size, and print a table."
+)
 @click.option(
     "--precision",
     "precisions",

@@ -1,4 +1,4 @@
-"""Charts of a benchmark: a network has one colour per width, one mark per precision, in all of them."""
+"""Charts of a benchmark: a network of one width has one colour, a precision one mark, in all of them."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ def front(rows: Sequence[Figures]) -> Chart:
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot(xscale="log", xlabel="ms per image, from file to result (median)", ylabel="accuracy")
-        for (width, precision), own in _families(rows).items():
+        for (network, precision), own in _families(rows).items():
             values = [row.accuracy for row in own]
             axes.errorbar(
                 [row.milliseconds for row in own],
                 [one.value for one in values],
                 _errors(values),
-                color=_colour(width, rows),
+                color=_colour(network, rows),
                 marker=_MARKERS.get(precision, "D"),
                 linestyle="none",
                 elinewidth=1,
-                label=f"x{width:g} {precision}",
+                label=f"{network} {precision}",
             )
         for row in rows:
             axes.annotate(
@@ -111,9 +111,9 @@ def lines_of(rows: Sequence[Figures]) -> tuple[list[Line], list[Line]]:
     """Accuracies, after those of the paper, and median latencies in ms of the models alone, by image size."""
     rows = [row for row in placed(rows) if row.model_ms[50]]
     accuracies, latencies = [paper_line()], []
-    for (width, precision), own in _families(rows).items():
-        look = (_colour(width, rows), _MARKERS.get(precision, "D"), _STYLES.get(precision, "-."))
-        name = f"x{width:g} {precision}"
+    for (network, precision), own in _families(rows).items():
+        look = (_colour(network, rows), _MARKERS.get(precision, "D"), _STYLES.get(precision, "-."))
+        name = f"{network} {precision}"
         accuracies.append(Line(name, {row.size_px: row.accuracy for row in own}, *look))
         latencies.append(Line(name, {row.size_px: row.model_ms[50] for row in own}, *look))
     return accuracies, latencies
@@ -160,7 +160,7 @@ def throughput(rows: Sequence[Figures]) -> Chart | None:
             xscale="log", xlabel="images per inference call", ylabel="images/s, from file to result"
         )
         for row in rows:
-            look = (_colour(row.width, rows), _MARKERS.get(row.precision, "D"), _STYLES.get(row.precision, "-."))
+            look = (_colour(row.network, rows), _MARKERS.get(row.precision, "D"), _STYLES.get(row.precision, "-."))
             _draw(axes, Line(row.model.removesuffix(".onnx"), row.images_per_s, *look))
         axes.set_xticks(batches, [str(batch) for batch in batches])
         axes.minorticks_off()
@@ -195,16 +195,23 @@ def latencies(milliseconds: Mapping[str, Sequence[float]]) -> Chart:
     return Chart(draw, (6.0, 1.0 + 0.35 * len(names)))
 
 
-def _families(rows: Sequence[Figures]) -> dict[tuple[float, str], list[Figures]]:
-    """The rows of each width and precision, the widest first, each from the smallest images to the largest."""
-    kinds = sorted({(row.width, row.precision) for row in rows}, key=lambda kind: (-kind[0], kind[1]))
+def _networks(rows: Sequence[Figures]) -> list[str]:
+    """The networks of some rows by architecture, the widest first."""
+    ordered = sorted(rows, key=lambda row: (row.architecture or "", -(row.width or 0)))
+    return list(dict.fromkeys(row.network for row in ordered))
+
+
+def _families(rows: Sequence[Figures]) -> dict[tuple[str, str], list[Figures]]:
+    """The rows of each network and precision, each from the smallest images to the largest."""
+    precisions = sorted({row.precision for row in rows})
+    kinds = [(network, precision) for network in _networks(rows) for precision in precisions]
     ordered = sorted(rows, key=lambda row: row.size_px)
-    return {kind: [row for row in ordered if (row.width, row.precision) == kind] for kind in kinds}
+    found = {kind: [row for row in ordered if (row.network, row.precision) == kind] for kind in kinds}
+    return {kind: own for kind, own in found.items() if own}
 
 
-def _colour(width: float, rows: Sequence[Figures]) -> str:
-    widths = sorted({row.width for row in rows}, reverse=True)
-    return COLOURS[widths.index(width) % len(COLOURS)]
+def _colour(network: str, rows: Sequence[Figures]) -> str:
+    return COLOURS[_networks(rows).index(network) % len(COLOURS)]
 
 
 def _draw(axes: Axes, line: Line, offset: float = 0.0) -> None:

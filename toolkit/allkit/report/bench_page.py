@@ -83,7 +83,7 @@ def size_chart(rows: Sequence[Figures]) -> Any:
     if len({row.size_px for row in measured}) < 2:
         return None
     words = "; ".join(
-        f"{row.size_px} px, x{row.width:g} {row.precision}: {row.accuracy.percent()}, {row.milliseconds:.2f} ms"
+        f"{row.size_px} px, {row.network} {row.precision}: {row.accuracy.percent()}, {row.milliseconds:.2f} ms"
         for row in measured
     )
     return inline(against_size(*lines_of(rows)), "Accuracy and latency against image size", words)
@@ -126,7 +126,7 @@ def _beside_table_1(rows: Sequence[Figures]) -> list[tuple[str, ...]]:
     found = []
     for size, seconds, accuracy in TABLE_1:
         own = [row for row in rows if row.accuracy and row.size_px == size]
-        here = "; ".join(f"x{row.width:g} {row.precision} {row.accuracy.percent(2)}" for row in own) or "not measured"
+        here = "; ".join(f"{row.network} {row.precision} {row.accuracy.percent(2)}" for row in own) or "not measured"
         found.append((str(size), f"{accuracy:.2f}", f"{seconds:,}", here))
     return found
 

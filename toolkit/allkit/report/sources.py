@@ -51,9 +51,14 @@ class Training:
         return self.record["settings"]["width"]
 
     @property
+    def network(self) -> str:
+        """Architecture and width, as in `vgg16 x0.25`."""
+        return f"{self.record['settings']['architecture']} x{self.width:g}"
+
+    @property
     def name(self) -> str:
-        """Label, width and size, as in `slim (x0.25, 150 px)`."""
-        return f"{self.label} (x{self.width:g}, {self.size_px} px)"
+        """Label, network and size, as in `slim (vgg16 x0.25, 150 px)`."""
+        return f"{self.label} ({self.network}, {self.size_px} px)"
 
     @property
     def protocol(self) -> str:

@@ -16,6 +16,9 @@ from allkit.model.trained_on import TrainedOn
 from allkit.report.paper import METRICS, TABLE_1, are_of_paper, methods
 from allkit.report.sources import Exported, Sources, Training
 
+# The network of the paper, as `Training.network` calls it.
+_PAPERS = "vgg16 x1"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -166,8 +169,8 @@ def _sizes(trainings: Sequence[Training]) -> Table:
         told = (str(size), f"{accuracy:.2f}" if accuracy else "-", f"{seconds:,}" if seconds else "-")
         own = [training for training in trainings if training.size_px == size]
         rows += [(*told, *_trained(training)) for training in own]
-        if accuracy and not any(training.width == 1 for training in own):
-            rows.append((*told, "x1", "not run", *["-"] * 5))
+        if accuracy and not any(training.network == _PAPERS for training in own):
+            rows.append((*told, _PAPERS, "not run", *["-"] * 5))
     note = (
         "Table 1 of the paper beside the trainings of this report. The paper's networks have full width and started "
         "from ImageNet weights. Baseline: the nearest colour histogram, which sees no shapes."
@@ -180,7 +183,7 @@ def _benchmarks(measured: Sequence[tuple[Figures, str]]) -> Table:
     rows = [
         (
             str(row.size_px),
-            f"x{row.width:g} {row.precision}",
+            f"{row.network} {row.precision}",
             f"{row.mib:.2f}",
             row.accuracy.percent(2) if row.accuracy else "-",
             f"{row.model_ms[50]:.2f}" if row.model_ms[50] else "-",
@@ -198,7 +201,7 @@ def _benchmarks(measured: Sequence[tuple[Figures, str]]) -> Table:
 def _trained(training: Training) -> tuple[str, ...]:
     record, recipe = training.record, training.record["settings"]["recipe"]
     return (
-        f"{training.label}: x{training.width:g}, {recipe['name']}, {recipe['epochs']} epochs",
+        f"{training.label}: {training.network}, {recipe['name']}, {recipe['epochs']} epochs",
         training.protocol,
         str(record["metrics"]["n"]),
         _interval(record["metrics"]["accuracy"]),

@@ -50,6 +50,7 @@ class Figures:
     """
 
     model: str
+    architecture: str | None
     size_px: int | None
     width: float | None
     precision: str | None
@@ -76,6 +77,11 @@ class Figures:
         return self.status != "ok" and not self.status.startswith("unstable")
 
     @property
+    def network(self) -> str:
+        """Architecture and width, as in `vgg16 x0.25`."""
+        return f"{self.architecture} x{self.width:g}"
+
+    @property
     def milliseconds(self) -> float | None:
         """The median latency of one image from file to result."""
         return self.end_to_end_ms[50]
@@ -87,8 +93,8 @@ def figures(record: Record) -> list[Figures]:
 
 
 def by_size(rows: Sequence[Figures]) -> list[Figures]:
-    """The rows in table order: largest image size first, then widest network."""
-    return sorted(rows, key=lambda row: (-(row.size_px or 0), -(row.width or 0)))
+    """The rows in table order: largest image size first, then by network, the widest first."""
+    return sorted(rows, key=lambda row: (-(row.size_px or 0), row.architecture or "", -(row.width or 0)))
 
 
 def _figures(row: Mapping[str, Any], peaks: Mapping[str, float]) -> Figures:
@@ -101,6 +107,7 @@ def _figures(row: Mapping[str, Any], peaks: Mapping[str, float]) -> Figures:
     peak = peaks.get("int8" if row.get("precision") == "int8" else "fp32")
     median = latencies["model_ms"][50]
     return Figures(
+        architecture=row["origin"][0] if row.get("origin") else None,
         **{name: row.get(name) for name in ("model", "size_px", "width", "precision", "mib", "gmac", "provider")},
         **latencies,
         images_per_s={batch: float(np.median(np.concatenate(rounds))) for batch, rounds in offline.items()},
@@ -175,7 +182,7 @@ def cells(row: Figures) -> dict[str, str]:
 
     return {
         "model": row.model,
-        "network": f"{row.size_px} px x{row.width:g} {row.precision}" if row.precision else "-",
+        "network": f"{row.network}, {row.size_px} px, {row.precision}" if row.precision else "-",
         "MiB": number(row.mib, ".2f"),
         "GMAC": number(row.gmac, ".3f"),
         "on": (row.provider or "-").removesuffix("ExecutionProvider"),
@@ -216,7 +223,12 @@ def as_csv(record: Record, recommended: str | None) -> str:
     rows = []
     for row in figures(record):
         flat = {"model": path_field(row.model), "size_px": row.size_px, "width": row.width}
-        flat |= {"precision": text_field(row.precision), "mib": row.mib, "gmac": row.gmac}
+        flat |= {
+            "architecture": text_field(row.architecture),
+            "precision": text_field(row.precision),
+            "mib": row.mib,
+            "gmac": row.gmac,
+        }
         flat["provider"] = text_field(row.provider)
         for name, values in (("model", row.model_ms), ("end_to_end", row.end_to_end_ms)):
             flat |= {f"{name}_ms_p{p}": value for p, value in values.items()}
