@@ -90,3 +90,20 @@ def test_a_very_long_training_is_told_what_would_take_less(architecture, advice,
             clock.now = 100.0 * step
             display.on_step(1, step, 1000, 1.0, 0.5)
     assert [line for line in stream.getvalue().splitlines() if "would need" in line] == [f"{advice} of the computation"]
+
+
+def test_what_goes_before_the_steps_does_not_count_to_their_pace(clock, monkeypatch):
+    stream = shown_on(monkeypatch, terminal=False)
+    settings = Settings("vgg16", PixelPath(64), 0.25, 0, SCRATCH, ("a", "b"), "data")
+    steps = SCRATCH.epochs * 100
+    with TrainingDisplay() as display:
+        display.on_begin(SimpleNamespace(settings=settings), "cpu:0")
+        for part in range(1, 9):
+            clock.now = 600.0 * part
+            display.update("asking the teachers", part / 8)
+        for step in range(40):
+            clock.now += 2.0
+            display.on_step(1 + step // 100, 1 + step % 100, 100, 1.0, 0.5)
+    (line,) = [line for line in stream.getvalue().splitlines() if " steps: " in line]
+    # Two seconds a step, less the first few.
+    assert line == f"{SCRATCH.epochs} epochs of 100 steps: about {duration(2 * (steps - 11))}"

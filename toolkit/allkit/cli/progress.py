@@ -61,7 +61,7 @@ class ProgressDisplay(Progress):
         self._show(what, f"{done:.0%}" if done else "", done)
         if done >= 1:
             self.close()
-            self._what = ""
+            self._what, self._pace = "", _Pace()
 
     def note(self, text: str) -> None:
         stderr.print(text, style="yellow" if text.startswith("warning") else None, soft_wrap=True)
