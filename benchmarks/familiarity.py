@@ -24,7 +24,7 @@ import keras  # noqa: E402
 from allkit.data.index import read, scan  # noqa: E402
 from allkit.exporting.prepare import load_model  # noqa: E402
 from allkit.imaging.pixel_path import stack  # noqa: E402
-from allkit.runs.architecture import Architecture  # noqa: E402
+from allkit.model.architecture import Architecture  # noqa: E402
 from allkit.runs.run import Run  # noqa: E402
 from allkit.runtime.inputs import expand  # noqa: E402
 from allkit.training.architecture import statistics  # noqa: E402

@@ -18,7 +18,7 @@ def main() -> None:
     prepare()
     import cv2
 
-    from allkit.runs.architecture import ARCHITECTURES, VGG16
+    from allkit.model.architecture import ARCHITECTURES, VGG16
     from allkit.runs.recipe import PAPER
     from allkit.training import architecture
 

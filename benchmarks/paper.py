@@ -44,7 +44,7 @@ def cost(data: Path, weights: Path) -> None:
     """Time a few steps at 150 px and print how long all trainings take: work grows with the number of pixels."""
     from allkit.data.index import scan
     from allkit.imaging.pixel_path import PixelPath
-    from allkit.runs.architecture import VGG16
+    from allkit.model.architecture import VGG16
     from allkit.runs.recipe import PAPER
     from allkit.runs.settings import Settings
     from allkit.training.backend import device, prepare

@@ -44,7 +44,7 @@ def seconds_an_image(run: Callable[[np.ndarray], object], images: np.ndarray, ca
 
 def main(data: str, *paths: str) -> None:
     prepare()
-    from allkit.runs.architecture import ARCHITECTURES, VGG16
+    from allkit.model.architecture import ARCHITECTURES, VGG16
     from allkit.runs.recipe import PAPER
     from allkit.training import architecture
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from allkit.runs.architecture import ARCHITECTURES, VGG16, Architecture
+from allkit.model.architecture import ARCHITECTURES, VGG16, Architecture
 
 # Deep networks: tests of them are left out of the quick checks.
 DEEP = ("resnet50", "resnet101", "densenet121")

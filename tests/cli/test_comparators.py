@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from allkit.cli.main import cli
-from allkit.runs.architecture import ARCHITECTURES
+from allkit.model.architecture import ARCHITECTURES
 from allkit.runs.run import Run
 from networks import each
 

@@ -8,7 +8,7 @@ prepare()
 import keras  # noqa: E402
 
 from allkit.exporting.fold import folded  # noqa: E402
-from allkit.runs.architecture import ARCHITECTURES, VGG16  # noqa: E402
+from allkit.model.architecture import ARCHITECTURES, VGG16  # noqa: E402
 from allkit.runs.recipe import PAPER, SCRATCH  # noqa: E402
 from allkit.training import architecture  # noqa: E402
 from networks import each  # noqa: E402

@@ -10,7 +10,7 @@ from allkit.exporting.measure import open_session, outputs
 from allkit.exporting.quantise import calibrate, quantise
 from allkit.imaging.pixel_path import PixelPath
 from allkit.metrics import log_probabilities, softmax
-from allkit.runs.architecture import ARCHITECTURES
+from allkit.model.architecture import ARCHITECTURES
 from allkit.runs.recipe import PAPER, SCRATCH
 from networks import TEMPERATURE, each, random_network
 

@@ -11,7 +11,16 @@ def test_a_name_in_a_page_is_text_and_can_be_written():
     parser.handle_starttag = lambda tag, attributes: tags.append(tag)
     parser.handle_data = words.append
     name = "<script>&amp;</script> \x1b \udcff 5 %"
-    page = render("results.html.j2", title=name, summary=Verdict((), ""), tables=[], sizes=None, trainings=[], notes=[])
+    page = render(
+        "results.html.j2",
+        title=name,
+        summary=Verdict((), ""),
+        tables=[],
+        sizes=None,
+        comparisons=[],
+        trainings=[],
+        notes=[],
+    )
     parser.feed(page.encode().decode())
     assert "script" not in tags
     assert words.count("<script>&amp;</script> \\x1b \\xff 5\N{NO-BREAK SPACE}%") == 2

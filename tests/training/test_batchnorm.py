@@ -7,7 +7,7 @@ prepare()
 
 import keras  # noqa: E402
 
-from allkit.runs.architecture import ARCHITECTURES, VGG16  # noqa: E402
+from allkit.model.architecture import ARCHITECTURES, VGG16  # noqa: E402
 from allkit.runs.recipe import SCRATCH, Recipe  # noqa: E402
 from allkit.training import architecture, batchnorm  # noqa: E402
 from allkit.training.fit import predict  # noqa: E402

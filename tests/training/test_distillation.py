@@ -7,7 +7,7 @@ prepare()
 
 import keras  # noqa: E402
 
-from allkit.runs.architecture import ARCHITECTURES  # noqa: E402
+from allkit.model.architecture import ARCHITECTURES  # noqa: E402
 from allkit.runs.recipe import SCRATCH  # noqa: E402
 from allkit.support.progress import Progress  # noqa: E402
 from allkit.training import architecture  # noqa: E402

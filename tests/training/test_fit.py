@@ -13,7 +13,7 @@ prepare()
 import keras  # noqa: E402
 
 from allkit.errors import AllkitError  # noqa: E402
-from allkit.runs.architecture import ARCHITECTURES, VGG16  # noqa: E402
+from allkit.model.architecture import ARCHITECTURES, VGG16  # noqa: E402
 from allkit.runs.recipe import SCRATCH  # noqa: E402
 from allkit.training import architecture  # noqa: E402
 from allkit.training import fit as fitting  # noqa: E402

@@ -12,7 +12,7 @@ import keras  # noqa: E402
 
 from allkit.data.index import read, scan  # noqa: E402
 from allkit.imaging.pixel_path import PixelPath  # noqa: E402
-from allkit.runs.architecture import ARCHITECTURES, VGG16  # noqa: E402
+from allkit.model.architecture import ARCHITECTURES, VGG16  # noqa: E402
 from allkit.runs.recipe import PAPER  # noqa: E402
 from allkit.runs.run import Run  # noqa: E402
 from allkit.runs.settings import Settings  # noqa: E402

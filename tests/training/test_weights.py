@@ -14,7 +14,7 @@ import keras  # noqa: E402
 from allkit.data.index import read, scan  # noqa: E402
 from allkit.data.protocol import random_split  # noqa: E402
 from allkit.errors import AllkitError  # noqa: E402
-from allkit.runs.architecture import ARCHITECTURES, VGG16  # noqa: E402
+from allkit.model.architecture import ARCHITECTURES, VGG16  # noqa: E402
 from allkit.runs.recipe import PAPER, SCRATCH  # noqa: E402
 from allkit.runs.run import Run  # noqa: E402
 from allkit.support.files import write_json  # noqa: E402

@@ -16,7 +16,7 @@ from allkit.cli.progress import TrainingDisplay
 from allkit.cli.tables import print_metrics
 from allkit.cli.terminal import say
 from allkit.errors import AllkitError
-from allkit.runs.architecture import ARCHITECTURES
+from allkit.model.architecture import ARCHITECTURES
 from allkit.runs.find import newest_unfinished
 from allkit.runs.recipe import RECIPES, Recipe
 from allkit.runs.run import begun

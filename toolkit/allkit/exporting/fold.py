@@ -19,8 +19,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from allkit.model.architecture import Architecture
 from allkit.model.contract import OUTPUT_NAME
-from allkit.runs.architecture import Architecture
 from allkit.training import architecture
 
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)

@@ -21,8 +21,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from allkit.exporting.tidy import AVERAGE, HIDDEN, LOGITS, STATISTICS
+from allkit.model.architecture import Architecture
 from allkit.model.contract import HEATMAP_NAME, OUTPUT_NAME
-from allkit.runs.architecture import Architecture
 
 METHOD = "hirescam"
 

@@ -24,9 +24,9 @@ from allkit.exporting.trained import predict
 from allkit.exporting.uncertainty import Uncertainty, fit_familiarity, with_features, with_uncertainty
 from allkit.imaging.pixel_path import PixelPath, decode, read_bytes, stack
 from allkit.metrics import fit_temperature, log_probabilities
+from allkit.model.architecture import Architecture
 from allkit.model.contract import OUTPUT_NAME
 from allkit.model.training_images import TrainingImages, perceptual_hashes
-from allkit.runs.architecture import Architecture
 from allkit.runs.run import Run
 from allkit.support.cpus import cores
 from allkit.training import architecture

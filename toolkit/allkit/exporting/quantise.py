@@ -23,8 +23,8 @@ from allkit.exporting.bias import correct_biases
 from allkit.exporting.blocks import in_blocks, patches_in_blocks
 from allkit.exporting.measure import open_session
 from allkit.exporting.tidy import LOGITS, needed_for
+from allkit.model.architecture import Architecture
 from allkit.model.contract import INPUT_NAME
-from allkit.runs.architecture import Architecture
 
 METHODS = ("min-max", "entropy", "percentile")
 

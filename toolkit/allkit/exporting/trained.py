@@ -8,7 +8,7 @@ import numpy as np
 from allkit.exporting.gradient import gradient_maps
 from allkit.exporting.measure import in_batches
 from allkit.exporting.uncertainty import Uncertainty, with_features
-from allkit.runs.architecture import Architecture
+from allkit.model.architecture import Architecture
 
 
 def trained_outputs(

@@ -4,10 +4,10 @@ A network is a body, which makes a map of features of an image, and a head, whic
 "dense" flattens it into a hidden Dense layer, which ties evidence to a place; "pooled" takes mean, deviation and
 maximum of each channel over all places; "average" takes the mean alone, as most networks since 2014 do.
 
-To add a network, add an entry to `ARCHITECTURES`. All of them have: head; last_map, the layer that the head reads;
-stride_px, pixels of the image from one place of that map to the next; distance_layer, whose channel means tell how far
-an image is from those of the training; patch_px, side of the square patches of pixels that the body reads as one place;
-has_width, whether its channels can be scaled.
+To add a network, add an entry to `ARCHITECTURES`. All of them have: source, where it was published; head; last_map, the
+layer that the head reads; stride_px, pixels of the image from one place of that map to the next; distance_layer, whose
+channel means tell how far an image is from those of the training; patch_px, side of the square patches of pixels that
+the body reads as one place; has_width, whether its channels can be scaled.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class Blocks:
     patches. leak: slope of the activation below zero.
     """
 
+    source: str
     blocks: tuple[tuple[tuple[int, int], ...], ...]
     head: str
     distance_layer: str
@@ -68,6 +69,7 @@ class Published:
     preprocessing: what its ImageNet weights expect, as `keras.applications.imagenet_utils.preprocess_input` names it.
     """
 
+    source: str
     name: str
     preprocessing: str
     last_map: str
@@ -91,28 +93,41 @@ def _narrowed(channels: int, pairs: int) -> tuple[tuple[int, int], ...]:
     return ((channels, 3), (channels // 2, 1)) * pairs + ((channels, 3),)
 
 
-# Simonyan and Zisserman 2014, configuration D.
+# Configuration D.
 _VGG16 = _same((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 VGG16 = "vgg16"
 
+_VGG = "Simonyan and Zisserman 2014, arXiv:1409.1556"
+_RESNET = "He et al. 2016, arXiv:1512.03385"
+
 ARCHITECTURES: dict[str, Architecture] = {
-    # The modified VGG16 of the paper.
-    VGG16: Blocks(_VGG16, "dense", "block3_pool"),
+    VGG16: Blocks(f"Najjar et al. 2025, after {_VGG}", _VGG16, "dense", "block3_pool"),
     # Its first blocks alone: what ImageNet taught them suits cells better than what follows.
-    "vgg16-block3": Blocks(_VGG16[:3], "pooled", "block3_conv3_relu"),
-    "vgg16-block4": Blocks(_VGG16[:4], "pooled", "block3_pool"),
-    # Blocks like VGG's on a patchify stem, as in TResNet and ConvNeXt.
-    "patchvgg": Blocks((((64, 2),), *_same((128, 2), (256, 3))), "pooled", "block2_pool", patch_px=2),
-    # Sandler et al. 2018, arXiv:1801.04381.
-    "mobilenetv2": Published("MobileNetV2", "tf", "out_relu", "block_6_expand_relu", has_width=True),
-    # He et al. 2016, arXiv:1512.03385.
-    "resnet50": Published("ResNet50", "caffe", "conv5_block3_out", "conv3_block4_out"),
-    "resnet101": Published("ResNet101", "caffe", "conv5_block3_out", "conv3_block4_out"),
-    # Huang et al. 2017, arXiv:1608.06993.
-    "densenet121": Published("DenseNet121", "torch", "relu", "pool3_relu"),
-    # Redmon and Farhadi 2017, arXiv:1612.08242, table 6. The mean of 1x1 convolutions is a Dense layer of the means.
+    "vgg16-block3": Blocks(_VGG, _VGG16[:3], "pooled", "block3_conv3_relu"),
+    "vgg16-block4": Blocks(_VGG, _VGG16[:4], "pooled", "block3_pool"),
+    # Blocks like VGG's on a patchify stem.
+    "patchvgg": Blocks(
+        f"blocks after {_VGG}, on patches as in ConvNeXt, Liu et al. 2022, arXiv:2201.03545",
+        (((64, 2),), *_same((128, 2), (256, 3))),
+        "pooled",
+        "block2_pool",
+        patch_px=2,
+    ),
+    "mobilenetv2": Published(
+        "Sandler et al. 2018, arXiv:1801.04381",
+        "MobileNetV2",
+        "tf",
+        "out_relu",
+        "block_6_expand_relu",
+        has_width=True,
+    ),
+    "resnet50": Published(_RESNET, "ResNet50", "caffe", "conv5_block3_out", "conv3_block4_out"),
+    "resnet101": Published(_RESNET, "ResNet101", "caffe", "conv5_block3_out", "conv3_block4_out"),
+    "densenet121": Published("Huang et al. 2017, arXiv:1608.06993", "DenseNet121", "torch", "relu", "pool3_relu"),
+    # The mean of 1x1 convolutions is a Dense layer of the means.
     "darknet19": Blocks(
+        "Redmon and Farhadi 2017, arXiv:1612.08242, table 6",
         (((32, 3),), ((64, 3),), _narrowed(128, 1), _narrowed(256, 1), _narrowed(512, 2), _narrowed(1024, 2)),
         "average",
         "block4_pool",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from allkit.model.architecture import ARCHITECTURES
 from allkit.model.contract import Contract
 from allkit.support.text import markdown
 
@@ -51,10 +52,19 @@ Made with {markdown(", ".join(f"{name} {version}" for name, version in contract.
 
 ## Sources
 
-Task, and the architecture vgg16: Najjar, Abd Kadum, Kadhimi, Ramadhan, "Acute Lymphoblastic Leukemia Classification
-Using Modified VGG16 Architecture", Iraqi Journal of Science, 2025. If trained on the ALL image dataset: Aria et al.,
-doi 10.34740/KAGGLE/DSV/2175623; Ghaderzadeh et al. 2022, doi 10.1002/int.22753.
+{_network(contract)}
+Task: Najjar, Abd Kadum, Kadhimi, Ramadhan, "Acute Lymphoblastic Leukemia Classification Using Modified VGG16
+Architecture", Iraqi Journal of Science, 2025.
+
+If trained on the ALL image dataset: Aria et al., doi 10.34740/KAGGLE/DSV/2175623; Ghaderzadeh et al. 2022,
+doi 10.1002/int.22753.
 """
+
+
+def _network(contract: Contract) -> str:
+    """Where the architecture was published, as a sentence; empty for one that this version of allkit does not have."""
+    network = ARCHITECTURES.get(contract.architecture)
+    return f"Architecture {contract.architecture}: {network.source}.\n" if network else ""
 
 
 def _facts(path: Path, contract: Contract) -> dict[str, str]:

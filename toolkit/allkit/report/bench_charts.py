@@ -99,9 +99,9 @@ def front(rows: Sequence[Figures]) -> Chart:
             zorder=0,
             label="Pareto front",
         )
-        _logarithmic(axes.xaxis)
+        logarithmic(axes.xaxis)
         axes.margins(x=0.12)
-        _percent(axes.yaxis)
+        percentages(axes.yaxis)
         _legend(axes)
 
     return Chart(draw)
@@ -135,12 +135,12 @@ def against_size(accuracies: Sequence[Line], latencies: Sequence[Line]) -> Chart
         for place, line in enumerate(accuracies):
             _draw(above, line, (place - (len(accuracies) - 1) / 2) * _STEP_PX)
         above.set(ylabel="accuracy")
-        _percent(above.yaxis)
+        percentages(above.yaxis)
         _legend(above)
         for line in latencies:
             _draw(below, line)
         below.set(yscale="log", ylabel="median ms", xlabel="image size, px")
-        _logarithmic(below.yaxis)
+        logarithmic(below.yaxis)
         below.set_xticks(sizes, [str(size) for size in sizes])
         below.minorticks_off()
         _legend(below)
@@ -190,7 +190,7 @@ def latencies(milliseconds: Mapping[str, Sequence[float]]) -> Chart:
             flierprops={"marker": ".", "markersize": 3, "markeredgecolor": COLOURS[0]},
         )
         axes.grid(visible=False, axis="y")
-        _logarithmic(axes.xaxis)
+        logarithmic(axes.xaxis)
 
     return Chart(draw, (6.0, 1.0 + 0.35 * len(names)))
 
@@ -236,11 +236,13 @@ def _errors(shares: Sequence[Interval]) -> np.ndarray:
     return np.array([(one.value - one.low, one.high - one.value) for one in shares]).T
 
 
-def _percent(axis: Axis) -> None:
+def percentages(axis: Axis) -> None:
+    """Shares are told in per cent."""
     axis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
 
 
-def _logarithmic(axis: Axis) -> None:
+def logarithmic(axis: Axis) -> None:
+    """Marks at 1, 2 and 5 of each power of ten."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -9,6 +9,8 @@ from allkit.benchmark.record.record import by_size
 from allkit.charts.training import learning_curves
 from allkit.metrics import Interval
 from allkit.report.bench_page import size_chart
+from allkit.report.comparison import ComparisonRecord, by_accuracy, percent
+from allkit.report.comparison_chart import comparison_chart
 from allkit.report.html import Verdict, as_figure, inline, render
 from allkit.report.sources import Sources, Training
 from allkit.report.tables import tables
@@ -43,6 +45,7 @@ def as_html(sources: Sources, title: str, notes: Sequence[str] = ()) -> str:
         summary=_verdict(sources),
         tables=tables(sources),
         sizes=size_chart(rows),
+        comparisons=[chart for chart in map(comparison_chart, sources.comparisons) if chart],
         trainings=[_figures(training) for training in sources.trainings],
         notes=[*notes, _PAPER],
     )
@@ -60,7 +63,7 @@ def _verdict(sources: Sources) -> Verdict:
         if model.evaluation
     ]
     if not found:
-        return Verdict((), _HONESTY)
+        return Verdict((), " ".join([*map(_most_accurate, sources.comparisons), _HONESTY]))
     name, metrics, baseline = max(found, key=lambda one: one[1]["accuracy"]["value"])
     accuracy = Interval(**metrics["accuracy"])
     return Verdict(
@@ -71,6 +74,11 @@ def _verdict(sources: Sources) -> Verdict:
         ),
         f"The most accurate here: {name}. {_HONESTY}",
     )
+
+
+def _most_accurate(comparison: ComparisonRecord) -> str:
+    best = by_accuracy(comparison.methods)[0]
+    return f"The most accurate on grouped folds: {best.title}, {percent(best.grouped)}."
 
 
 def _figures(training: Training) -> dict[str, Any]:

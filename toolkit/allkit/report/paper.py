@@ -19,6 +19,25 @@ TABLE_2 = (
     ("Najjar et al. 2025 (modified VGG16, 300 px)", (96.59, 96.61, 96.59, 96.58, 95.35)),
 )
 
+# What the papers that this one compares itself with say of their methods, which have the names that
+# `benchmarks/comparators.py` gives them: source, accuracy, and whether that is a lower bound. Each is of images and a
+# split of its own.
+CITED = {
+    "vgg16": (
+        ("Najjar et al. 2025, 150 px", 95.11, False),
+        ("Hagar et al. 2023, with DenseNet-121", 98.2, False),
+    ),
+    "spca-sgd": (("Mahdi et al. 2021", 94.40, False),),
+    "darknet19": (("Rahman et al. 2023, features selected by mRMR", 99.94, False),),
+    "resnet50": (("Gokulkrishnan et al. 2023", 98.0, True),),
+    "resnet101": (("Gokulkrishnan et al. 2023", 98.0, True),),
+    "dnn-tusar": (("Tusar and Anik 2022", 96.13, False),),
+    "dnn-dogan": (("Dogan et al. 2023", 98.0, False),),
+    "cnn-kadhim": (("Kadhim et al. 2023", 98.15, False),),
+    "pso-pca": (("Atteia et al. 2023", 97.4, False),),
+    "densenet121": (("Hagar et al. 2023, with VGG16", 98.2, False),),
+}
+
 # About the test images behind each figure of the paper: a tenth of 3,256.
 TEST_IMAGES = 325
 

@@ -15,6 +15,7 @@ from allkit.evaluation.record import EvaluationRecord, EvaluationsRecord
 from allkit.model.contract import Contract
 from allkit.model.file import read_model
 from allkit.model.trained_on import TrainedOn
+from allkit.report.comparison import ComparisonRecord
 from allkit.runs.record import TrainingRecord
 from allkit.runs.run import Run, fold_folders
 from allkit.support.files import content_hash, listing
@@ -90,12 +91,14 @@ class Exported:
 class Sources:
     """Everything a report shows: trainings, the largest networks first, and models in the order of their naming.
 
-    measured: where no models are given, the rows of benchmarks, each with the machine it was measured on.
+    measured: where no models are given, the rows of benchmarks, each with the machine it was measured on. comparisons:
+    of methods, by `benchmarks/comparators.py`.
     """
 
     trainings: list[Training]
     models: list[Exported]
     measured: list[tuple[Figures, str]] = field(default_factory=list)
+    comparisons: list[ComparisonRecord] = field(default_factory=list)
 
 
 def gather(paths: Sequence[Path]) -> Sources:
@@ -109,6 +112,7 @@ def gather(paths: Sequence[Path]) -> Sources:
     files: list[Path] = []
     evaluations: list[tuple[Path, EvaluationRecord]] = []
     speeds: dict[str, tuple[Figures, str]] = {}
+    comparisons: list[ComparisonRecord] = []
     for path in paths:
         if (path / "metrics.json").is_file():
             trainings.append(_training(path))
@@ -125,6 +129,8 @@ def gather(paths: Sequence[Path]) -> Sources:
                 record = _record(path)
                 label = path.parent.name if path.stem == "metrics" else path.stem
                 trainings.append(Training(label, record, (), *_predictions(record)))
+            elif "pairs" in fields and "methods" in fields:
+                comparisons.append(read_json(path, ComparisonRecord, _KNOWN))
             elif "machine" in fields:
                 speeds |= _speeds(load(path))
             elif "seen_in_training" in fields:
@@ -137,9 +143,9 @@ def gather(paths: Sequence[Path]) -> Sources:
     models = _with_evaluations([_exported(path, speeds) for path in files], evaluations)
     # Where models are given, a benchmark is there for their speed.
     measured = [] if models else list(speeds.values())
-    if not trainings and not models and not measured:
+    if not trainings and not models and not measured and not comparisons:
         raise AllkitError("nothing to report: give run folders, models, or the records of train and bench")
-    return Sources(trainings, models, measured)
+    return Sources(trainings, models, measured, comparisons)
 
 
 def _training(folder: Path) -> Training:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -13,21 +12,13 @@ from allkit.benchmark.record.record import Figures, by_size
 from allkit.data.duplicates import connected_groups
 from allkit.metrics import SIGNIFICANT, Interval, compare_accuracies, holm, least_difference
 from allkit.model.trained_on import TrainedOn
+from allkit.report.comparison import comparison_tables
 from allkit.report.paper import METRICS, TABLE_1, are_of_paper, methods
 from allkit.report.sources import Exported, Sources, Training
+from allkit.report.table import Table
 
 # The network of the paper, as `Training.network` calls it.
 _PAPERS = "vgg16 x1"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of words. note: what has to be known to read it."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    note: str = ""
 
 
 def tables(sources: Sources) -> list[Table]:
@@ -35,6 +26,7 @@ def tables(sources: Sources) -> list[Table]:
     of_models = [make(sources.models) for make in (_models, _recalls, _shifts)]
     of_trainings = [make(sources.trainings) for make in (_sizes, _pairs)]
     made = [*of_models, *of_trainings[:1], _benchmarks(sources.measured), *of_trainings[1:], _methods(sources)]
+    made += [table for comparison in sources.comparisons for table in comparison_tables(comparison)]
     return [table for table in made if table.rows]
 
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
-from allkit.runs.architecture import ARCHITECTURES, Architecture
+from allkit.model.architecture import ARCHITECTURES, Architecture
 from allkit.runs.recipe import Recipe
 from allkit.support.names import check_class_names
 from allkit.support.reading import as_kind

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from allkit.runs.architecture import Architecture, Blocks, Published
+from allkit.model.architecture import Architecture, Blocks, Published
 from allkit.runs.recipe import ALL_BLOCKS, Recipe
 
 DENSE_UNITS = 1024

@@ -12,7 +12,7 @@ from allkit.data.protocol import BLOCK_LENGTH, PROTOCOLS, make_split
 from allkit.data.split import Split
 from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
-from allkit.runs.architecture import ARCHITECTURES, VGG16, Published
+from allkit.model.architecture import ARCHITECTURES, VGG16, Published
 from allkit.runs.recipe import ALL_BLOCKS, PAPER, RECIPES, Recipe
 from allkit.runs.settings import SIZES, Settings, model_name
 

@@ -15,7 +15,7 @@ from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
 from allkit.metrics import Interval, proportion
 from allkit.metrics.classification import Metrics, score
-from allkit.runs.architecture import ARCHITECTURES, VGG16, Published
+from allkit.model.architecture import ARCHITECTURES, VGG16, Published
 from allkit.runs.history import Epoch
 from allkit.runs.run import Run, earlier_run, teachers_of
 from allkit.runs.settings import SCHEMA_VERSION, Settings

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
 from allkit.errors import AllkitError
-from allkit.runs.architecture import ARCHITECTURES, VGG16, Architecture, Published
+from allkit.model.architecture import ARCHITECTURES, VGG16, Architecture, Published
 from allkit.runs.recipe import Recipe
 from allkit.runs.run import Run
 from allkit.training.architecture import CENTRE, TORCH_STD_RGB

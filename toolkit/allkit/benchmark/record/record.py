@@ -160,10 +160,14 @@ def placed(rows: Sequence[Figures]) -> list[Figures]:
 
 def pareto(rows: Sequence[Figures]) -> set[str]:
     """The models that no other model exceeds in both accuracy and speed."""
-    points = [(row.model, row.milliseconds, row.accuracy.value) for row in placed(rows)]
+    return undominated([(row.model, row.milliseconds, row.accuracy.value) for row in placed(rows)])
+
+
+def undominated(points: Sequence[tuple[str, float, float]]) -> set[str]:
+    """The names, of (name, milliseconds, accuracy), that no other exceeds in both accuracy and speed."""
     return {
-        model
-        for model, ms, accuracy in points
+        name
+        for name, ms, accuracy in points
         if not any(
             other_ms <= ms and other >= accuracy and (other_ms < ms or other > accuracy)
             for _, other_ms, other in points
