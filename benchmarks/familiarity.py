@@ -31,19 +31,30 @@ from allkit.training.architecture import statistics  # noqa: E402
 
 
 def features(model: keras.Model, network: Architecture, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Features per image, float64 (n, d), by layer: channel means after each block, and also with their deviations and
-    maxima; what the last layer reads; the probabilities."""
+    """Features per image, float64 (n, d), by layer: channel means of the first map at each resolution, of the layer
+    that export takes and of the last map, and also with their deviations and maxima; what the last layer reads; the
+    probabilities."""
     outputs = {}
-    for block in range(1, len(network.blocks) + 1):
-        name = f"block{block}_pool" if block in network.pools else network.last_map
-        maps = model.get_layer(name).output
-        outputs[name] = keras.ops.mean(maps, (1, 2))
-        outputs[f"{name}, mean, deviation, maximum"] = statistics(maps, (1, 2))
+    for layer in candidates(model, network):
+        maps = layer.output
+        outputs[layer.name] = keras.ops.mean(maps, (1, 2))
+        outputs[f"{layer.name}, mean, deviation, maximum"] = statistics(maps, (1, 2))
     outputs["what the last layer reads"] = model.get_layer("dropout").input
     outputs["probabilities"] = model.output
     tap = keras.Model(model.inputs, outputs)
     batches = [tap.predict_on_batch(pixels[i : i + 32]) for i in range(0, len(pixels), 32)]
     return {name: np.concatenate([batch[name] for batch in batches]).astype(np.float64) for name in outputs}
+
+
+def candidates(model: keras.Model, network: Architecture) -> list[keras.Layer]:
+    """Layers of different depth, input first."""
+    found, side = [], model.inputs[0].shape[1] // network.patch_px
+    for layer in model.layers:
+        shape = getattr(layer.output, "shape", ())
+        if len(shape) == 4 and (shape[1] < side or layer.name in (network.distance_layer, network.last_map)):
+            found.append(layer)
+            side = shape[1]
+    return found
 
 
 def mahalanobis(train: np.ndarray, labels: np.ndarray, classes: bool):

@@ -53,6 +53,13 @@ def test_the_readme_is_short():
     assert (ROOT / "README.md").stat().st_size <= 6144
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_diff_is_of_lines_that_are_there(page):
+    for diff in re.findall(r"^```diff\n(.*?)^```", page.read_text(), re.M | re.S):
+        for name, added in re.findall(r"^--- (.+)\n((?:\+.*\n)+)", diff, re.M):
+            assert re.sub(r"^\+", "", added, flags=re.M) in (ROOT / name).read_text()
+
+
 def toy(line: str) -> list[str]:
     for pattern, small in _TOY.items():
         line = re.sub(pattern, small, line)
