@@ -30,8 +30,7 @@ def as_markdown(sources: Sources, title: str, notes: Sequence[str] = ()) -> str:
     """The tables, for a README or a repository. notes: paragraphs that end it."""
     lines = [f"# {title}", "", _HONESTY, ""]
     for table in tables(sources):
-        rows = [map(markdown, table.header), ("---",) * len(table.header), *(map(markdown, row) for row in table.rows)]
-        lines += [f"## {table.title}", "", *(f"| {' | '.join(row)} |" for row in rows), ""]
+        lines += [f"## {table.title}", "", *table.markdown, ""]
         lines += [markdown(table.note), ""] if table.note else []
     return "\n".join([*lines, *(line for words in (*notes, _PAPER) for line in (words, ""))])
 

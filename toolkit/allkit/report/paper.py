@@ -28,14 +28,14 @@ CITED = {
         ("Hagar et al. 2023, with DenseNet-121", 98.2, False),
     ),
     "spca-sgd": (("Mahdi et al. 2021", 94.40, False),),
-    "darknet19": (("Rahman et al. 2023, features selected by mRMR", 99.94, False),),
-    "resnet50": (("Gokulkrishnan et al. 2023", 98.0, True),),
-    "resnet101": (("Gokulkrishnan et al. 2023", 98.0, True),),
+    "darknet19x1": (("Rahman et al. 2023, features selected by mRMR", 99.94, False),),
+    "resnet50x1": (("Gokulkrishnan et al. 2023", 98.0, True),),
+    "resnet101x1": (("Gokulkrishnan et al. 2023", 98.0, True),),
     "dnn-tusar": (("Tusar and Anik 2022", 96.13, False),),
     "dnn-dogan": (("Dogan et al. 2023", 98.0, False),),
     "cnn-kadhim": (("Kadhim et al. 2023", 98.15, False),),
     "pso-pca": (("Atteia et al. 2023", 97.4, False),),
-    "densenet121": (("Hagar et al. 2023, with VGG16", 98.2, False),),
+    "densenet121x1": (("Hagar et al. 2023, with VGG16", 98.2, False),),
 }
 
 # About the test images behind each figure of the paper: a tenth of 3,256.

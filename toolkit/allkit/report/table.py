@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from allkit.support.text import markdown
+
 
 @dataclass(frozen=True)
 class Table:
@@ -13,3 +15,9 @@ class Table:
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
     note: str = ""
+
+    @property
+    def markdown(self) -> list[str]:
+        """The lines of the table itself."""
+        rows = [self.header, ("---",) * len(self.header), *self.rows]
+        return [f"| {' | '.join(map(markdown, row))} |" for row in rows]
