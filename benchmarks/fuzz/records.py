@@ -170,8 +170,8 @@ class Fuzz:
         self._whole, self._every, self._rng = whole, every, random.Random(seed)
         self._work = whole.parent / "work" / "run"
         (self._work.parent / "out").mkdir(parents=True, exist_ok=True)
-        # The process may have been larger before.
-        self._most_mib = max(MOST_MIB, peak_mib())
+        # The process may have been larger before, and grows a little by itself.
+        self._most_mib = max(MOST_MIB, peak_mib() + MOST_MIB // 4)
         self.read, self.refused = Counter(), Counter()
         self.slowest_s = 0.0
         self.faults: list[str] = []
