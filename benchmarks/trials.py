@@ -27,8 +27,9 @@ STRONG = {
     "weight_decay": 0.05,
     "zoom": 0.15,
 }
-# The numeric precision does not matter here, the epochs have a column of their own, and the weights file its name.
-APART = ("precision", "epochs", "weights_sha256", "weights_license")
+# The numeric precision does not matter here, the epochs have a column of their own, and the weights file its name;
+# a teacher, an option that is gone, was used with its defaults.
+APART = ("precision", "epochs", "weights_sha256", "weights_license", "teacher_share", "teacher_views")
 
 
 def changes(recipe: dict) -> str:

@@ -100,7 +100,7 @@ def test_what_goes_before_the_steps_does_not_count_to_their_pace(clock, monkeypa
         display.on_begin(SimpleNamespace(settings=settings), "cpu:0")
         for part in range(1, 9):
             clock.now = 600.0 * part
-            display.update("asking the teachers", part / 8)
+            display.update("reading images", part / 8)
         for step in range(40):
             clock.now += 2.0
             display.on_step(1 + step // 100, 1 + step % 100, 100, 1.0, 0.5)

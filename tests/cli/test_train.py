@@ -42,7 +42,6 @@ def test_train_fills_a_run_folder_that_a_later_command_finds(smears, tmp_path):
     ("words", "reason"),
     [
         (["--folds", "2", "--split", "split.json", "--out", "cv"], "a cross-validation makes its own splits"),
-        (["--folds", "2", "--out", "cv", "--teacher", "."], "would be tested on images that"),
         (["--folds", "2", "--out", "cv", "--weights", "."], "would be tested on images that"),
         (["--weights", ".", "--out", "."], "cannot learn from itself"),
         (["--groups", "patients.csv", "--split", "random"], "a file of groups is for the grouped split"),
@@ -113,17 +112,6 @@ def test_train_uses_a_given_split(finished_run, smears, tmp_path):
     groups, n = len(set(finished_run.split.groups.values())), len(finished_run.split.groups)
     assert f"random (paper protocol) split: {groups} groups of {n} images" in result.stderr
     assert Run.open(tmp_path / "run").split == finished_run.split
-
-
-def test_teachers_are_recorded_without_their_folders(finished_run, smears, tmp_path):
-    words = ["train", "--data", smears, *SLIM, "--epochs", "1", "--split", finished_run.folder / "split.json"]
-    words += ["--teacher", finished_run.folder, "--teacher", finished_run.folder, "--out", tmp_path / "pupil"]
-    assert invoke(*words).exit_code == 0
-    run = Run.open(tmp_path / "pupil")
-    assert run.settings.recipe.teacher == (str(finished_run.folder),) * 2
-    assert run.metrics()["settings"]["recipe"]["teacher"] == [finished_run.folder.name] * 2
-    with pytest.raises(AllkitError, match="nowhere is not a run folder"):
-        invoke(*words[:-4], "--teacher", tmp_path / "nowhere", "--out", tmp_path / "other")
 
 
 def test_paper_weights_do_not_fit_another_width(smears, tmp_path):

@@ -72,7 +72,7 @@ def test_a_training_is_gone_on_with_though_its_beginning_is_named_from_where_one
 ):
     monkeypatch.chdir(finished_run.folder.parent)
     words = ["train", "--data", smears, *SLIM[:-2], "--split", "tiny/split.json", "--epochs", "1"]
-    words += ["--architecture", "vgg16", "--weights", "tiny", "--teacher", "tiny", "--out", tmp_path / "run"]
+    words += ["--architecture", "vgg16", "--weights", "tiny", "--out", tmp_path / "run"]
     assert invoke(*words).exit_code == 0
     (tmp_path / "run" / "metrics.json").unlink()
     assert invoke(*words, "--resume").exit_code == 0

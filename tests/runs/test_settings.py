@@ -29,7 +29,7 @@ from run_folders import make
         {"pixels": 64},
         {"recipe": {}, "width": None},
         {"recipe": {"epochs": "3"}},
-        {"recipe": {"teacher": [7]}},
+        {"recipe": {"teacher": ["runs/wide"]}},
         {"recipe": {"weights": "a\nb"}},
         {"recipe": {"name": "`<script>"}},
         {"recipe": {"unknown": 1}},

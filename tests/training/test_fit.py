@@ -17,10 +17,7 @@ from allkit.model.architecture import ARCHITECTURES, VGG16  # noqa: E402
 from allkit.runs.recipe import SCRATCH  # noqa: E402
 from allkit.training import architecture  # noqa: E402
 from allkit.training import fit as fitting  # noqa: E402
-from allkit.training.distillation import Lessons  # noqa: E402
 from allkit.training.fit import (  # noqa: E402
-    FEATURES,
-    OUTPUT,
     LabeledImages,
     class_weights,
     compiled,
@@ -159,32 +156,6 @@ def test_a_training_that_diverges_says_so_at_once(tmp_path):
     recipe = RECIPE.override(epochs=5, learning_rate=1e30, warmup_epochs=0.0)
     with pytest.raises(AllkitError, match=r"diverged in epoch .: start again"):
         fit(compiled(network(recipe), recipe), recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback())
-
-
-@pytest.mark.parametrize("share", [0.5, 1.0])
-def test_targets_are_the_labels_and_what_the_teachers_say(tmp_path, share):
-    model, recipe = standing_still(teacher_share=share)
-    # Nothing changes in this training, so its mean loss is that of the network as it is.
-    told = np.log(predict(model, TRAIN.pixels).astype(np.float64))
-    of_labels, of_teachers = -told[np.arange(len(told)), TRAIN.labels].mean(), -(told @ [0.2, 0.4, 0.4]).mean()
-    lessons = Lessons(np.tile(np.float32([0.2, 0.4, 0.4]), (1, len(told), 1)), np.empty((1, len(told), 0), np.float16))
-    (row,) = fit(model, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback(), lessons)
-    assert row.loss == pytest.approx((1 - share) * of_labels + share * of_teachers, rel=1e-4)
-
-
-def test_features_of_teachers_are_predicted_and_their_error_joins_the_loss(tmp_path):
-    recipe = standing_still(teacher_features=0.5)[1]
-    model = network(recipe)
-    trainer = compiled(model, recipe, features=6)
-    for layer in trainer.layers:
-        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
-    features = RNG.normal(size=(1, 20, 6)).astype(np.float16)
-    (guess, probabilities) = (np.asarray(trainer.predict_on_batch(TRAIN.pixels)[name]) for name in (FEATURES, OUTPUT))
-    of_truth = -np.log(probabilities[np.arange(20), TRAIN.labels].astype(np.float64))
-    lessons = Lessons(np.eye(3, dtype=np.float32)[TRAIN.labels][None], features)
-    (row,) = fit(trainer, recipe, TRAIN, TRAIN, 1, tmp_path / "c.npz", TrainingCallback(), lessons)
-    assert row.loss == pytest.approx(of_truth.mean() + 0.5 * np.square(guess - features[0]).mean(), rel=1e-3)
-    assert row.accuracy == pytest.approx((probabilities.argmax(1) == TRAIN.labels).mean())
 
 
 def test_convolutions_may_learn_at_another_rate_than_the_head(tmp_path):

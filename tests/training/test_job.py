@@ -5,12 +5,10 @@ import pytest
 
 import allkit
 from allkit import RECIPES, AllkitError, TrainingCallback, TrainOptions
-from allkit.runs.run import Run, teachers_of
 from allkit.training.backend import prepare
 
 prepare()
 
-from allkit.training.weights import network  # noqa: E402
 
 RECIPE = RECIPES["scratch"].override(epochs=1, batch_size=8, dropout=0.0)
 
@@ -106,28 +104,8 @@ def test_weights_of_another_content_than_stated_are_refused(options, tmp_path):
         allkit.train(TrainOptions(**{**vars(options), "recipe": recipe, "out": tmp_path / "run"}))
 
 
-@pytest.mark.slow
-def test_the_folds_of_a_cross_validation_teach_the_folds_of_another(smears, tmp_path):
-    recipe = RECIPE.override(epochs=1)
-    teachers = TrainOptions(smears, recipe, size_px=32, width=0.0625, split="random", out=tmp_path / "teachers")
-    allkit.cross_validate(teachers, folds=2)
-    taught = recipe.override(teacher=(str(teachers.out),), teacher_features=1.0, teacher_views=1)
-    pupils = TrainOptions(
-        smears, taught, architecture="patchvgg", size_px=48, width=0.0625, split="random", out=tmp_path / "pupils"
-    )
-    events = Events()
-    result = allkit.cross_validate(pupils, folds=2, callback=events)
-    assert result.name == "patchvggx0.0625-48"
-    assert result.metrics.n == 48
-    for fold in (1, 2):
-        of_teacher, of_pupil = (Run.open(folder / f"fold-{fold}") for folder in (teachers.out, pupils.out))
-        assert [run.folder for run in teachers_of(of_pupil.settings.recipe, of_pupil.split)] == [of_teacher.folder]
-        # What the projection to the teachers' features learnt is not part of the network.
-        assert network(of_pupil).output_shape == (None, 2)
-
-
-def test_teachers_that_have_seen_what_a_fold_tests_are_refused(trained, options, tmp_path):
-    recipe = RECIPE.override(teacher=(str(options.out),))
-    pupils = TrainOptions(**{**vars(options), "recipe": recipe, "out": tmp_path / "pupils"})
+def test_weights_that_have_seen_what_a_fold_tests_are_refused(trained, options, tmp_path):
+    recipe = RECIPE.override(weights=str(options.out))
+    folds = TrainOptions(**{**vars(options), "recipe": recipe, "out": tmp_path / "folds"})
     with pytest.raises(AllkitError, match="would be tested on images that"):
-        allkit.cross_validate(pupils, folds=2)
+        allkit.cross_validate(folds, folds=2)

@@ -31,7 +31,6 @@ Examples:
   allkit train --data ALL/ --size 150 --size 200 --recipe scratch --epochs 10
   allkit train --data ALL/ --weights vgg16.weights.h5 --split random
   allkit train --data ALL/ --recipe scratch --size 150 --width 0.25 --folds 5 --out runs/cv
-  allkit train --data ALL/ --recipe scratch --width 0.25 --teacher runs/wide --split runs/wide/split.json
   allkit train --data ALL/ --recipe scratch --out runs/mine --resume
   allkit train --data ALL/ --recipe scratch --hue-degrees 30 --preview look.png
 

@@ -16,10 +16,7 @@ _Loss = Annotated[float, Meta(ge=-1e-3, le=1e9)]
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the history. Losses are mean cross-entropies in nats; accuracies are shares.
-
-    With teachers the loss and accuracy of the training part are those against targets that are partly theirs.
-    """
+    """One row of the history. Losses are mean cross-entropies in nats; accuracies are shares."""
 
     epoch: Annotated[int, Meta(ge=1, le=10**6)]
     loss: _Loss

@@ -27,7 +27,6 @@ def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
 ALL_BLOCKS = 5
 
 _SHARES = (
-    "teacher_share",
     "brightness",
     "channel_gain",
     "channel_offset",
@@ -39,7 +38,6 @@ _SHARES = (
 )
 _NOT_NEGATIVE = (
     *_SHARES,
-    "teacher_features",
     "blocks_rate",
     "weight_decay",
     "warmup_epochs",
@@ -48,6 +46,9 @@ _NOT_NEGATIVE = (
     "gamma",
     "zoom",
 )
+
+# Options of earlier versions.
+_GONE = ("rotation_step", "teacher", "teacher_share", "teacher_features", "teacher_views")
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,6 @@ class Recipe:
     weights_sha256: str | None = _option(None, "SHA-256 that the weights file must have; none records what it has")
     weights_license: str | None = _option(
         None, "licence and attribution of the weights file, recorded in the run, the model and its card"
-    )
-    teacher: tuple[str, ...] = _option(
-        (),
-        "folder of a run whose network is imitated (distillation), or of a cross-validation, for the same folds; "
-        "repeat it for the mean of several",
-    )
-    teacher_share: float = _option(0.5, "share of the teachers' probabilities in the targets, the rest is the label")
-    teacher_features: float = _option(
-        0.0, "weight in the loss of the teachers' pooled features, which the network then learns to predict as well"
-    )
-    teacher_views: int = _option(
-        32, "warps of each image that the teachers are shown, once, before the training; epochs take turns with them"
     )
     batch_norm: bool = _option(True, "batch normalisation after each convolution; export folds it into the kernels")
     trainable_blocks: int = _option(
@@ -134,7 +123,7 @@ class Recipe:
                 raise AllkitError(f"{field.name} is {getattr(self, field.name)!r}: choose {' or '.join(choices)}")
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", self.name):
             raise AllkitError(f"{self.name!r} is not a name for a recipe: give letters, digits, - and _")
-        texts = (self.weights, *self.teacher, self.weights_sha256 or "", self.weights_license or "")
+        texts = (self.weights, self.weights_sha256 or "", self.weights_license or "")
         if bad := next((text for text in texts if unprintable(text)), None):
             raise AllkitError(f"the recipe names {bad!r}, which holds control characters or is not UTF-8: rename it")
         numbers = [value for value in dataclasses.astuple(self) if isinstance(value, float)]
@@ -142,7 +131,7 @@ class Recipe:
             raise AllkitError("a field of the recipe is not a finite number: give finite numbers")
         if bad := next((name for name in _SHARES if (getattr(self, name) or 0) > 1), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must not be above 1")
-        positive = ("epochs", "batch_size", "learning_rate", "teacher_views")
+        positive = ("epochs", "batch_size", "learning_rate")
         if bad := next((name for name in positive if getattr(self, name) <= 0), None):
             raise AllkitError(f"{bad} is {getattr(self, bad)}: it must be above 0")
         if bad := next((name for name in _NOT_NEGATIVE if (getattr(self, name) or 0) < 0), None):
@@ -163,10 +152,10 @@ class Recipe:
     def from_dict(cls, record: Mapping[str, Any]) -> Recipe:
         """A recipe from a record; AllkitError for a field that is unknown, of another type, or out of range.
 
-        Records of earlier versions hold `rotation_step`, an option that is gone.
+        Records of earlier versions hold options that are gone.
         """
         fix = "it is not one this version of allkit reads"
-        record = {name: value for name, value in record.items() if name != "rotation_step"}
+        record = {name: value for name, value in record.items() if name not in _GONE}
         if unknown := record.keys() - {field.name for field in dataclasses.fields(cls)}:
             raise AllkitError(f"the recipe has the unknown field {min(unknown)!r}: {fix}")
         # Before it was a field, statistics were not taken anew.

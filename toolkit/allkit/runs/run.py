@@ -49,12 +49,10 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, split: Split) -> Run:
-        """A new run. Raises AllkitError when the folder holds anything but a run that never finished an epoch, when a
-        teacher is not finished or sees other pixels or classes, or when the split would test the network on what it has
-        seen in a run that its weights come from or that it imitates, or what that one has learned from has seen."""
+        """A new run. Raises AllkitError when the folder holds anything but a run that never finished an epoch, or when
+        the split would test the network on what it has seen in the run that its weights come from, or in one before."""
         if not _no_epoch_in(folder):
             raise AllkitError(f"{folder} is not empty: give another --out, or --resume to continue the run in it")
-        _check_teachers(settings, split)
         _refuse_seen(split, settings.recipe)
         check_class_names(settings.classes)
         if unprintable(settings.data):
@@ -202,31 +200,10 @@ def earlier_run(recipe: Recipe) -> Run | None:
     return Run.open(recipe.weights) if named else None
 
 
-def teachers_of(recipe: Recipe, split: Split) -> list[Run]:
-    """The runs that a training with this split imitates: of a cross-validation the fold of the same number."""
-    return [
-        Run.open(fold_folder(folder, split.parameters.get("fold", 0)) if fold_folders(folder) else folder)
-        for folder in map(Path, recipe.teacher)
-    ]
-
-
-def _check_teachers(settings: Settings, split: Split) -> None:
-    for teacher in teachers_of(settings.recipe, split):
-        teacher.require_finished()
-        if teacher.settings.classes != settings.classes:
-            raise AllkitError(
-                f"the teacher {teacher.folder} has other classes ({', '.join(teacher.settings.classes)}) than this "
-                f"training ({', '.join(settings.classes)}): give images of its classes, or another --teacher"
-            )
-
-
 def _refuse_seen(split: Split, recipe: Recipe) -> None:
     tested = {split.hashes[path] for part in ("validation", "test") for path in split.parts[part]}
-    waiting, walked = _learnt_from(recipe, split), set()
-    while waiting:
-        earlier = waiting.pop()
-        if earlier.folder.resolve() in walked:
-            continue
+    earlier, walked = earlier_run(recipe), set()
+    while earlier and earlier.folder.resolve() not in walked:
         walked.add(earlier.folder.resolve())
         if tested & {earlier.split.hashes[path] for path in earlier.split.parts["train"]}:
             raise AllkitError(
@@ -234,16 +211,10 @@ def _refuse_seen(split: Split, recipe: Recipe) -> None:
                 f"{earlier.folder / 'split.json'}, or images that it has not seen"
             )
         recipe = earlier.settings.recipe
-        for named in map(Path, (recipe.weights, *recipe.teacher)):
-            if named.is_absolute() and not named.exists() and named.suffix not in (".h5", ".keras"):
-                raise AllkitError(
-                    f"{earlier.folder} learned from {named}, which is gone, so it is unknown whether the test images "
-                    "were trained on: restore it, or train from scratch"
-                )
-        waiting += _learnt_from(recipe, earlier.split)
-
-
-def _learnt_from(recipe: Recipe, split: Split) -> list[Run]:
-    """The runs that a training goes on from or imitates."""
-    weights = earlier_run(recipe)
-    return [*teachers_of(recipe, split), *([weights] if weights else [])]
+        named = Path(recipe.weights)
+        if named.is_absolute() and not named.exists() and named.suffix not in (".h5", ".keras"):
+            raise AllkitError(
+                f"{earlier.folder} learned from {named}, which is gone, so it is unknown whether the test images "
+                "were trained on: restore it, or train from scratch"
+            )
+        earlier = earlier_run(recipe)

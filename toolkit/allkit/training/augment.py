@@ -3,7 +3,7 @@
 On the ALL set colour nearly gives the class away, so a network has to see cells in other colours if it is to learn
 their shape. Augmentation uses NumPy and OpenCV, so that every Keras backend trains on the same pixels. Each image's
 draw depends only on (seed, epoch, row), so a resumed training sees the same images as an uninterrupted one. Warps and
-colours are drawn apart: a teacher sees the same warp in the image's own colours.
+colours are drawn apart, so that recipes of other colours see the same warps.
 """
 
 from __future__ import annotations
@@ -93,27 +93,17 @@ def colour_matrix(hue_degrees: float, saturation: float) -> np.ndarray:
     return np.linalg.inv(_YUV) @ np.block([[np.ones((1, 1)), np.zeros((1, 2))], [np.zeros((2, 1)), chroma]]) @ _YUV
 
 
-def warped_batch(pixels: np.ndarray, rows: np.ndarray, recipe: Recipe, seed: int, epoch: int) -> np.ndarray:
-    """The given rows of `pixels` (n, S, S, 3) warped as in `augmented_batch`: uint8 (len(rows), S, S, 3)."""
-    return np.stack([warped(pixels[row], recipe, _generator(seed, view_of(recipe, epoch), row)) for row in rows])
-
-
 def augmented_batch(pixels: np.ndarray, rows: np.ndarray, recipe: Recipe, seed: int, epoch: int) -> np.ndarray:
     """Augmented images of the given rows of `pixels` (n, S, S, 3): uint8 (len(rows), S, S, 3)."""
     return np.stack([_augmented(pixels, int(row), recipe, seed, epoch) for row in rows])
 
 
 def _augmented(pixels: np.ndarray, row: int, recipe: Recipe, seed: int, epoch: int) -> np.ndarray:
-    image = warped(pixels[row], recipe, _generator(seed, view_of(recipe, epoch), row))
+    image = warped(pixels[row], recipe, _generator(seed, epoch - 1, row))
     rng = _generator(seed, epoch, row, 1)
     if recipe.colour_transfer and rng.random() < recipe.colour_transfer:
         image = with_colours_of(pixels[rng.integers(len(pixels))], image)
     return recoloured(image, recipe, rng)
-
-
-def view_of(recipe: Recipe, epoch: int) -> int:
-    """Which of its views an image is shown in, counted from 0; without teachers every epoch has a new one."""
-    return (epoch - 1) % recipe.teacher_views if recipe.teacher else epoch - 1
 
 
 def _generator(*key: int) -> np.random.Generator:

@@ -24,20 +24,17 @@ from allkit.runs.recipe import Recipe
 from allkit.support.ahead import ahead
 from allkit.support.cpus import cores
 from allkit.training import checkpoint
-from allkit.training.augment import augmented_batch, view_of
+from allkit.training.augment import augmented_batch
 from allkit.training.callback import TrainingCallback
-from allkit.training.distillation import Lessons
 
 _PREDICT_BATCH = 64
 # Batches that are augmented ahead of the model, one thread each: a GPU takes more than one core can augment.
 _MOST_AHEAD = 8
 
-# Outputs of what trains a network, and the accuracy of the first as Keras names it beside the second.
-OUTPUT, FEATURES = "probabilities", "features"
-_ACCURACY = f"{OUTPUT}_accuracy"
+_OUTPUT = "probabilities"
 
 # The layers with weights behind the last map of features.
-_HEAD = {"fc", "statistics_bn", OUTPUT, FEATURES}
+_HEAD = {"fc", "statistics_bn", _OUTPUT}
 
 
 @dataclass(frozen=True)
@@ -84,59 +81,48 @@ class _DepthRates(keras.optimizers.AdamW):
         super().update_step(gradient, variable, learning_rate * share)
 
 
-def compiled(model: keras.Model, recipe: Recipe, features: int = 0) -> keras.Model:
-    """What trains `model`: its layers under the recipe's optimiser (AdamW; Adam when the decay is 0) and its losses.
+def compiled(model: keras.Model, recipe: Recipe) -> keras.Model:
+    """`model` under the recipe's optimiser (AdamW; Adam when the decay is 0) and cross-entropy.
 
-    The targets are a dictionary: `probabilities` float32 (n, classes), under cross-entropy, and, where there are
-    teachers' features to predict, `features` float32 (n, features), under the mean squared error.
+    The targets are float32 (n, classes).
     """
-    outputs, losses = {OUTPUT: model.output}, {OUTPUT: "categorical_crossentropy"}
-    weights = {OUTPUT: 1.0}
-    if features:
-        predicted = keras.layers.Dense(features, dtype="float32", name=FEATURES)
-        outputs[FEATURES] = predicted(model.get_layer("dropout").input)
-        losses[FEATURES], weights[FEATURES] = "mean_squared_error", recipe.teacher_features
-    trainer = keras.Model(model.inputs, outputs)
     optimizer = _DepthRates(recipe.blocks_rate, recipe.learning_rate, weight_decay=recipe.weight_decay)
     # Decay is for kernels: shrinking a scale or an offset only shifts what the network must relearn.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    optimizer.build(trainer.trainable_variables)
+    optimizer.build(model.trainable_variables)
     # XLA was a third slower than oneDNN's kernels on CPUs; other backends take Keras' choice.
     jit = False if keras.backend.backend() == "tensorflow" else "auto"
-    trainer.compile(optimizer, losses, loss_weights=weights, metrics={OUTPUT: ["accuracy"]}, jit_compile=jit)
-    # Keras would make the variables of losses and metrics in the first step, and TensorFlow then trace it twice.
-    nothing = {name: np.zeros((1, output.shape[-1]), np.float32) for name, output in outputs.items()}
-    trainer.compute_loss(y=nothing, y_pred=nothing)
-    trainer.compute_metrics(None, nothing, nothing)
-    trainer.reset_metrics()
-    return trainer
+    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
+    # Keras would make the variables of loss and metric in the first step, and TensorFlow then trace it twice.
+    nothing = np.zeros((1, model.output_shape[1]), np.float32)
+    model.compute_loss(y=nothing, y_pred=nothing)
+    model.compute_metrics(None, nothing, nothing)
+    model.reset_metrics()
+    return model
 
 
 def fit(
-    trainer: keras.Model,
+    model: keras.Model,
     recipe: Recipe,
     train: LabeledImages,
     validation: LabeledImages,
     seed: int,
     checkpoint_path: Path,
     callback: TrainingCallback,
-    lessons: Lessons | None = None,
 ) -> list[Epoch]:
-    """Train what `compiled` returned for the recipe's epochs; returns the history, one row per epoch.
+    """Train a `compiled` network for the recipe's epochs; returns the history, one row per epoch.
 
-    lessons: what teachers say of the training part; their probabilities are a share of the target,
-    `recipe.teacher_share`.
     After each epoch all variables and the history go to `checkpoint_path`; where that file exists already, training
     goes on after its last epoch. AllkitError when it is damaged.
     """
-    history = _restore(trainer, checkpoint_path, recipe.epochs) if checkpoint_path.exists() else []
+    history = _restore(model, checkpoint_path, recipe.epochs) if checkpoint_path.exists() else []
     # A checkpoint is written while the next epoch computes: at full width it holds gigabytes.
     with ThreadPoolExecutor(1) as writer:
         written = None
         for epoch in range(len(history) + 1, recipe.epochs + 1):
             start = time.perf_counter()
-            loss, accuracy, rate = _train_epoch(trainer, recipe, train, seed, epoch, callback, lessons)
-            probabilities = predict(trainer, validation.pixels)
+            loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, callback)
+            probabilities = predict(model, validation.pixels)
             if not (math.isfinite(loss) and np.isfinite(probabilities).all()):
                 raise AllkitError(f"the training diverged in epoch {epoch}: start again with a lower --learning-rate")
             of_truth = probabilities[np.arange(len(validation.labels)), validation.labels]
@@ -152,7 +138,7 @@ def fit(
             history.append(row)
             if written:
                 written.result()
-            arrays = [keras.ops.convert_to_numpy(variable).copy() for variable in _variables(trainer)]
+            arrays = [keras.ops.convert_to_numpy(variable).copy() for variable in _variables(model)]
             written = writer.submit(checkpoint.save, checkpoint_path, arrays, list(history))
             callback.on_epoch(history)
         if written:
@@ -176,8 +162,7 @@ def predict(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
     padding = -count % _PREDICT_BATCH
     # One batch size for all: a second one would be compiled once more.
     rows = np.concatenate([np.arange(count), np.zeros(padding, np.int64)]).reshape(-1, _PREDICT_BATCH)
-    answers = [model.predict_on_batch(pixels[batch]) for batch in rows]
-    return np.concatenate([answer[OUTPUT] if isinstance(answer, dict) else answer for answer in answers])[:count]
+    return np.concatenate([model.predict_on_batch(pixels[batch]) for batch in rows])[:count]
 
 
 def _train_epoch(
@@ -187,11 +172,10 @@ def _train_epoch(
     seed: int,
     epoch: int,
     callback: TrainingCallback,
-    lessons: Lessons | None,
 ) -> tuple[float, float, float]:
     batches = chunks(len(train.labels), recipe.batch_size, seed, epoch)
     steps = len(batches)
-    classes = model.get_layer(OUTPUT).units
+    classes = model.output_shape[1]
     weights = class_weights(train.labels, classes) if recipe.class_weights else None
     _seed_dropout(model, seed, epoch)
     totals = np.zeros(2)
@@ -200,16 +184,10 @@ def _train_epoch(
         rate = learning_rate(recipe, (epoch - 1) * steps + step - 1, steps)
         model.optimizer.learning_rate = rate
         labels = train.labels[rows]
-        targets = {OUTPUT: np.eye(classes, dtype=np.float32)[labels]}
-        if lessons:
-            view = view_of(recipe, epoch)
-            told = lessons.probabilities[view, rows]
-            targets[OUTPUT] = (1 - recipe.teacher_share) * targets[OUTPUT] + recipe.teacher_share * told
-            if lessons.features.shape[-1]:
-                targets[FEATURES] = lessons.features[view, rows].astype(np.float32)
-        weight = None if weights is None else dict.fromkeys(targets, weights[labels])
+        targets = np.eye(classes, dtype=np.float32)[labels]
+        weight = None if weights is None else weights[labels]
         result = model.train_on_batch(pixels, targets, weight, return_dict=True)
-        totals += result["loss"], result[_ACCURACY if FEATURES in targets else "accuracy"]
+        totals += result["loss"], result["accuracy"]
         loss, accuracy = (totals / step).tolist()
         callback.on_step(epoch, step, steps, loss, accuracy)
     return loss, accuracy, rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from allkit.errors import AllkitError
 from allkit.imaging.pixel_path import PixelPath
 from allkit.runs.folds import check_next_fold, earlier_fold
 from allkit.runs.recipe import Recipe
-from allkit.runs.run import Run, begun, fold_folder, fold_folders
+from allkit.runs.run import Run, begun, fold_folder
 from allkit.support.extras import require
 from allkit.support.files import check_folder, content_hash
 from allkit.training.callback import TrainingCallback
@@ -86,8 +86,8 @@ def cross_validate(
 ) -> TrainResult:
     """Train one network per fold, each below `options.out`, and pool their out-of-fold predictions.
 
-    Raises AllkitError, besides what `train` raises, without `options.out`, with a split from a file, and for weights or
-    teachers that are earlier runs: they would have seen the images of most test parts.
+    Raises AllkitError, besides what `train` raises, without `options.out`, with a split from a file, and for weights
+    of an earlier run: it would have seen the images of most test parts.
     """
     from allkit.training.backend import prepare
 
@@ -95,9 +95,8 @@ def cross_validate(
         raise AllkitError("a cross-validation needs a folder: give out")
     if options.split not in PROTOCOLS:
         raise AllkitError("a cross-validation makes its own splits: give the split grouped or random, not a file")
-    # Teachers that are a cross-validation of their own teach the fold that has their split.
-    named = [name for name in options.recipe.teacher if not fold_folders(Path(name))] + [options.recipe.weights]
-    if earlier := next((name for name in named if Path(name).is_dir()), None):
+    earlier = options.recipe.weights
+    if Path(earlier).is_dir():
         raise AllkitError(
             f"all folds but one would be tested on images that {earlier} was trained on: train the folds one by one, "
             "with the split.json of an earlier run each"
@@ -131,7 +130,7 @@ class _Job:
         self._resume = resume
         self._callback = callback
         self._given = given
-        self._images = lru_cache(maxsize=2)(self._read)
+        self._images = lru_cache(maxsize=1)(self._read)
 
     def train(self, folder: Path, fold: int, folds: int | None, first: Run | None) -> TrainResult:
         """Start or resume the run in `folder`. first: another fold of the same cross-validation, if there is one."""
@@ -150,9 +149,7 @@ class _Job:
 
         self._callback.on_begin(run, device())
         try:
-            metrics, baseline = train_run(
-                run, images, self._callback, self._options.tensorboard, partial(self._images, root)
-            )
+            metrics, baseline = train_run(run, images, self._callback, self._options.tensorboard)
         except AllkitError:
             run.discard_if_empty()
             raise
@@ -180,17 +177,16 @@ class _Job:
 
 
 def _resolved(options: TrainOptions) -> TrainOptions:
-    """The options with absolute paths of earlier runs, since a run may be resumed elsewhere, and the weights' hash."""
+    """The options with the hash of the weights; the path of an earlier run is absolute, to be resumed from anywhere."""
     recipe = options.recipe
-    weights = str(Path(recipe.weights).resolve()) if Path(recipe.weights).is_dir() else recipe.weights
-    teacher = tuple(str(Path(folder).resolve()) for folder in recipe.teacher)
-    folders = [Path(name) for name in (*teacher, weights) if Path(name).is_dir()]
-    if options.out and options.out.resolve() in folders:
+    earlier = Path(recipe.weights).is_dir()
+    weights = str(Path(recipe.weights).resolve()) if earlier else recipe.weights
+    if options.out and earlier and str(options.out.resolve()) == weights:
         raise AllkitError(f"{options.out} cannot learn from itself: give another --out")
     digest = content_hash(Path(weights)) if Path(weights).is_file() else None
     if recipe.weights_sha256 not in (None, digest):
         raise AllkitError(f"{weights} has SHA-256 {digest}, not {recipe.weights_sha256}: get the right weights file")
-    return replace(options, recipe=recipe.override(weights=weights, teacher=teacher, weights_sha256=digest))
+    return replace(options, recipe=recipe.override(weights=weights, weights_sha256=digest))
 
 
 def _finished(run: Run) -> TrainResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,22 +12,20 @@ import keras
 from allkit.charts.training import confusion, learning_curves
 from allkit.data.index import BASELINE, Images
 from allkit.errors import AllkitError
-from allkit.imaging.pixel_path import PixelPath
 from allkit.metrics import Interval, proportion
 from allkit.metrics.classification import Metrics, score
 from allkit.model.architecture import ARCHITECTURES, VGG16, Published
 from allkit.runs.history import Epoch
-from allkit.runs.run import Run, earlier_run, teachers_of
+from allkit.runs.run import Run, earlier_run
 from allkit.runs.settings import SCHEMA_VERSION, Settings
 from allkit.support.files import replacing
 from allkit.training import architecture
 from allkit.training.backend import device, versions
 from allkit.training.batchnorm import recompute_batchnorm_statistics
 from allkit.training.callback import TrainingCallback
-from allkit.training.distillation import Lessons, Teacher, ask
 from allkit.training.fit import LabeledImages, compiled, fit, predict
 from allkit.training.tensorboard import TensorBoard
-from allkit.training.weights import load_imagenet, load_run, network
+from allkit.training.weights import load_imagenet, load_run
 
 
 def build_model(settings: Settings, pretrained: bool = True) -> keras.Model:
@@ -68,12 +66,11 @@ def train(
     images: Images,
     callback: TrainingCallback,
     tensorboard: Path | None = None,
-    read: Callable[[PixelPath], Images] | None = None,
 ) -> tuple[Metrics, Interval]:
     """Train, or go on training, the run's network; fill its folder; return metrics and baseline of the test part.
 
     `images` must be those that the run's split was made from (AllkitError otherwise). tensorboard: folder below which
-    the curves are written for TensorBoard. read: the same images by another pixel path, for teachers that have one.
+    the curves are written for TensorBoard.
     """
     settings, split = run.settings, run.split
     split.check(images.hashes_by_path)
@@ -81,10 +78,14 @@ def train(
     model = build_model(settings, pretrained=not run.checkpoint.exists())
     board = TensorBoard(tensorboard / run.folder.name) if tensorboard else None
     recorder = _Recorder(run, callback, board)
-    lessons = _ask_teachers(run, read, callback)
-    trainer = compiled(model, settings.recipe, lessons.features.shape[-1] if lessons else 0)
     history = fit(
-        trainer, settings.recipe, part["train"], part["validation"], settings.seed, run.checkpoint, recorder, lessons
+        compiled(model, settings.recipe),
+        settings.recipe,
+        part["train"],
+        part["validation"],
+        settings.seed,
+        run.checkpoint,
+        recorder,
     )
     began = time.perf_counter()
     recompute_batchnorm_statistics(model, settings.recipe, part["train"].pixels, settings.seed)
@@ -123,18 +124,6 @@ def train(
     )
     run.checkpoint.unlink(missing_ok=True)
     return metrics, baseline
-
-
-def _ask_teachers(run: Run, read: Callable[[PixelPath], Images], callback: TrainingCallback) -> Lessons | None:
-    """What the recipe's teachers say of the training part; None without teachers."""
-    recipe, paths = run.settings.recipe, run.split.parts["train"]
-    if not recipe.teacher:
-        return None
-    teachers = [
-        Teacher(network(teacher), _labelled(read(teacher.settings.pixels), paths).pixels)
-        for teacher in teachers_of(recipe, run.split)
-    ]
-    return ask(teachers, recipe, run.settings.seed, callback)
 
 
 def save_model(model: keras.Model, run: Run) -> None:
