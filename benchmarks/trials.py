@@ -34,7 +34,7 @@ APART = ("precision", "epochs", "weights_sha256", "weights_license", "teacher_sh
 
 def changes(recipe: dict) -> str:
     """The options in which a recipe differs from `scratch`, with "strong" for those of the models that ship."""
-    # As recorded: older recipes lack the options that came later, and have one that has gone.
+    # As recorded: older recipes lack the options that came later, and have some that have gone.
     usual = SCRATCH.to_dict()
     found = {name: value for name, value in recipe.items() if value and value != usual.get(name) and name not in APART}
     named = []

@@ -29,7 +29,6 @@ from run_folders import make
         {"pixels": 64},
         {"recipe": {}, "width": None},
         {"recipe": {"epochs": "3"}},
-        {"recipe": {"teacher": ["runs/wide"]}},
         {"recipe": {"weights": "a\nb"}},
         {"recipe": {"name": "`<script>"}},
         {"recipe": {"unknown": 1}},
@@ -43,6 +42,17 @@ def test_settings_that_no_training_has_are_refused(tmp_path, change):
     with pytest.raises(AllkitError, match=r"run\.json is damaged") as caught:
         Run.open(path.parent)
     assert str(caught.value).isprintable()
+
+
+def test_a_run_that_was_taught_is_refused(tmp_path):
+    run = make(tmp_path / "run")
+    path = run.folder / "run.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "recipe": {**record["recipe"], "teacher": [], "teacher_views": 32}}))
+    assert Run.open(run.folder).settings == run.settings
+    path.write_text(json.dumps({**record, "recipe": {**record["recipe"], "teacher": ["runs/wide"]}}))
+    with pytest.raises(AllkitError, match="was trained with teachers, which this version does not know"):
+        Run.open(run.folder)
 
 
 def test_numbers_that_are_no_json_and_missing_settings_are_refused(tmp_path):

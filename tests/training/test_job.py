@@ -5,10 +5,6 @@ import pytest
 
 import allkit
 from allkit import RECIPES, AllkitError, TrainingCallback, TrainOptions
-from allkit.training.backend import prepare
-
-prepare()
-
 
 RECIPE = RECIPES["scratch"].override(epochs=1, batch_size=8, dropout=0.0)
 

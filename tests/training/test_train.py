@@ -1,5 +1,9 @@
+import io
+import json
+import zipfile
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
@@ -48,3 +52,11 @@ def test_the_statistics_of_a_finished_run_are_those_of_its_final_weights(finishe
     pixels = images.pixels[images.dataset.select(run.split.parts["train"])]
     values = predict(keras.Model(model.inputs, first.input), pixels).astype(np.float64)
     np.testing.assert_allclose(first.moving_mean.numpy(), values.mean((0, 1, 2)), rtol=1e-3)
+
+
+def test_a_saved_network_has_no_optimiser(finished_run):
+    # Whatever loads it needs no class of allkit's training loop.
+    with zipfile.ZipFile(finished_run.model_path) as archive:
+        assert not json.loads(archive.read("config.json")).get("compile_config")
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
+            assert "optimizer" not in weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import click
 from click.core import ParameterSource
@@ -53,7 +53,7 @@ def _shown(value: Any) -> str:
     """A default as help shows it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "none" if value in (None, ()) else str(value)
+    return "none" if value is None else str(value)
 
 
 def recipe_options(command):
@@ -69,15 +69,12 @@ def recipe_options(command):
         flag = f"--{field.name.replace('_', '-')}"
         hint = hints[field.name]
         optional = type(None) in get_args(hint)
-        kind = next(one for one in get_args(hint) if one is not type(None)) if optional else get_origin(hint) or hint
+        kind = next(one for one in get_args(hint) if one is not type(None)) if optional else hint
         choices = field.metadata["choices"]
         command = click.option(
             f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
             field.name,
-            type={bool: None, tuple: str}.get(
-                kind, click.Choice(choices) if choices else OrNone(kind) if optional else kind
-            ),
-            multiple=kind is tuple,
+            type=None if kind is bool else click.Choice(choices) if choices else OrNone(kind) if optional else kind,
             default=None,
             help=f"{field.metadata['help'][0].upper()}{field.metadata['help'][1:]}.  [default: {default}]",
         )(command)

@@ -74,9 +74,12 @@ class Run:
                 raise AllkitError(f"{folder} is a cross-validation: name one of its runs, {folds[0]} ({told})")
             raise AllkitError(f"{folder} is not a run folder: it has no run.json")
         try:
-            settings = Settings.from_dict(read_json(path, dict[str, Any], "train again"))
+            record = read_json(path, dict[str, Any], "train again")
+            settings = Settings.from_dict(record)
         except AllkitError as error:
             raise AllkitError(f"{path} is damaged: {error}") from error
+        if record["recipe"].get("teacher"):
+            raise AllkitError(f"{folder} was trained with teachers, which this version does not know: train again")
         return cls(folder, settings, Split.load(folder / "split.json"))
 
     def discard_if_empty(self) -> None:

@@ -62,8 +62,6 @@ class Settings:
         """Settings from a record; AllkitError for what is missing, of another type, or out of range."""
         recipe = record.get("recipe")
         if isinstance(recipe, dict):
-            if recipe.get("teacher"):
-                raise AllkitError("the network was trained with teachers, which this version does not do: train again")
             record = {**record, "recipe": Recipe.from_dict(recipe).to_dict()}
         settings = as_kind(record, cls, "the record of the settings", "train again")
         if settings.architecture not in ARCHITECTURES:

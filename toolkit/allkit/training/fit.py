@@ -82,27 +82,28 @@ class _DepthRates(keras.optimizers.AdamW):
 
 
 def compiled(model: keras.Model, recipe: Recipe) -> keras.Model:
-    """`model` under the recipe's optimiser (AdamW; Adam when the decay is 0) and cross-entropy.
+    """What trains `model`: its layers under the recipe's optimiser (AdamW; Adam when the decay is 0) and cross-entropy.
 
-    The targets are float32 (n, classes).
+    The targets are float32 (n, classes). The optimiser is not part of `model`, nor of a file that it is saved to.
     """
+    trainer = keras.Model(model.inputs, model.output)
     optimizer = _DepthRates(recipe.blocks_rate, recipe.learning_rate, weight_decay=recipe.weight_decay)
     # Decay is for kernels: shrinking a scale or an offset only shifts what the network must relearn.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    optimizer.build(model.trainable_variables)
+    optimizer.build(trainer.trainable_variables)
     # XLA was a third slower than oneDNN's kernels on CPUs; other backends take Keras' choice.
     jit = False if keras.backend.backend() == "tensorflow" else "auto"
-    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
+    trainer.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
     # Keras would make the variables of loss and metric in the first step, and TensorFlow then trace it twice.
-    nothing = np.zeros((1, model.output_shape[1]), np.float32)
-    model.compute_loss(y=nothing, y_pred=nothing)
-    model.compute_metrics(None, nothing, nothing)
-    model.reset_metrics()
-    return model
+    nothing = np.zeros((1, trainer.output_shape[1]), np.float32)
+    trainer.compute_loss(y=nothing, y_pred=nothing)
+    trainer.compute_metrics(None, nothing, nothing)
+    trainer.reset_metrics()
+    return trainer
 
 
 def fit(
-    model: keras.Model,
+    trainer: keras.Model,
     recipe: Recipe,
     train: LabeledImages,
     validation: LabeledImages,
@@ -110,19 +111,19 @@ def fit(
     checkpoint_path: Path,
     callback: TrainingCallback,
 ) -> list[Epoch]:
-    """Train a `compiled` network for the recipe's epochs; returns the history, one row per epoch.
+    """Train what `compiled` returned for the recipe's epochs; returns the history, one row per epoch.
 
     After each epoch all variables and the history go to `checkpoint_path`; where that file exists already, training
     goes on after its last epoch. AllkitError when it is damaged.
     """
-    history = _restore(model, checkpoint_path, recipe.epochs) if checkpoint_path.exists() else []
+    history = _restore(trainer, checkpoint_path, recipe.epochs) if checkpoint_path.exists() else []
     # A checkpoint is written while the next epoch computes: at full width it holds gigabytes.
     with ThreadPoolExecutor(1) as writer:
         written = None
         for epoch in range(len(history) + 1, recipe.epochs + 1):
             start = time.perf_counter()
-            loss, accuracy, rate = _train_epoch(model, recipe, train, seed, epoch, callback)
-            probabilities = predict(model, validation.pixels)
+            loss, accuracy, rate = _train_epoch(trainer, recipe, train, seed, epoch, callback)
+            probabilities = predict(trainer, validation.pixels)
             if not (math.isfinite(loss) and np.isfinite(probabilities).all()):
                 raise AllkitError(f"the training diverged in epoch {epoch}: start again with a lower --learning-rate")
             of_truth = probabilities[np.arange(len(validation.labels)), validation.labels]
@@ -138,7 +139,7 @@ def fit(
             history.append(row)
             if written:
                 written.result()
-            arrays = [keras.ops.convert_to_numpy(variable).copy() for variable in _variables(model)]
+            arrays = [keras.ops.convert_to_numpy(variable).copy() for variable in _variables(trainer)]
             written = writer.submit(checkpoint.save, checkpoint_path, arrays, list(history))
             callback.on_epoch(history)
         if written:

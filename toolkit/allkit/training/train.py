@@ -129,7 +129,7 @@ def train(
 def save_model(model: keras.Model, run: Run) -> None:
     """Write the network without its optimiser; the file loads in Keras' safe mode."""
     with replacing(run.model_path) as temporary:
-        model.save(temporary, include_optimizer=False)
+        model.save(temporary)
 
 
 def _labelled(images: Images, paths: Sequence[str]) -> LabeledImages:
