@@ -31,7 +31,7 @@ def predict(tap: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def in_float64(model: keras.Model) -> keras.Model:
-    """The same network with the same weights, which computes in float64."""
+    """The same network with the same weights, whose layers compute in float64."""
 
     def clone(layer: keras.Operation) -> keras.Operation:
         if not isinstance(layer, keras.layers.Layer):

@@ -15,9 +15,6 @@ from allkit.errors import AllkitError
 
 TOLERANCE = 1e-4
 
-# A graph may differ from a network by so many times what the network's own rounding makes of it, up to a limit.
-_ROUNDINGS, _MOST_ROUNDING = 4, 1e-2
-
 # Of a distance; its threshold is a percentile of a few hundred images.
 DISTANCE_TOLERANCE = 1e-2
 
@@ -34,7 +31,7 @@ class Verification:
 
     max_probability_difference: absolute. agreement: share with the same top class. max_distance_difference and
     max_heatmap_difference: relative, the latter None without a heat map. tolerance: of a probability.
-    heatmap_tolerance: of a heat map.
+    heatmap_tolerance: of a heat map. reference: what the trained network computed in.
     """
 
     n: int
@@ -44,6 +41,7 @@ class Verification:
     max_heatmap_difference: float | None = None
     tolerance: float = TOLERANCE
     heatmap_tolerance: float = HEATMAP_TOLERANCE
+    reference: str = "float32"
 
     @property
     def passed(self) -> bool:
@@ -84,11 +82,14 @@ def verify(
         max_heatmap_difference=_map_difference(*expected[2:], *got[2:]) if len(got) > 2 else None,
         tolerance=_allowed(TOLERANCE, rounding and rounding.max_probability_difference),
         heatmap_tolerance=_allowed(HEATMAP_TOLERANCE, rounding and rounding.max_heatmap_difference),
+        reference="float64" if rounding else "float32",
     )
 
 
 def _allowed(tolerance: float, rounding: float | None) -> float:
-    return max(tolerance, min(_ROUNDINGS * (rounding or 0.0), _MOST_ROUNDING))
+    if rounding is None or not np.isfinite(rounding):
+        return tolerance
+    return max(tolerance, min(_ROUNDINGS * rounding, _MOST_ROUNDING))
 
 
 def _map_difference(expected: np.ndarray, got: np.ndarray) -> float:

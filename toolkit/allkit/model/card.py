@@ -134,8 +134,9 @@ def _doubt(contract: Contract) -> str:
 def _verified(contract: Contract) -> str:
     check, gate = contract.verification, contract.gate
     fp32 = (
-        f"fp32 on {check['n']} images: largest probability difference from the Keras model "
-        f"{check['max_probability_difference']:.1e}, same class on {check['agreement']:.0%}"
+        f"fp32 on {check['n']} images: largest probability difference from the Keras model"
+        f"{' in float64' if check.get('reference') == 'float64' else ''} {check['max_probability_difference']:.1e} "
+        f"(allowed {check['tolerance']:.0e}), same class on {check['agreement']:.0%}"
     )
     if gate is None:
         return fp32
