@@ -52,10 +52,10 @@ METHODS = [
     method("copied", None, None, training=None, size_px=None, random=None, hardest=None, parameters=None, gmac=None),
 ]
 PAIRS = [
-    PairRecord("grouped", "GOOD", "BAD", 1000, 40, 170, 10, 0.0004),
-    PairRecord("grouped", "GOOD", "SLOW", 1000, 40, 15, 5, 0.3),
+    PairRecord("five grouped folds", "GOOD", "BAD", 1000, 40, 170, 10, 0.0004),
+    PairRecord("five grouped folds", "GOOD", "SLOW", 1000, 40, 15, 5, 0.3),
 ]
-RECORD = ComparisonRecord(1, "a command", "a machine, 2 cores", METHODS, ["good", "quick"], PAIRS)
+RECORD = ComparisonRecord(1, "a command", [3, 4], "A note.", "a machine, 2 cores", METHODS, ["good", "quick"], PAIRS)
 
 
 def test_the_front_holds_what_none_exceeds_in_accuracy_and_speed():
@@ -73,9 +73,11 @@ def test_methods_stand_in_order_of_their_accuracy_on_all_folds():
         "HALFWAY",
         "COPIED",
     ]
+    assert accuracies.header[-1] == "folds 3 and 4"
+    assert accuracies.note.endswith("A note.")
     assert accuracies.rows[1] == (
         "GOOD *",
-        "> 98.00 (Somebody 2020)",
+        "> 98 (Somebody 2020)",
         "97.00 % [95.00, 98.00]",
         "96.00 % [94.00, 97.00]",
         "50.00 % [48.00, 51.00]",
@@ -97,7 +99,7 @@ def test_what_is_not_significant_is_not_called_equal():
     found = comparison_tables(RECORD)[2]
     assert [row[-2:] for row in found.rows] == [("< 0.001", "yes"), ("0.300", "no")]
     # Of 40 groups in two pairs seven must differ, all to one side: 2 * 2^(1 - 7) < 0.05 <= 2 * 2^(1 - 6).
-    assert "could have shown are 0.70% on 1,000 images in 40 groups" in found.note
+    assert "that 1,000 images in 40 groups could have shown is 0.70%, were all of it in favour of one" in found.note
 
 
 def test_the_chart_has_a_mark_per_method_that_was_measured_and_a_step_per_method_on_the_front(monkeypatch):
@@ -125,6 +127,12 @@ def test_a_record_is_read_and_shown(tmp_path):
     assert page.count("<svg") == 1
 
 
-@pytest.mark.parametrize("methods", [[], METHODS[4:]])
+@pytest.mark.parametrize("methods", [METHODS[4:5], METHODS[5:]])
 def test_without_speeds_there_is_no_chart(methods):
     assert module.comparison_chart(replace(RECORD, methods=methods)) is None
+
+
+def test_without_accuracies_none_is_the_best(tmp_path):
+    path = tmp_path / "comparators.json"
+    path.write_bytes(msgspec.json.encode(replace(RECORD, methods=METHODS[5:])))
+    assert "most accurate" not in as_html(gather([path]), "Comparators")

@@ -12,11 +12,12 @@ EPILOG = """\b
 Examples:
   allkit report runs/*/ --html results.html          Tables 1 and 2, Figures 2 and 3 beside the paper's
   allkit report runs/a runs/b --markdown results.md
+  allkit report benchmarks/results/comparators.json --html comparators.html
   allkit report exported/ evaluate-*.json bench.json --markdown exported/README.md
 
 Sources are run folders and cross-validations, exported models or folders of them, and
-what `allkit evaluate --shift --json`, `allkit bench --json` and a run's metrics.json
-hold. Without --html and --markdown the Markdown is printed."""
+the JSON of `allkit evaluate --shift --json`, `allkit bench --json`, of a run
+(metrics.json) and of benchmarks/comparators.py. Without --html and --markdown the Markdown is printed."""
 
 
 @click.command(epilog=EPILOG)

@@ -6,6 +6,7 @@ protocols, size and speed on one machine in one run.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -13,9 +14,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from allkit.benchmark.record.record import undominated
-from allkit.metrics import SIGNIFICANT, Interval, least_difference
+from allkit.metrics import SIGNIFICANT, Interval
 from allkit.metrics.records import ShareRecord
-from allkit.report.table import Table
+from allkit.report.table import Table, not_shown
 from allkit.support.reading import Count, NotNegative, Positive, Share, Text
 
 _PRECISIONS = ("fp32", "int8")
@@ -30,7 +31,7 @@ class CopiedRecord:
     at_least: bool = False
 
     def __str__(self) -> str:
-        return f"{'> ' if self.at_least else ''}{self.accuracy:.2f} ({self.source})"
+        return f"{'> ' if self.at_least else ''}{self.accuracy:g} ({self.source})"
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class SpeedRecord:
 @dataclass(frozen=True)
 class MethodRecord:
     """A method. training: in words, what it begins with and how long it learns. copied: what papers say of it. random,
-    grouped, hardest: accuracy on the random split, on five grouped folds, and on the third and fourth of these, the
-    hardest. None: not measured."""
+    grouped, hardest: accuracy on the random split, on five grouped folds, and on the hardest two of these. None: not
+    measured."""
 
     name: Text
     title: Text
@@ -74,9 +75,9 @@ class MethodRecord:
 
 @dataclass(frozen=True)
 class PairRecord:
-    """Two methods on the same test images; p adjusted by Holm over all pairs of a protocol."""
+    """Two methods, by title, on the same test images. p_value: adjusted by Holm over all pairs of these images."""
 
-    protocol: Text
+    images: Text
     first: Text
     second: Text
     n: Count
@@ -88,10 +89,16 @@ class PairRecord:
 
 @dataclass(frozen=True)
 class ComparisonRecord:
-    """`benchmarks/results/comparators.json`. machine: where speeds were measured, in words. front: `front_of` them."""
+    """`benchmarks/results/comparators.json`.
+
+    hardest: the numbers of the two grouped folds on which all methods are compared. note: what else has to be known.
+    machine: where speeds were measured, in words. front: `front_of` the methods.
+    """
 
     schema_version: Literal[1]
     command: Text
+    hardest: list[Count]
+    note: Text
     machine: Text | None
     methods: Annotated[list[MethodRecord], Meta(min_length=1)]
     front: list[Text]
@@ -138,7 +145,8 @@ def _interval(share: ShareRecord) -> str:
 
 
 def _accuracies(record: ComparisonRecord) -> Table:
-    header = ("method", "its paper, %", "random split", "grouped folds", "folds 3 and 4")
+    folds = " and ".join(map(str, record.hardest))
+    header = ("method", "its paper, %", "random split", "grouped folds", f"folds {folds}")
     rows = [
         (
             f"{method.title} *" if method.name in record.front else method.title,
@@ -150,10 +158,10 @@ def _accuracies(record: ComparisonRecord) -> Table:
         for method in by_accuracy(record.methods)
     ]
     note = (
-        "Accuracies with 95 % intervals that respect groups of similar images. Grouped folds keep neighbouring files "
-        "together; of the five, the third and fourth are the hardest. Figures of papers are copied; each is of images "
-        "and a split of its own, and none can be compared with the others. *: on the Pareto front of accuracy on "
-        "grouped folds and latency."
+        "Accuracies with 95 % intervals that respect groups of similar images; grouped folds keep neighbouring files "
+        "together. Figures of papers are copied; each is of images and a split of its own, and none can be compared "
+        "with the others. *: on the Pareto front of accuracy on grouped folds and latency from file to result. "
+        f"{record.note}"
     )
     return Table("Methods, after Table 2 of the paper", header, rows, note)
 
@@ -165,7 +173,7 @@ def _costs(record: ComparisonRecord) -> Table:
         (
             method.title,
             method.training,
-            str(method.size_px),
+            str(method.size_px or "-"),
             "-" if method.parameters is None else f"{method.parameters:,}",
             "-" if method.gmac is None else f"{method.gmac:.3f}",
             *(cell for precision in _PRECISIONS for cell in _of_file(method.speed.get(precision))),
@@ -189,7 +197,7 @@ def _of_file(file: SpeedRecord | None) -> tuple[str, ...]:
 def _pairs(pairs: Sequence[PairRecord]) -> Table:
     rows = [
         (
-            pair.protocol,
+            pair.images,
             pair.first,
             pair.second,
             f"{pair.n:,}",
@@ -201,17 +209,13 @@ def _pairs(pairs: Sequence[PairRecord]) -> Table:
     ]
     note = (
         "Exact paired test on the same test images, which changes A and B by group of similar images, adjusted by Holm "
-        f"over the pairs of a protocol. {_unseen(pairs)}"
+        f"over all pairs of these images.{_unseen(pairs)}"
     )
-    header = ("split", "A", "B", "n", "only A right : only B right", "p", "significant")
+    header = ("images", "A", "B", "n", "only A right : only B right", "p", "significant")
     return Table("Differences between methods", header, rows, note)
 
 
 def _unseen(pairs: Sequence[PairRecord]) -> str:
-    """What "no" leaves open: the smallest differences that so many images could have shown."""
-    sizes = {(pair.protocol, pair.n, pair.groups) for pair in pairs if pair.p_value >= SIGNIFICANT}
-    told = []
-    for protocol, n, groups in sorted(sizes):
-        least = least_difference(n, groups, sum(pair.protocol == protocol for pair in pairs))
-        told.append(f"{least:.2%} on {n:,} images in {groups:,} groups" if least else f"none on {n:,} images")
-    return f'"No" is not "equal": the smallest differences that could have shown are {"; ".join(told)}.' if told else ""
+    """What "no" leaves open."""
+    counts = Counter(pair.images for pair in pairs)
+    return not_shown((pair.n, pair.groups, counts[pair.images]) for pair in pairs if pair.p_value >= SIGNIFICANT)

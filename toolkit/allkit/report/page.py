@@ -14,7 +14,6 @@ from allkit.report.comparison_chart import comparison_chart
 from allkit.report.html import Verdict, as_figure, inline, render
 from allkit.report.sources import Sources, Training
 from allkit.report.tables import tables
-from allkit.support.text import markdown
 
 _HONESTY = (
     "For research; not for diagnosis. A figure measured on one public dataset says how well a model fits that dataset; "
@@ -31,7 +30,6 @@ def as_markdown(sources: Sources, title: str, notes: Sequence[str] = ()) -> str:
     lines = [f"# {title}", "", _HONESTY, ""]
     for table in tables(sources):
         lines += [f"## {table.title}", "", *table.markdown, ""]
-        lines += [markdown(table.note), ""] if table.note else []
     return "\n".join([*lines, *(line for words in (*notes, _PAPER) for line in (words, ""))])
 
 
@@ -62,7 +60,7 @@ def _verdict(sources: Sources) -> Verdict:
         if model.evaluation
     ]
     if not found:
-        return Verdict((), " ".join([*map(_most_accurate, sources.comparisons), _HONESTY]))
+        return Verdict((), " ".join(filter(None, [*map(_most_accurate, sources.comparisons), _HONESTY])))
     name, metrics, baseline = max(found, key=lambda one: one[1]["accuracy"]["value"])
     accuracy = Interval(**metrics["accuracy"])
     return Verdict(
@@ -77,7 +75,7 @@ def _verdict(sources: Sources) -> Verdict:
 
 def _most_accurate(comparison: ComparisonRecord) -> str:
     best = by_accuracy(comparison.methods)[0]
-    return f"The most accurate on grouped folds: {best.title}, {percent(best.grouped)}."
+    return f"The most accurate on grouped folds: {best.title}, {percent(best.grouped)}." if best.grouped else ""
 
 
 def _figures(training: Training) -> dict[str, Any]:

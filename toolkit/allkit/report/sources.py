@@ -22,7 +22,8 @@ from allkit.support.files import content_hash, listing
 from allkit.support.reading import as_plain, read_json
 
 _KNOWN = (
-    "give a finished run folder, an ONNX file, a folder of them, or a JSON record of allkit train, evaluate or bench"
+    "give a finished run folder, an ONNX file, a folder of them, or a JSON record of allkit train, evaluate or bench "
+    "or of benchmarks/comparators.py"
 )
 # What tells metrics.json of a run.
 _OF_TRAINING = {"training_seconds", "settings", "metrics", "baseline", "split", "device"}
@@ -102,7 +103,7 @@ class Sources:
 
 
 def gather(paths: Sequence[Path]) -> Sources:
-    """Read run folders, folders of models, ONNX files, and JSON records of train, evaluate and bench.
+    """Read run folders, folders of models, ONNX files, and JSON records of train, evaluate, bench and comparisons.
 
     Evaluations and speeds are those of a file by its content. An evaluation on images that the model was trained on is
     passed over. Raises AllkitError for what is none of these, and for an evaluation of none of the models, or of two on
@@ -144,7 +145,7 @@ def gather(paths: Sequence[Path]) -> Sources:
     # Where models are given, a benchmark is there for their speed.
     measured = [] if models else list(speeds.values())
     if not trainings and not models and not measured and not comparisons:
-        raise AllkitError("nothing to report: give run folders, models, or the records of train and bench")
+        raise AllkitError("nothing to report: give run folders, models, or the records of train, bench and comparisons")
     return Sources(trainings, models, measured, comparisons)
 
 

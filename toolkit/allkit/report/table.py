@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from allkit.metrics import least_difference
 from allkit.support.text import markdown
 
 
@@ -18,6 +20,20 @@ class Table:
 
     @property
     def markdown(self) -> list[str]:
-        """The lines of the table itself."""
+        """The lines of the table and its note."""
         rows = [self.header, ("---",) * len(self.header), *self.rows]
-        return [f"| {' | '.join(map(markdown, row))} |" for row in rows]
+        lines = [f"| {' | '.join(map(markdown, row))} |" for row in rows]
+        return [*lines, "", markdown(self.note)] if self.note else lines
+
+
+def not_shown(tests: Iterable[tuple[int, int, int]]) -> str:
+    """What paired tests that found nothing leave open: the smallest difference that so many images could have shown.
+
+    tests: for each the numbers of images and of groups, and of all pairs that p was adjusted for. Empty without any.
+    """
+    told = []
+    for n, groups, pairs in sorted(set(tests)):
+        least = least_difference(n, groups, pairs)
+        reach = f"{least:.2%}, were all of it in favour of one" if least else "none, whatever its size"
+        told.append(f"{n:,} images in {groups:,} groups could have shown is {reach}")
+    return f' "No" is not "equal": the smallest difference that {"; ".join(told)}.' if told else ""

@@ -10,12 +10,12 @@ import numpy as np
 
 from allkit.benchmark.record.record import Figures, by_size
 from allkit.data.duplicates import connected_groups
-from allkit.metrics import SIGNIFICANT, Interval, compare_accuracies, holm, least_difference
+from allkit.metrics import SIGNIFICANT, Interval, compare_accuracies, holm
 from allkit.model.trained_on import TrainedOn
 from allkit.report.comparison import comparison_tables
 from allkit.report.paper import METRICS, TABLE_1, are_of_paper, methods
 from allkit.report.sources import Exported, Sources, Training
-from allkit.report.table import Table
+from allkit.report.table import Table, not_shown
 
 # The network of the paper, as `Training.network` calls it.
 _PAPERS = "vgg16 x1"
@@ -243,18 +243,12 @@ def _together(a: Training, b: Training) -> np.ndarray:
 
 
 def _unseen(pairs: Sequence[tuple[Training, Training]], p_values: Sequence[float]) -> str:
-    """What "no" leaves open: the smallest difference that so many images could have shown."""
-    sizes = {
-        (len(a.right), len(np.unique(_together(a, b))))
+    """What "no" leaves open."""
+    return not_shown(
+        (len(a.right), len(np.unique(_together(a, b))), len(pairs))
         for (a, b), p in zip(pairs, p_values, strict=True)
         if p >= SIGNIFICANT
-    }
-    told = []
-    for n, groups in sorted(sizes):
-        least = least_difference(n, groups, len(pairs))
-        reach = f"{least:.2%}, were all of it in favour of one" if least else "none, whatever its size"
-        told.append(f"{n:,} images in {groups:,} groups could have shown is {reach}")
-    return f' "No" is not "equal": the smallest difference that {"; ".join(told)}.' if told else ""
+    )
 
 
 def _methods(sources: Sources) -> Table:

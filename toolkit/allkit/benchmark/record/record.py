@@ -78,8 +78,8 @@ class Figures:
 
     @property
     def network(self) -> str:
-        """Architecture and width, as in `vgg16 x0.25`."""
-        return f"{self.architecture} x{self.width:g}"
+        """Architecture and width, as in `vgg16 x0.25`, or - for a model that could not be opened."""
+        return f"{self.architecture} x{self.width:g}" if self.architecture else "-"
 
     @property
     def milliseconds(self) -> float | None:

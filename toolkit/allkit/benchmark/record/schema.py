@@ -94,6 +94,8 @@ class RowRecord:
     def __post_init__(self):
         if self.error == "":
             raise ValueError("the error of a row is empty")
+        if self.origin is not UNSET and not (self.origin and isinstance(self.origin[0], str)):
+            raise ValueError(f"the origin of {self.model} does not begin with an architecture")
         absent = {field.name for field in fields(self) if getattr(self, field.name) is UNSET}
         # A model that could not be opened has a name and an error; one that was opened also has the fields of _OPENED.
         needed = _MEASURED if self.error is UNSET else _OPENED if self.single is not UNSET else set()
