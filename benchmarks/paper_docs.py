@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,17 @@ def table(study: Mapping[str, Any]) -> str:
         )
         for row in study["rows"]
     ]
+    features = [
+        json.loads((RESULTS / "comparators" / f"vgg16-features-{protocol}.json").read_text())["scores"]["accuracy"]
+        for protocol in ("random", "grouped")
+    ]
+    rows.append(("features, 224 px", "-", *map(_percent, features), "-", "-"))
     n = study["rows"][0]["imagenet"]["n"], study["pairs"]["grouped"]["n"], study["pairs"]["grouped"]["groups"]
     machine = study["machine"]
     return (
         f"{_markdown(header, rows)}\n\n95 % intervals; n = {n[0]} on the random split; unseen slides: five folds that "
         f"keep neighbouring files together, n = {n[1]:,} in {n[2]} groups; the paper has about 325 images of its own. "
+        "Features: those of its first three blocks from ImageNet, under logistic regression. "
         "Milliseconds per image: the model alone, "
         f"{machine['cores']} cores of {machine['processor']}.\n\n{answer(study)}"
     )
