@@ -71,7 +71,7 @@ METHODS = (
         "patchvgg, x0.25, as shipped",
         "patchvggx0.25-112",
         "trials/11-transfer",
-        "grouped/patchvggx0.25-strong-transfer",
+        "grouped/patchvggx0.25-strong-transfer-300-epochs",
         for_speed=True,
     ),
     Method("mobilenetv2x1", "MobileNetV2", "mobilenetv2x1-112"),

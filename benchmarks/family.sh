@@ -16,7 +16,7 @@ allkit report exported/ "${records[@]}" benchmarks/results/bench.json --title "M
   --note "Data: 2,770 of the 3,256 images of the ALL image set (Aria et al., doi 10.34740/KAGGLE/DSV/2175623; \
 Ghaderzadeh et al. 2022, doi 10.1002/int.22753), random split 80/10/10 with byte-identical files on one side; trained \
 from random weights. The models share a test part, and the recipe was chosen among trials on it: see \
-../benchmarks/training.md, also for grouped cross-validation, where accuracy is lower: 94.26 % [91.19, 96.30] for \
+../benchmarks/training.md, also for grouped cross-validation, where accuracy is lower: 95.23 % [92.18, 97.13] for \
 patchvggx0.25-112, 95.67 % [90.49, 98.09] for vgg16x0.25-112." \
   --note "Intended use: research, teaching and engineering on this dataset and images like it. Not for diagnosis, \
 screening or any decision about a patient." \
