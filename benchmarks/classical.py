@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin, clone
 from sklearn.decomposition import PCA
-from sklearn.feature_selection import SelectKBest, f_classif
+from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_classif
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
@@ -61,6 +61,8 @@ VGG = Pipeline([("scale", StandardScaler()), ("classify", LogisticRegression(max
 VGG_GRID = ParameterGrid({"classify__C": [0.003, 0.03, 0.3, 3.0]})
 SPCA = Pipeline(
     [
+        # Many colours occur nowhere.
+        ("vary", VarianceThreshold()),
         ("select", SelectKBest(f_classif)),
         ("standardise", StandardScaler()),
         ("components", PCA(random_state=SEED)),
