@@ -5,6 +5,7 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from records import record, row
@@ -14,15 +15,21 @@ PATHS = [f"{i}.jpg" for i in range(50)]
 
 
 @pytest.fixture
-def script(monkeypatch, tmp_path):
-    """The script, with two networks and the records of a folder of its own."""
+def whole(monkeypatch):
+    """The script as it is."""
     spec = spec_from_file_location("comparators", SCRIPT)
     module = module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "comparators", module)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "RECORDS", tmp_path)
-    monkeypatch.setattr(module, "METHODS", (module.Method("small", "Small"), module.Method("deep", "Deep")))
     return module
+
+
+@pytest.fixture
+def script(whole, monkeypatch, tmp_path):
+    """The script, with two networks and the records of a folder of its own."""
+    monkeypatch.setattr(whole, "RECORDS", tmp_path)
+    monkeypatch.setattr(whole, "METHODS", (whole.Method("small", "Small"), whole.Method("deep", "Deep")))
+    return whole
 
 
 def write(path, rows, wrong, folds=(), training="none"):
@@ -131,3 +138,12 @@ def test_a_method_that_was_not_measured_has_what_its_paper_says(script, tmp_path
     deep = script.compared().methods[1]
     assert str(deep.copied[0]) == "> 99 (Somebody 2020)"
     assert (deep.training, deep.random, deep.grouped, deep.hardest, deep.speed) == (None, None, None, None, {})
+
+
+def test_the_committed_record_is_what_the_script_makes_of_the_committed_parts(whole):
+    committed = json.loads((SCRIPT.parent / "results" / "comparators.json").read_text())
+    # Sums of floats may end differently on another processor.
+    for made, kept in zip(msgspec.to_builtins(whole.compared())["methods"], committed["methods"], strict=True):
+        assert (made["name"], made["parameters"]) == (kept["name"], kept["parameters"])
+        for part in ("random", "grouped", "hardest"):
+            assert (made[part] or {}).get("accuracy") == pytest.approx((kept[part] or {}).get("accuracy"))
