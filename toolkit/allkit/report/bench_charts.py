@@ -80,31 +80,41 @@ def front(rows: Sequence[Figures]) -> Chart:
                 label=f"{network} {precision}",
             )
         for row in rows:
-            axes.annotate(
-                f"{row.size_px}",
-                (row.milliseconds, row.accuracy.value),
-                xytext=(5, -3),
-                textcoords="offset points",
-                fontsize="small",
-                bbox={"facecolor": BACKGROUND, "edgecolor": "none", "pad": 0.5, "alpha": 0.7},
-            )
-        # Between two models one pays for the slower and has the accuracy of the faster.
-        axes.step(
-            [row.milliseconds for row in best],
-            [row.accuracy.value for row in best],
-            where="post",
-            color=SOFT,
-            linestyle="--",
-            linewidth=1,
-            zorder=0,
-            label="Pareto front",
-        )
+            name_point(axes, f"{row.size_px}", (row.milliseconds, row.accuracy.value), (5, -3))
+        draw_front(axes, [(row.milliseconds, row.accuracy.value) for row in best])
         logarithmic(axes.xaxis)
         axes.margins(x=0.12)
         percentages(axes.yaxis)
         _legend(axes)
 
     return Chart(draw)
+
+
+def name_point(axes: Axes, text: str, point: tuple[float, float], offset: tuple[float, float]) -> None:
+    """Write beside a point what it is, so many typographic points away."""
+    axes.annotate(
+        text,
+        point,
+        xytext=offset,
+        textcoords="offset points",
+        fontsize="small",
+        bbox={"facecolor": BACKGROUND, "edgecolor": "none", "pad": 0.5, "alpha": 0.7},
+    )
+
+
+def draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    """The Pareto front through (milliseconds, accuracy), fastest first."""
+    # Between two models one pays for the slower and has the accuracy of the faster.
+    axes.step(
+        [milliseconds for milliseconds, _ in points],
+        [accuracy for _, accuracy in points],
+        where="post",
+        color=SOFT,
+        linestyle="--",
+        linewidth=1,
+        zorder=0,
+        label="Pareto front",
+    )
 
 
 def lines_of(rows: Sequence[Figures]) -> tuple[list[Line], list[Line]]:

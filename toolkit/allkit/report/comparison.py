@@ -16,7 +16,7 @@ from msgspec import Meta
 from allkit.benchmark.record.record import undominated
 from allkit.metrics import SIGNIFICANT, Interval
 from allkit.metrics.records import ShareRecord
-from allkit.report.table import Table, not_shown
+from allkit.report.table import PAIR_HEADER, Table, not_shown, pair_row
 from allkit.support.reading import Count, NotNegative, Positive, Share, Text
 
 _PRECISIONS = ("fp32", "int8")
@@ -198,12 +198,14 @@ def _pairs(pairs: Sequence[PairRecord]) -> Table:
     rows = [
         (
             pair.images,
-            pair.first,
-            pair.second,
-            f"{pair.n:,}",
-            f"{pair.only_first_right} : {pair.only_second_right}",
-            "< 0.001" if pair.p_value < 0.001 else f"{pair.p_value:.3f}",
-            "yes" if pair.p_value < SIGNIFICANT else "no",
+            *pair_row(
+                pair.first,
+                pair.second,
+                f"{pair.n:,}",
+                pair.only_first_right,
+                pair.only_second_right,
+                pair.p_value,
+            ),
         )
         for pair in pairs
     ]
@@ -211,8 +213,7 @@ def _pairs(pairs: Sequence[PairRecord]) -> Table:
         "Exact paired test on the same test images, which changes A and B by group of similar images, adjusted by Holm "
         f"over all pairs of these images.{_unseen(pairs)}"
     )
-    header = ("images", "A", "B", "n", "only A right : only B right", "p", "significant")
-    return Table("Differences between methods", header, rows, note)
+    return Table("Differences between methods", ("images", *PAIR_HEADER), rows, note)
 
 
 def _unseen(pairs: Sequence[PairRecord]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from allkit.charts.chart import BACKGROUND, COLOURS, SOFT, Chart
-from allkit.report.bench_charts import logarithmic, percentages
+from allkit.charts.chart import COLOURS, Chart
+from allkit.report.bench_charts import draw_front, logarithmic, name_point, percentages
 from allkit.report.comparison import ComparisonRecord, MethodRecord, fastest, percent
 from allkit.report.html import inline
 
@@ -40,23 +40,8 @@ def _front(methods: Sequence[MethodRecord], best: Sequence[str]) -> Chart:
                 marker="o",
                 elinewidth=1,
             )
-            axes.annotate(
-                method.title,
-                (ms, share.value),
-                xytext=(5, 4),
-                textcoords="offset points",
-                fontsize="small",
-                bbox={"facecolor": BACKGROUND, "edgecolor": "none", "pad": 0.5, "alpha": 0.7},
-            )
-        axes.step(
-            [fastest(method).end_to_end_ms for method in front],
-            [method.grouped.accuracy.value for method in front],
-            where="post",
-            color=SOFT,
-            linestyle="--",
-            linewidth=1,
-            zorder=0,
-        )
+            name_point(axes, method.title, (ms, share.value), (5, 4))
+        draw_front(axes, [(fastest(method).end_to_end_ms, method.grouped.accuracy.value) for method in front])
         logarithmic(axes.xaxis)
         axes.margins(x=0.2)
         percentages(axes.yaxis)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from allkit.metrics import least_difference
+from allkit.metrics import SIGNIFICANT, least_difference
 from allkit.support.text import markdown
 
 
@@ -24,6 +24,16 @@ class Table:
         rows = [self.header, ("---",) * len(self.header), *self.rows]
         lines = [f"| {' | '.join(map(markdown, row))} |" for row in rows]
         return [*lines, "", markdown(self.note)] if self.note else lines
+
+
+# The columns of `pair_row`.
+PAIR_HEADER = ("A", "B", "n", "only A right : only B right", "p", "significant")
+
+
+def pair_row(a: str, b: str, n: str, only_a_right: int, only_b_right: int, p: float) -> tuple[str, ...]:
+    """A paired test as a row: two names, the number of images, the discordant pairs and the adjusted p value."""
+    told = "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return a, b, n, f"{only_a_right} : {only_b_right}", told, "yes" if p < SIGNIFICANT else "no"
 
 
 def not_shown(tests: Iterable[tuple[int, int, int]]) -> str:

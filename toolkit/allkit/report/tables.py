@@ -15,7 +15,7 @@ from allkit.model.trained_on import TrainedOn
 from allkit.report.comparison import comparison_tables
 from allkit.report.paper import METRICS, TABLE_1, are_of_paper, methods
 from allkit.report.sources import Exported, Sources, Training
-from allkit.report.table import Table, not_shown
+from allkit.report.table import PAIR_HEADER, Table, not_shown, pair_row
 
 # The network of the paper, as `Training.network` calls it.
 _PAPERS = "vgg16 x1"
@@ -211,22 +211,14 @@ def _pairs(trainings: Sequence[Training]) -> Table:
     ]
     adjusted = holm([test.p_value for test in tests])
     rows = [
-        (
-            a.name,
-            b.name,
-            str(test.n),
-            f"{test.only_a_right} : {test.only_b_right}",
-            "< 0.001" if p < 0.001 else f"{p:.3f}",
-            "yes" if p < SIGNIFICANT else "no",
-        )
+        pair_row(a.name, b.name, str(test.n), test.only_a_right, test.only_b_right, p)
         for (a, b), test, p in zip(found, tests, adjusted, strict=True)
     ]
-    header = ("A", "B", "n", "only A right : only B right", "p", "significant")
     note = (
         "Exact paired test on the same test images, which changes A and B by group of similar images (McNemar's where "
         "each stands alone), adjusted by Holm."
     )
-    return Table("Differences", header, rows, f"{note}{_unseen(found, adjusted)}")
+    return Table("Differences", PAIR_HEADER, rows, f"{note}{_unseen(found, adjusted)}")
 
 
 def _together(a: Training, b: Training) -> np.ndarray:
