@@ -34,6 +34,7 @@ from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from allkit.data.baselines import nearest_labels
 from allkit.data.index import BASELINE, Images, read, scan
 from allkit.data.protocol import BLOCK_LENGTH, FOLDS, make_split
 from allkit.data.split import Split
@@ -86,7 +87,7 @@ def vgg16_features(pixels: np.ndarray, weights: Path) -> np.ndarray:
     from allkit.runs.settings import Settings
     from allkit.training.train import build_model
 
-    recipe = PAPER.override(weights=str(weights), normalisation="imagenet", batch_norm=False)
+    recipe = PAPER.override(weights=str(weights))
     model = build_model(Settings("vgg16-block3", PixelPath(pixels.shape[1]), 1.0, SEED, recipe, ("a", "b"), ""))
     return keras.Model(model.inputs, model.get_layer("statistics").output).predict(pixels, batch_size=16, verbose=2)
 
@@ -162,8 +163,6 @@ def main(data: Path, weights: Path, out: Path) -> None:
     values = np.concatenate([small, images.colour_histograms], axis=1, dtype=np.float32)
 
     def nearest(rows: dict[str, np.ndarray]) -> Fitted:
-        from allkit.data.baselines import nearest_labels
-
         found = nearest_labels(images.colour_histograms, labels, rows["train"], rows["test"])
         return np.eye(len(images.dataset.classes))[found], {}
 

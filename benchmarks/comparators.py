@@ -8,7 +8,7 @@
 those of the paper's network and of the models that ship. A method that was trained on folds 3 and 4 alone, the two
 hardest of five, has records NAME-fold-3.json and NAME-fold-4.json; all methods are compared on these two as well. For
 every two methods: the numbers of images that only one of them classifies correctly, and the exact paired test by group
-of similar images, adjusted by Holm over the pairs of a protocol.
+of similar images, adjusted by Holm over the pairs of the same images.
 """
 
 from __future__ import annotations

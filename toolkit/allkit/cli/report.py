@@ -17,7 +17,8 @@ Examples:
 
 Sources are run folders and cross-validations, exported models or folders of them, and
 the JSON of `allkit evaluate --shift --json`, `allkit bench --json`, of a run
-(metrics.json) and of benchmarks/comparators.py. Without --html and --markdown the Markdown is printed."""
+(metrics.json) and of benchmarks/comparators.py. Without --html and --markdown the
+Markdown is printed."""
 
 
 @click.command(epilog=EPILOG)

@@ -227,12 +227,8 @@ def as_csv(record: Record, recommended: str | None) -> str:
     rows = []
     for row in figures(record):
         flat = {"model": path_field(row.model), "size_px": row.size_px, "width": row.width}
-        flat |= {
-            "architecture": text_field(row.architecture),
-            "precision": text_field(row.precision),
-            "mib": row.mib,
-            "gmac": row.gmac,
-        }
+        flat |= {name: text_field(getattr(row, name)) for name in ("architecture", "precision")}
+        flat |= {"mib": row.mib, "gmac": row.gmac}
         flat["provider"] = text_field(row.provider)
         for name, values in (("model", row.model_ms), ("end_to_end", row.end_to_end_ms)):
             flat |= {f"{name}_ms_p{p}": value for p, value in values.items()}
